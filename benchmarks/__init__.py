@@ -1,0 +1,1 @@
+"""Ratios against a bare pass and against other libraries, measured in one interleaved run."""

@@ -1,0 +1,40 @@
+"""Hooks: the only file that registers them. They live on a module only inside `with`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from torch import Tensor, nn
+from torch.utils._pytree import tree_flatten
+
+__all__ = ["Seen", "first_tensor", "hooked"]
+
+Seen = Callable[[str, nn.Module, Any], Any]
+
+
+@contextmanager
+def hooked(modules: Mapping[str, nn.Module], seen: Seen) -> Iterator[None]:
+    """Within: `seen(name, module, output)` after each module ran; what it returns replaces it."""
+    handles = []
+    try:
+        for name, child in modules.items():
+
+            def hook(child: nn.Module, _: Any, out: Any, name: str = name) -> Any:
+                return seen(name, child, out)
+
+            handles.append(child.register_forward_hook(hook))
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def first_tensor(out: Any) -> Tensor:
+    """The main tensor of what a module returns: itself, `.logits`, or the first of several."""
+    if isinstance(out, Tensor):
+        return out
+    if hasattr(out, "logits"):
+        return out.logits
+    return next(t for t in tree_flatten(out)[0] if isinstance(t, Tensor))

@@ -1,0 +1,129 @@
+"""The model record: what a method may know of a network.
+
+Everything outside the network is RGB in [0, 1], (B, 3, H, W); normalization happens here alone.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import torch
+from torch import Tensor, nn
+
+from featvis.head import Head
+from featvis.types import Layout, Place, WrongRequest
+
+__all__ = ["Head", "Image", "Layer", "Layout", "Preprocessing", "VisionModel", "WrongRequest"]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A stage of the network whose output is a map, as measured in one forward pass."""
+
+    name: str  # exactly as in named_modules()
+    channels: int
+    size: tuple[int, int]  # (h, w) at the model's own input size
+    stride: tuple[float, float]  # input pixels per position: input size / map size
+    kind: str  # class name of the module: "Conv2d", "Bottleneck", "Block"
+    kernel: tuple[int, int] | None  # of a convolution, else None
+    depth: float  # 0..1, relative, in execution order
+    layout: Layout
+    place: Place  # centres of its positions, followed through the operations that ran
+    field: tuple[float, float]  # receptive field in pixels; inf where attention mixes all positions
+    gated: bool  # a global average (squeeze-excite) also lets every pixel matter
+
+    def __str__(self) -> str:
+        h, w = self.size
+        return f"{self.name} · {self.channels} ch · {h}x{w} · stride {self.stride[0]:g}"
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How a picture becomes the input: resize so that crop/size = crop_pct, then crop."""
+
+    crop_pct: float = 1.0
+    crop_mode: str = "center"  # "center", "squash" (no crop, aspect lost) or "border" (padded)
+    interpolation: str = "bicubic"
+    resize: int | None = None  # torchvision: the shorter side before the crop, instead of crop_pct
+    fixed_size: bool = False  # the network takes no other input size
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """Pictures as the network takes them, with the place of the crop on the original."""
+
+    values: Tensor  # (B, 3, H, W), RGB in [0, 1]
+    box: tuple[float, float, float, float]  # top, left, bottom, right on the original
+    original: tuple[int, int]  # height, width of the original picture
+
+
+@dataclass(frozen=True, eq=False)
+class VisionModel:
+    """A frozen network, its named layers, and the facts needed to explain it."""
+
+    name: str  # "timm:resnet18.a1_in1k"
+    module: nn.Module  # eval(), requires_grad False
+    mean: Tensor  # (3, 1, 1)
+    std: Tensor  # (3, 1, 1)
+    size: tuple[int, int]  # input height and width
+    layers: Mapping[str, Layer]
+    labels: tuple[str, ...]  # one per logit; () for a network without classes
+    head: Head | None
+    head_reason: str  # why head is None, or what kind of head it is, in one sentence
+    input: Preprocessing = Preprocessing()
+    info: Mapping[str, str | int | float] = field(default_factory=lambda: MappingProxyType({}))
+
+    def __call__(self, image: Tensor | Image) -> Tensor:
+        """Logits (B, K) of images (B, 3, H, W), RGB in [0, 1]."""
+        logits = self.module(self.normalize(values(image)))
+        return logits if isinstance(logits, Tensor) else logits[0]
+
+    def normalize(self, image: Tensor) -> Tensor:
+        """Pixels in [0, 1] -> what the module takes."""
+        return (image - self.mean.to(image)) / self.std.to(image)
+
+    def layer(self, name: str) -> Layer:
+        """The layer of that name; an unknown name is refused with the nearest ones."""
+        if name in self.layers:
+            return self.layers[name]
+        near = difflib.get_close_matches(name, self.layers, n=3, cutoff=0.3)
+        raise WrongRequest(
+            f"{self.name} has no layer {name!r}; the nearest are {', '.join(near or self.layers)}. "
+            f"See all {len(self.layers)} with: featvis show {self.name}"
+        )
+
+    def maps(self, name: str, raw: Tensor) -> Tensor:
+        """Raw output of layer `name` -> (B, C, h, w), also at other input sizes."""
+        layer = self.layer(name)
+        return layer.layout.to_maps(raw, layer.size)
+
+    @property
+    def last_layer(self) -> str:
+        """The last layer whose map is still a map: the default of class evidence."""
+        return list(self.layers)[-1]
+
+    @property
+    def like(self) -> Tensor:
+        """A tensor with the dtype and the device of the weights, for images made here."""
+        return next((p for p in self.module.parameters() if p.is_floating_point()), self.mean)
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights."""
+        return sum(p.numel() for p in self.module.parameters())
+
+
+def values(image: Tensor | Image) -> Tensor:
+    """The tensor (B, 3, H, W) of an image, checked."""
+    tensor = image.values if isinstance(image, Image) else image
+    if tensor.ndim != 4 or tensor.shape[1] != 3:
+        raise WrongRequest(
+            f"an image has the shape (B, 3, H, W), not {tuple(tensor.shape)}; "
+            "zoo_adapters.read_image(picture, model) makes one"
+        )
+    if not torch.is_floating_point(tensor):
+        raise WrongRequest(f"an image is in [0, 1], not {tensor.dtype}; divide it by 255")
+    return tensor

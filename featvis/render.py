@@ -1,0 +1,213 @@
+"""Rendering: results -> pictures, uint8 tensors (..., H, W, 3) or with alpha (..., H, W, 4).
+
+The only file that colours. Magnitudes are kept: `limit` says which value gets the full colour, a
+flat map stays flat, and a value that is not a number is grey.
+"""
+
+from __future__ import annotations
+
+from functools import singledispatch
+from math import ceil, sqrt
+
+import torch
+from torch import Tensor
+from torch.nn.functional import grid_sample, interpolate
+
+from featvis import color
+from featvis.model import Image
+from featvis.types import Attribution, FeatureMaps, Filters, Heatmap, Place, ReceptiveField, Result
+
+__all__ = [
+    "colorbar",
+    "components",
+    "compose",
+    "limit",
+    "over",
+    "render",
+    "sheet",
+    "tiles",
+]
+
+LARGEST = 768  # longer side of an overlay, in pixels
+GREY = 0.5
+ALPHA = 1.4  # opaque from 1 / ALPHA of the limit on: strong evidence keeps its colour
+
+
+@singledispatch
+def render(result: Result) -> Tensor:
+    """The whole result as one picture (H, W, 3)."""
+    raise TypeError(f"no picture of a {type(result).__name__} is known")
+
+
+@render.register
+def _(result: Filters) -> Tensor:
+    return sheet(enlarge(tiles(result), 8 * 11))
+
+
+@render.register
+def _(result: FeatureMaps) -> Tensor:
+    return sheet(enlarge(tiles(result), 64))
+
+
+@render.register
+def _(result: Heatmap) -> Tensor:
+    maps = _unit(result.values, limit(result))
+    pictures = color.signed(maps) if result.signed else color.heat(maps)
+    return sheet(enlarge(_bytes(pictures), 224))
+
+
+@render.register
+def _(result: Attribution) -> Tensor:
+    return sheet(_bytes(color.heat(_unit(result.map, limit(result)))))
+
+
+@render.register
+def _(result: ReceptiveField) -> Tensor:
+    return _bytes(color.heat(_unit(result.values.sqrt(), float(result.values.max()) ** 0.5)))
+
+
+def limit(result: Result) -> float:
+    """The magnitude that gets the full colour: the largest, or the 99th percentile of gradients."""
+    if isinstance(result, Attribution):
+        values = _finite(result.map).flatten()
+        return float(values.kthvalue(max(1, int(0.99 * len(values)))).values)
+    return float(_finite(result.values).abs().max())
+
+
+def tiles(result: Filters | FeatureMaps, *, scale: str = "shared", picture: int = 0) -> Tensor:
+    """One tile (N, h, w, 3) per filter or channel, in `result.order`.
+
+    `scale`: "shared" compares tiles, "own" shows the pattern of weak ones too.
+    """
+    if isinstance(result, Filters):
+        return _bytes(_filter_colors(result.values[result.order], scale))
+    maps = _finite(result.values[picture][result.order[picture].to(result.values.device)])
+    low, high = maps.amin((1, 2), keepdim=True), maps.amax((1, 2), keepdim=True)
+    if scale == "shared":
+        low, high = low.amin(), high.amax()
+    # zero is dark where maps are rectified, and the lowest value where they are not
+    shown = (maps - low.clamp(max=0)) / (high - low.clamp(max=0)).clamp_min(1e-12)
+    return _bytes(color.heat(shown))
+
+
+def _filter_colors(weights: Tensor, scale: str) -> Tensor:
+    """Symmetric about zero, which is grey (RGB) or white (one input channel)."""
+    weights = _finite(weights)
+    largest = weights.abs().amax((1, 2, 3), keepdim=True)
+    if scale == "shared":
+        largest = largest.amax()
+    unit = weights / largest.clamp_min(1e-12)
+    if weights.shape[1] == 3:
+        return (GREY + GREY * unit).permute(0, 2, 3, 1)
+    return color.signed(unit[:, 0])
+
+
+def components(result: FeatureMaps) -> Tensor:
+    """The three principal components as colours (B, h, w, 3), 1st to 99th percentile each."""
+    if result.components is None:
+        raise ValueError("these feature maps carry no components")
+    flat = _finite(result.components).flatten(2)
+    ordered = flat.sort(2).values
+    count = ordered.shape[2] - 1
+    low, high = (ordered[:, :, round(q * count), None] for q in (0.01, 0.99))
+    span = (high - low).amax(1, keepdim=True)  # one span for all three: weak ones stay pale
+    middle = (high + low) / 2
+    unit = ((flat - middle) / span.clamp_min(1e-12) + 0.5).unflatten(2, result.values.shape[2:])
+    return _bytes(unit.permute(0, 2, 3, 1).clamp(0, 1))
+
+
+def over(result: Heatmap | Attribution, image: Image, *, limit: float | None = None) -> Tensor:
+    """The result as a layer (B, H, W, 4) over the original picture (longer side at most 768).
+
+    Positions of a map are placed by their measured centres and the crop on the original; what the
+    network did not see is transparent. Alpha follows the magnitude.
+    """
+    at = _pixels_of(image)
+    top = max(limit if limit is not None else _limit(result), 1e-12)
+    if isinstance(result, Attribution):
+        h, w = result.map.shape[1:]
+        placed = sample(result.map, Place((0.5, 0.5), (1.0, 1.0)), at)
+    else:
+        placed = sample(result.values, result.place, at)
+        h, w = image.values.shape[2:]
+    unit = _unit(placed, top)
+    inside = (at[..., 0] >= 0) & (at[..., 0] <= h) & (at[..., 1] >= 0) & (at[..., 1] <= w)
+    alpha = (ALPHA * unit.abs()).clamp(0, 1) * inside
+    return _bytes(torch.cat([color.evidence(unit), alpha.unsqueeze(-1)], -1))
+
+
+def sample(maps: Tensor, place: Place, at: Tensor) -> Tensor:
+    """Maps (B, h, w) at input coordinates `at` (H, W, 2): bicubic, within the map's own range."""
+    maps = _finite(maps)
+    h, w = maps.shape[1:]
+    rows = (at[..., 0] - place.start[0]) / place.step[0]
+    columns = (at[..., 1] - place.start[1]) / place.step[1]
+    grid = torch.stack([columns * 2 / max(w - 1, 1) - 1, rows * 2 / max(h - 1, 1) - 1], -1)
+    grid = grid.clamp(-1, 1).to(maps).expand(len(maps), *grid.shape)
+    made = grid_sample(
+        maps[:, None], grid, mode="bicubic", padding_mode="border", align_corners=True
+    )[:, 0]
+    low, high = maps.amin((1, 2), keepdim=True), maps.amax((1, 2), keepdim=True)
+    return torch.minimum(torch.maximum(made, low), high)
+
+
+def _pixels_of(image: Image) -> Tensor:
+    """Input coordinates (H, W, 2) of the pixels of the original, reduced to at most LARGEST."""
+    height, width = image.original
+    factor = min(1.0, LARGEST / max(height, width))
+    top, left, bottom, right = image.box
+    h, w = image.values.shape[2:]
+    rows = (torch.arange(max(1, round(height * factor))) + 0.5) / factor
+    columns = (torch.arange(max(1, round(width * factor))) + 0.5) / factor
+    y = (rows - top) / (bottom - top) * h
+    x = (columns - left) / (right - left) * w
+    return torch.stack(torch.meshgrid(y, x, indexing="ij"), -1)
+
+
+def compose(picture: Tensor, layer: Tensor, opacity: float = 0.8) -> Tensor:
+    """A layer (H, W, 4) over a picture (H', W', 3), which is resized to it: (H, W, 3)."""
+    below = picture.permute(2, 0, 1)[None].float()
+    below = interpolate(below, layer.shape[:2], mode="bilinear", antialias=True)[0]
+    below = below.permute(1, 2, 0)
+    alpha = layer[..., 3:].float() / 255 * opacity
+    return (below * (1 - alpha) + layer[..., :3].float() * alpha).round().to(torch.uint8)
+
+
+def sheet(pictures: Tensor, columns: int | None = None, gap: int = 2) -> Tensor:
+    """Pictures (N, h, w, 3) side by side on white: (H, W, 3)."""
+    count, h, w = pictures.shape[:3]
+    columns = min(columns or ceil(sqrt(count * h / w)), count)
+    rows = ceil(count / columns)
+    made = pictures.new_full((rows * (h + gap) + gap, columns * (w + gap) + gap, 3), 255)
+    for i, tile in enumerate(pictures):
+        top, left = gap + (i // columns) * (h + gap), gap + (i % columns) * (w + gap)
+        made[top : top + h, left : left + w] = tile
+    return made
+
+
+def enlarge(pictures: Tensor, side: int) -> Tensor:
+    """Each pixel repeated a whole number of times, until the longer side is about `side`."""
+    factor = max(1, round(side / max(pictures.shape[1:3])))
+    return pictures.repeat_interleave(factor, 1).repeat_interleave(factor, 2)
+
+
+def colorbar(result: Result, length: int = 256, thickness: int = 12) -> Tensor:
+    """The colours of a result from its lowest to its highest value: (thickness, length, 3)."""
+    signed = isinstance(result, Heatmap) and result.signed
+    ramp = torch.linspace(-1 if signed else 0, 1, length)
+    return _bytes(color.evidence(ramp)).expand(thickness, length, 3).contiguous()
+
+
+_limit = limit
+
+
+def _unit(values: Tensor, top: float) -> Tensor:
+    return (_finite(values) / max(top, 1e-12)).clamp(-1, 1)
+
+
+def _finite(values: Tensor) -> Tensor:
+    return values.detach().float().cpu().nan_to_num(0.0, 0.0, 0.0)
+
+
+def _bytes(unit: Tensor) -> Tensor:
+    return (unit.clamp(0, 1) * 255).round().to(torch.uint8)

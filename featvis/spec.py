@@ -1,0 +1,178 @@
+"""A method is declared once: its signature is its form, its docstring its help.
+
+Positional arguments are the subject, from the closed vocabulary SUBJECT; keyword-only ones are the
+parameters, `Annotated[type, Range(...) or Literal, "help"] = default`. The window, the command
+line, the endpoints, the README and the tests are derived from METHODS.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    NamedTuple,
+    TypeVar,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
+
+from featvis.model import VisionModel, WrongRequest
+
+__all__ = ["FAMILIES", "METHODS", "SUBJECT", "Method", "Param", "Range", "method"]
+
+SUBJECT = ("model", "image", "target", "layer", "channel", "position")
+FAMILIES = ("Filters", "Feature maps", "Class evidence")
+METHODS: dict[str, Method] = {}
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Range(NamedTuple):
+    """Bounds of a number, both included."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Param:
+    """A keyword-only argument of a method: what can be tuned."""
+
+    name: str
+    type: type  # bool, int, float or str
+    default: bool | int | float | str
+    help: str
+    range: Range | None = None
+    choices: tuple[str, ...] = ()
+
+    def check(self, value: Any) -> bool | int | float | str:
+        """`value` (also as text) in this parameter's type; a wrong one is refused in a sentence."""
+        try:
+            made = _truth(value) if self.type is bool else self.type(value)
+        except (TypeError, ValueError):
+            raise WrongRequest(self._refusal(value)) from None
+        if self.choices and made not in self.choices:
+            raise WrongRequest(self._refusal(value))
+        if self.range and not self.range.low <= made <= self.range.high:
+            raise WrongRequest(self._refusal(value))
+        return made
+
+    def _refusal(self, value: Any) -> str:
+        possible = {bool: "true or false", int: "a whole number", float: "a number"}.get(
+            self.type, "text"
+        )
+        if self.choices:
+            possible = "one of " + ", ".join(self.choices)
+        elif self.range:
+            possible += f" from {self.range.low:g} to {self.range.high:g}"
+        return f"{self.name} is {possible}, not {value!r}"
+
+
+@dataclass(frozen=True)
+class Method:
+    """What the rest of the project knows of a method."""
+
+    name: str
+    title: str
+    family: str
+    paper: str
+    run: Callable[..., Any]
+    help: str  # first line of the docstring
+    explanation: str  # its body: formula, how to read it, what not to conclude
+    subject: tuple[str, ...]  # arguments from SUBJECT, in order
+    optional: tuple[str, ...]  # those of them that may be left out
+    params: tuple[Param, ...]
+    requires: tuple[str, ...]  # fields of VisionModel that must not be None
+    result: type
+    generator: bool
+
+    def missing(self, model: VisionModel) -> str | None:
+        """Why this method cannot be used on `model`, in one sentence, or None."""
+        for need in self.requires:
+            if getattr(model, need) is None:
+                return f"{self.title} cannot be shown for {model.name}: " + str(
+                    getattr(model, f"{need}_reason")
+                )
+        return None
+
+    def check(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """All parameters with their values: given ones checked, the others at their defaults."""
+        known = {param.name: param for param in self.params}
+        for name in params:
+            if name not in known:
+                possible = ", ".join(known) or "none"
+                raise WrongRequest(f"{self.name} has no parameter {name!r}; it has: {possible}")
+        return {n: p.check(params[n]) if n in params else p.default for n, p in known.items()}
+
+
+def method(
+    title: str, *, family: str, paper: str = "", requires: tuple[str, ...] = ()
+) -> Callable[[F], F]:
+    """Declare a plain function as a method; it is returned unchanged and listed in METHODS."""
+
+    def declare(run: F) -> F:
+        record = _method(run, title, family, paper, requires)
+        METHODS[record.name] = record
+        return run
+
+    return declare
+
+
+def _method(
+    run: Callable[..., Any], title: str, family: str, paper: str, requires: tuple[str, ...]
+) -> Method:
+    signature, hints = inspect.signature(run), get_type_hints(run, include_extras=True)
+    if family not in FAMILIES:
+        raise ValueError(f"{run.__name__}: family {family!r} is not one of {FAMILIES}")
+    subject, params = [], []
+    for name, parameter in signature.parameters.items():
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            raise ValueError(f"{run.__name__}: no *args or **kwargs, the signature is the form")
+        if parameter.kind is parameter.KEYWORD_ONLY:
+            params.append(_param(name, hints[name], parameter.default))
+        elif name in SUBJECT:
+            subject.append(parameter)
+        else:
+            raise ValueError(f"{run.__name__}: {name!r} is not a subject; those are {SUBJECT}")
+    help_, _, explanation = inspect.cleandoc(run.__doc__ or "").partition("\n")
+    returns = hints["return"]
+    generator = inspect.isgeneratorfunction(run)
+    return Method(
+        name=run.__name__,
+        title=title,
+        family=family,
+        paper=paper,
+        run=run,
+        help=help_,
+        explanation=explanation.strip(),
+        subject=tuple(p.name for p in subject),
+        optional=tuple(p.name for p in subject if p.default is not inspect.Parameter.empty),
+        params=tuple(params),
+        requires=requires,
+        result=get_args(returns)[0] if generator else returns,
+        generator=generator,
+    )
+
+
+def _param(name: str, hint: Any, default: Any) -> Param:
+    kind, *notes = get_args(hint) if get_origin(hint) is Annotated else (hint,)
+    help_ = next((note for note in notes if isinstance(note, str)), "")
+    bounds = next((note for note in notes if isinstance(note, Range)), None)
+    if get_origin(kind) is Literal:
+        return Param(name, str, default, help_, None, get_args(kind))
+    if kind not in (bool, int, float, str):
+        raise ValueError(f"parameter {name}: {kind} has no form; use bool, int, float, Literal")
+    return Param(name, kind, default, help_, bounds)
+
+
+def _truth(value: Any) -> bool:
+    words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    text = str(value).lower()
+    if text not in words:
+        raise ValueError(value)
+    return words[text]

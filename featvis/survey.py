@@ -1,0 +1,164 @@
+"""What one forward pass tells of a network: its layers, and its head, proved by numbers.
+
+No attribute of a library is read and no name is believed: sizes, layouts, centres and the head
+come from the operations that ran.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from featvis.find import Ends, found_head
+from featvis.graph import Graph, Node, node, place
+from featvis.head import Head
+from featvis.hooks import first_tensor, hooked
+from featvis.model import Layer
+from featvis.types import Layout
+
+__all__ = ["Survey", "survey"]
+
+
+@dataclass(frozen=True)
+class Survey:
+    """The facts of a network."""
+
+    layers: Mapping[str, Layer]  # in execution order
+    head: Head | None
+    head_reason: str
+    classes: int
+
+
+@dataclass(frozen=True)
+class Call:
+    """The first call of a module: its output's shape and node."""
+
+    name: str
+    module: nn.Module
+    shape: tuple[int, ...]
+    node: Node | None
+
+
+def survey(module: nn.Module, size: tuple[int, int], *, mean: Any = 0.5, std: Any = 0.5) -> Survey:
+    """Run `module` on two noise pictures of `size` and read off its layers and its head.
+
+    Two pictures, so that the axis of the batch is known: windows of attention are no maps.
+    `mean` and `std`: numbers or (3, 1, 1), the network's own normalization.
+    """
+    images = (_noise(size).to(_like(module)) - mean) / std
+    calls: dict[str, Call] = {}
+    ends = Ends()
+
+    def seen(name: str, child: nn.Module, out: Any) -> None:
+        ends.add(name, graph.calls)
+        tensors = [out] if isinstance(out, Tensor) else out if isinstance(out, tuple) else []
+        if name not in calls and tensors and isinstance(tensors[0], Tensor):
+            calls[name] = Call(name, child, tuple(tensors[0].shape), node(tensors[0]))
+
+    graph = Graph(images)
+    modules = {name: child for name, child in module.named_modules() if name}
+    with torch.no_grad(), hooked(modules, seen), graph:
+        logits = first_tensor(module(images))
+    grids = Grids(size, graph.map_sizes, getattr(module, "num_prefix_tokens", None))
+    layers = _layers(list(calls.values()), size, grids)
+    head, reason = found_head(module, images, logits, size, grids.layout, ends)
+    return Survey(layers, head, reason, logits.shape[-1] if logits.ndim == 2 else 0)
+
+
+def _noise(size: tuple[int, int]) -> Tensor:
+    """Two pictures of coarse and fine noise in [0, 1], the same ones always."""
+    make = torch.Generator().manual_seed(0)
+    coarse = torch.rand(2, 3, 8, 8, generator=make)
+    fine = torch.rand(2, 3, *size, generator=make)
+    return (torch.nn.functional.interpolate(coarse, size, mode="bilinear") + fine) / 2
+
+
+def _like(module: nn.Module) -> Tensor:
+    return next((p for p in module.parameters() if p.is_floating_point()), torch.zeros(()))
+
+
+class Grids:
+    """The map sizes of a network, and how an output's axes are told apart by them."""
+
+    def __init__(
+        self, size: tuple[int, int], convolved: list[tuple[int, int]], prefix: int | None
+    ) -> None:
+        self.prefixes = (0, 1, 2, 5) if prefix is None else (0, prefix)
+        self.sizes = list(dict.fromkeys(reversed(convolved)))  # the latest first
+        for h, w in [*self.sizes, size]:  # stages reached by merging, without a convolution
+            while h > 1 or w > 1:
+                h, w = (h + 1) // 2, (w + 1) // 2
+                if (h, w) not in self.sizes:
+                    self.sizes.append((h, w))
+
+    def layout(self, shape: tuple[int, ...], conv: bool) -> tuple[Layout, tuple[int, int]] | None:
+        """Layout and (h, w) of an output of two pictures, or None where it is no map."""
+        if len(shape) == 4:
+            return self._planes(shape, conv)
+        if len(shape) == 3:
+            return self._tokens(shape)
+        return None
+
+    def _planes(self, shape: tuple[int, ...], conv: bool) -> tuple[Layout, tuple[int, int]] | None:
+        first, last = shape[1:3], shape[2:4]
+        if shape[2] == 1 and shape[3] > 1:  # (B, C, 1, L): tokens on their way through a 2-D pool
+            return self._tokens((shape[0], shape[1], shape[3]))
+        if last[0] * last[1] <= 1:
+            return None
+        if not conv and first in self.sizes and last not in self.sizes:
+            return Layout("NHWC"), (first[0], first[1])
+        return Layout("NCHW"), (last[0], last[1])
+
+    def _tokens(self, shape: tuple[int, ...]) -> tuple[Layout, tuple[int, int]] | None:
+        for h, w in self.sizes:
+            for prefix in self.prefixes:
+                if h * w > 1 and h * w + prefix == shape[1]:
+                    return Layout("NLC", prefix), (h, w)
+            if h * w > 1 and h * w == shape[2]:
+                return Layout("NCL"), (h, w)
+        return None
+
+
+def _layers(calls: list[Call], size: tuple[int, int], grids: Grids) -> dict[str, Layer]:
+    """The calls whose outputs are maps: convolutions and all that is made of other modules."""
+    found = []
+    for call in calls:
+        conv = isinstance(call.module, nn.Conv2d)
+        composite = next(call.module.children(), None) is not None
+        if call.shape[:1] == (2,) and (conv or composite) and call.node and call.node.sight:
+            layout = grids.layout(call.shape, conv)
+            if layout:
+                found.append((call, *layout))
+    last = max(len(found) - 1, 1)
+    return {
+        call.name: _layer(call, layout, map_size, size, i / last)
+        for i, (call, layout, map_size) in enumerate(found)
+    }
+
+
+def _layer(
+    call: Call, layout: Layout, map_size: tuple[int, int], size: tuple[int, int], depth: float
+) -> Layer:
+    axis = {"NCHW": 1, "NCL": 1, "NHWC": 3, "NLC": 2}[layout.kind]
+    assert call.node is not None
+    assert call.node.sight is not None
+    seen = call.node.sight
+    kernel = getattr(call.module, "kernel_size", None)
+    infinite = (float("inf"), float("inf"))
+    return Layer(
+        name=call.name,
+        channels=call.shape[axis],
+        size=map_size,
+        stride=(size[0] / map_size[0], size[1] / map_size[1]),
+        kind=type(call.module).__name__,
+        kernel=(kernel[0], kernel[-1]) if isinstance(kernel, tuple) else None,
+        depth=round(depth, 4),
+        layout=layout,
+        place=place(seen, map_size, size),
+        field=infinite if seen.mixed else seen.field,
+        gated=seen.gated,
+    )

@@ -1,0 +1,152 @@
+"""Results: frozen records, each with `.values` and what else its method proves.
+
+Letters: B pictures, C channels, K classes, H x W the network's input in pixels, h x w a map.
+A result says nothing about colour: `featvis.render` alone turns it into a picture.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from torch import Tensor
+
+__all__ = [
+    "Attribution",
+    "Box",
+    "FeatureMaps",
+    "Filters",
+    "Heatmap",
+    "Layout",
+    "Place",
+    "ReceptiveField",
+    "Result",
+    "Synthesis",
+    "WrongRequest",
+]
+
+
+class WrongRequest(ValueError):
+    """A request that cannot be met: what was asked, what is possible, what to do."""
+
+
+class Box(NamedTuple):
+    """A rectangle in input pixels: rows top to bottom, columns left to right, ends excluded."""
+
+    top: float
+    left: float
+    bottom: float
+    right: float
+
+    @property
+    def height(self) -> float:
+        """Rows covered."""
+        return self.bottom - self.top
+
+    @property
+    def width(self) -> float:
+        """Columns covered."""
+        return self.right - self.left
+
+
+class Place(NamedTuple):
+    """Where the positions of a map lie on the input: centre of (r, c) = start + (r, c) * step.
+
+    Pixel (0, 0) has its centre at (0.5, 0.5): the left edge of the picture is 0, the right one W.
+    """
+
+    start: tuple[float, float]
+    step: tuple[float, float]
+
+    def center(self, position: tuple[int, int]) -> tuple[float, float]:
+        """Row and column on the input of the centre of `position`."""
+        return (
+            self.start[0] + position[0] * self.step[0],
+            self.start[1] + position[1] * self.step[1],
+        )
+
+
+class Layout(NamedTuple):
+    """How the raw output of a layer becomes (B, C, h, w)."""
+
+    kind: str  # "NCHW", "NHWC", "NLC" (tokens first) or "NCL" (channels first)
+    prefix: int = 0  # tokens before the grid: class token, registers
+
+    def to_maps(self, raw: Tensor, size: tuple[int, int]) -> Tensor:
+        """Raw output -> (B, C, h, w); `size` is (h, w), needed for tokens only."""
+        if self.kind == "NCHW":
+            return raw
+        if self.kind == "NHWC":
+            return raw.permute(0, 3, 1, 2)
+        if self.kind == "NLC":
+            raw = raw.transpose(1, 2)
+        return raw[:, :, self.prefix :].unflatten(2, size)
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What a method gives back; `notes` are sentences a reader must know to read it right."""
+
+    values: Tensor
+    notes: tuple[str, ...] = field(default=(), kw_only=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Filters(Result):
+    """Weights (C, in, kh, kw) of a convolution as applied; RGB pixel space where `rgb`."""
+
+    layer: str
+    rgb: bool
+    norms: Tensor  # (C,) Euclidean norm of each filter
+    order: Tensor  # (C,) channel numbers, in the order to show them
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureMaps(Result):
+    """Activations (B, C, h, w) of a layer, raw."""
+
+    layer: str
+    place: Place
+    order: Tensor  # (B, C) channel numbers, in the order to show them
+    components: Tensor | None = None  # (B, 3, h, w) principal components of the channels, or None
+
+
+@dataclass(frozen=True, eq=False)
+class Heatmap(Result):
+    """Evidence (B, h, w) per position, signed where the method is signed."""
+
+    layer: str
+    place: Place
+    target: Tensor  # (B,) classes explained
+    logits: Tensor  # (B, K) of the same forward pass
+    signed: bool = False
+    bias: Tensor | None = None  # (B,) cam only: the part of the logit that has no place
+    residual: Tensor | None = None  # (B,) cam only: |mean + bias - logit| / max |logit|
+
+
+@dataclass(frozen=True, eq=False)
+class Attribution(Result):
+    """Signed attribution (B, 3, H, W) at the input; `map` is what is usually shown of it."""
+
+    target: str  # "class 281", or the neuron in words
+    map: Tensor  # (B, H, W), non-negative
+
+
+@dataclass(frozen=True, eq=False)
+class Synthesis(Result):
+    """Pictures (B, 3, H, W) in [0, 1] made by ascent, with the activation reached at `step`."""
+
+    activation: Tensor  # (B,)
+    step: int
+
+
+@dataclass(frozen=True, eq=False)
+class ReceptiveField(Result):
+    """What one position of a layer sees: `.values` (H, W), the share of each pixel's influence."""
+
+    layer: str
+    position: tuple[int, int]
+    box: Box  # every pixel that can matter, within the picture (global averages left out)
+    center: tuple[float, float]  # measured, in pixels of the input
+    effective: Box  # holds 95 % of the influence
+    globally: bool  # a gate or attention lets every pixel matter; the box leaves that out

@@ -1,0 +1,216 @@
+"""Layers, filters, feature maps and receptive fields against literal re-derivations."""
+
+import oracles
+import pytest
+import tiny
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import featvis
+from featvis.record import record
+
+
+@pytest.fixture(scope="module")
+def models():
+    return {name: tiny.model(net) for name, net in tiny.nets().items()}
+
+
+def test_layers_are_listed_in_execution_order_with_measured_facts(models):
+    layers = list(models["GAP + FC"].layers.values())
+    assert [layer.name for layer in layers] == ["trunk.conv1", "trunk.conv2", "trunk"]
+    assert [layer.channels for layer in layers] == [5, 6, 6]
+    assert [layer.size for layer in layers] == [(12, 16), (6, 8), (6, 8)]
+    assert [layer.depth for layer in layers] == [0, 0.5, 1]
+    assert layers[0].kernel == (3, 3)
+    assert layers[1].stride == (4, 4)
+
+
+def test_recording_is_not_overwritten_by_a_following_in_place_activation(models):
+    model, image = models["GAP + FC"], tiny.images(2)
+    maps = record(model, image, "trunk.conv1", "trunk.conv2")
+    first = model.module.trunk.conv1(model.normalize(image))
+    second = model.module.trunk.conv2(first.relu())
+    torch.testing.assert_close(maps["trunk.conv1"], first)
+    torch.testing.assert_close(maps["trunk.conv2"], second)
+    assert first.min() < 0
+    assert second.min() < 0
+
+
+def test_recording_stops_at_the_layer(models):
+    model = models["GAP + FC"]
+    ran = []
+    handle = model.module.head[0].register_forward_hook(lambda *_: ran.append(1))
+    record(model, tiny.images(), "trunk.conv2")
+    handle.remove()
+    assert not ran
+
+
+def test_channels_last_and_tokens_become_maps(models):
+    image = tiny.images(2)
+    model = models["channels last"]
+    raw = model.module.mlp(model.module.patch(model.normalize(image)).permute(0, 2, 3, 1))
+    found = featvis.feature_maps(model, image, "mlp").values
+    torch.testing.assert_close(found, raw.permute(0, 3, 1, 2))
+
+    model = models["tokens, average behind a prefix"]
+    patches = model.module.patch(model.normalize(image))
+    tokens = patches.flatten(2).transpose(1, 2)
+    tokens = torch.cat([model.module.prefix.expand(2, -1, -1), tokens], 1)
+    found = featvis.feature_maps(model, image, "blocks.0").values
+    expected = model.module.blocks[0](tokens)[:, 5:].transpose(1, 2).reshape(2, 6, 3, 4)
+    torch.testing.assert_close(found, expected)
+
+
+def test_sorting_by_activation_puts_the_strongest_channel_first(models):
+    found = featvis.feature_maps(models["GAP + FC"], tiny.images(2), "trunk", sort="activation")
+    for picture in range(2):
+        peaks = found.values[picture][found.order[picture]].amax((1, 2))
+        assert torch.equal(peaks, peaks.sort(descending=True).values)
+
+
+def test_components_are_the_directions_of_largest_variance(models):
+    found = featvis.feature_maps(models["GAP + FC"], tiny.images(1), "trunk.conv2")
+    points = found.values[0].flatten(1).T
+    variances = torch.linalg.eigvalsh(points.T.cov()).flip(0)[:3]
+    made = found.components[0].flatten(1)
+    torch.testing.assert_close(made.var(1), variances)
+    torch.testing.assert_close(made.cov(), torch.diag(variances), atol=1e-10, rtol=0)
+
+
+def test_first_layer_filters_are_in_pixel_space(models):
+    model = models["GAP + FC"]
+    found = featvis.filters(model)
+    std = torch.tensor(tiny.STD, dtype=torch.double)[:, None, None]
+    assert (found.layer, found.rgb) == ("trunk.conv1", True)
+    torch.testing.assert_close(found.values, model.module.trunk.conv1.weight / std)
+    shown = featvis.filters(model, sort="norm")
+    norms = shown.norms[shown.order]
+    assert torch.equal(norms, norms.sort(descending=True).values)
+
+
+def test_deeper_filters_are_the_kernels_of_one_channel(models):
+    model = models["GAP + FC"]
+    found = featvis.filters(model, "trunk.conv2", 4)
+    torch.testing.assert_close(found.values[:, 0], model.module.trunk.conv2.weight[4])
+    assert not found.rgb
+    assert "channel 4" in found.notes[0]
+
+
+class Standardized(nn.Conv2d):
+    """A convolution that standardizes its weight before it is applied."""
+
+    def forward(self, x):
+        weight = self.weight
+        weight = (weight - weight.mean((1, 2, 3), keepdim=True)) / weight.std(
+            (1, 2, 3), keepdim=True
+        )
+        return F.conv2d(x, weight, self.bias, self.stride, self.padding)
+
+
+class Stem(nn.Module):
+    """A re-parameterized stem: a 1x1 branch runs before the 3x3 one."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale, self.kernel = nn.Conv2d(3, 4, 1, 2), Standardized(3, 4, 3, 2, 1)
+        self.deep, self.point = nn.Conv2d(4, 4, 3, 1, 1, groups=4), nn.Conv2d(4, 4, 1)
+
+    def forward(self, x):
+        return self.point(self.deep(self.scale(x) + self.kernel(x))).mean((2, 3))
+
+
+def test_the_applied_weights_of_the_larger_kernel_are_shown():
+    model = tiny.model(Stem())
+    found = featvis.filters(model)
+    stored = model.module.kernel.weight
+    applied = (stored - stored.mean((1, 2, 3), keepdim=True)) / stored.std((1, 2, 3), keepdim=True)
+    std = torch.tensor(tiny.STD, dtype=torch.double)[:, None, None]
+    assert found.layer == "kernel"
+    torch.testing.assert_close(found.values, applied / std)
+    assert "standardizes" in found.notes[0]
+    assert "depthwise" in featvis.filters(model, "deep").notes[0]
+    assert "1x1" in featvis.filters(model, "point").notes[0]
+
+
+def test_a_block_has_no_filters_and_says_which_of_its_layers_have(models):
+    with pytest.raises(featvis.WrongRequest, match=r"not a convolution.*trunk\.conv1"):
+        featvis.filters(models["GAP + FC"], "trunk")
+
+
+class Deep(nn.Module):
+    """Strides, padding, dilation, pooling, a shortcut and a rearrangement, centred differently."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 7, 2, 3)
+        self.pool = nn.Sequential(nn.MaxPool2d(3, 2, 1))
+        self.wide = nn.Conv2d(4, 4, 3, 1, 2, dilation=2)
+        self.short = nn.Conv2d(4, 4, 1, 2)
+        self.long = nn.Sequential(nn.Conv2d(4, 4, 3, 2, 1), nn.Conv2d(4, 4, 3, 1, 1))
+        self.valid = nn.Conv2d(4, 4, 2, 2)
+
+    def forward(self, x):
+        x = self.wide(self.pool(self.stem(x)))
+        x = self.short(x) + self.long(x)
+        return self.valid(x).mean((2, 3))
+
+
+@pytest.mark.parametrize(
+    ("layer", "position"), [("stem", (7, 5)), ("pool", (5, 4)), ("wide", (6, 6)), ("long", (4, 4))]
+)
+def test_box_and_centre_are_those_of_the_pixels_that_matter(layer, position):
+    size = (80, 96)
+    model = tiny.model(Deep(), size=size)
+    found = featvis.receptive_field(model, layer, position)
+
+    def activation(at):
+        return record(model, at, layer)[layer][0, :, position[0], position[1]].sum()
+
+    # a maximum pool hides what is not the largest: the union over pictures is what can matter
+    rows, columns = (
+        torch.stack(
+            [oracles.seen(activation, tiny.images(1, size, seed), axis) for seed in range(6)]
+        )
+        .any(0)
+        .nonzero()[:, 0]
+        for axis in (2, 3)
+    )
+    box = found.box
+    assert (box.top, box.bottom) == (int(rows[0]), int(rows[-1]) + 1)
+    assert (box.left, box.right) == (int(columns[0]), int(columns[-1]) + 1)
+    whole = box.top > 0 and box.bottom < size[0]
+    assert whole
+    assert found.center[0] == (box.top + box.bottom) / 2
+    assert box.top <= found.effective.top < found.effective.bottom <= box.bottom
+    torch.testing.assert_close(found.values.sum(), torch.ones((), dtype=found.values.dtype))
+
+
+def test_the_centres_of_a_resnet_like_stem_are_not_proportional():
+    model = tiny.model(Deep(), size=(64, 64))
+    place = model.layers["long"].place
+    assert place.start == (0.5, 0.5)  # a proportional map would begin at 4
+    assert place.step == (8, 8)
+
+
+def test_gates_and_attention_are_said(models):
+    gated = models["squeeze-excite"].layers
+    assert not gated["trunk"].gated
+    field = featvis.receptive_field(models["tokens, average"], "blocks.0", (1, 1))
+    assert field.globally
+    assert "attention" in field.notes[0]
+    assert (field.box.height, field.box.width) == tiny.SIZE
+
+
+def test_layers_of_merged_patches_have_even_centres():
+    class Merge(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.patch = nn.Conv2d(3, 4, 4, 4)
+            self.merge = nn.Sequential(nn.Sequential(nn.PixelUnshuffle(2)), nn.Conv2d(16, 4, 1))
+
+        def forward(self, x):
+            return self.merge(self.patch(x)).mean((2, 3))
+
+    place = tiny.model(Merge(), size=(64, 64)).layers["merge"].place
+    assert place == ((4.0, 4.0), (8.0, 8.0))
