@@ -1,0 +1,26 @@
+"""`python -m benchmarks [NAME]`: run one benchmark, or list them."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from pathlib import Path
+
+NAMES = sorted(
+    path.stem
+    for path in Path(__file__).parent.glob("*.py")
+    if path.stem not in ("__init__", "__main__", "timing")
+)
+
+
+def main(arguments: list[str]) -> int:
+    """Run the benchmark named, or say which there are."""
+    if len(arguments) != 1 or arguments[0] not in NAMES:
+        print(f"python -m benchmarks NAME, where NAME is one of: {', '.join(NAMES)}")
+        return 2 if arguments else 0
+    import_module(f"benchmarks.{arguments[0]}").main()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

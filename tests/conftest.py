@@ -1,0 +1,78 @@
+"""Fixtures: real data, a browser, and the app in it. What is missing is skipped with the reason."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+torch.set_num_threads(2)
+
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "chrome")
+FLAGS = (
+    "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-sync", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-quic",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder with real ImageNet weights and photographs."""
+    folder = os.environ.get("FEATVIS_REAL_DATA")
+    if not folder:
+        pytest.skip("FEATVIS_REAL_DATA is not set: no real weights and photographs here")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of a Chromium; without one the test is skipped, but fails in CI."""
+    found = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    if found is None:
+        reason = "no Chromium here: the browser tests cannot run"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return found
+
+
+@pytest.fixture(scope="session")
+def browser(chromium: str) -> Iterator[Any]:
+    """One browser for all pages."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Any) -> Iterator[Callable[..., Any]]:
+    """`page(width=, height=, **options)` opens one; no error, and no request to elsewhere."""
+    errors: list[str] = []
+    contexts = []
+
+    def watch(request: Any) -> None:
+        host = request.url.split("/")[2].split(":")[0] if "://" in request.url else ""
+        if request.url.startswith(("http", "ws")) and host not in ("127.0.0.1", "localhost"):
+            errors.append(f"request to {request.url}")
+
+    def opened(width: int = 1280, height: int = 900, **options: Any) -> Any:
+        context = browser.new_context(viewport={"width": width, "height": height}, **options)
+        contexts.append(context)
+        made = context.new_page()
+        made.on("pageerror", lambda error: errors.append(f"page error: {error}"))
+        made.on("request", watch)
+        return made
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert not errors, errors

@@ -1,0 +1,58 @@
+"""Recipes: which network is trained how. The only list of the bundled networks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["RECIPES", "Recipe"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """An architecture of timm's registry, and its training."""
+
+    architecture: str
+    arguments: dict[str, Any]
+    epochs: int
+    rate: float = 3e-3
+    decay: float = 0.05
+    first_size: int = 96  # pixels in the first epochs; the last third has the full size
+    teacher: str = ""  # a network trained before, whose logits are imitated
+    title: str = ""
+    fixed: dict[str, Any] = field(default_factory=dict)  # more of config.json's pretrained_cfg
+
+
+RECIPES = {
+    "scenes-resnet": Recipe(
+        "resnet18",
+        {"layers": [1, 2, 2, 1], "channels": [32, 64, 112, 160], "output_stride": 16},
+        14,
+        title="a residual network, GAP + FC",
+    ),
+    "scenes-alexnet": Recipe(
+        "scenes_alexnet", {}, 16, decay=0.1, title="the lecture's AlexNet, GAP + FC"
+    ),
+    "scenes-convnext": Recipe(
+        "convnext_atto",
+        {"depths": [2, 2, 4, 2], "dims": [32, 64, 96, 160], "output_stride": 16},
+        14,
+        title="a ConvNeXt, LayerNorm after the pooling",
+    ),
+    "scenes-mobilenet": Recipe(
+        "mobilenetv3_small_075",
+        {"output_stride": 16},
+        16,
+        title="a MobileNetV3, a layer after the pooling",
+    ),
+    "scenes-vit": Recipe(
+        "vit_tiny_patch16_224",
+        {"img_size": 128, "embed_dim": 144, "depth": 6, "num_heads": 3},
+        24,
+        rate=1e-3,
+        first_size=128,
+        teacher="scenes-resnet",
+        title="a vision transformer, class token",
+        fixed={"fixed_input_size": True},
+    ),
+}

@@ -1,0 +1,163 @@
+"""The zoos: built-in ones by name, those of plug-ins by entry point; and what a name means.
+
+An adapter is a module with two functions, `names()` and `load(name, *, pretrained, progress)`;
+names are those within its zoo, the records it gives carry the full one, "zoo:name". It may add
+`describe(name) -> Facts` and `families() -> dict`. A package offers one like this:
+
+    [project.entry-points."zoo_adapters"]
+    myzoo = "my_package.adapter"
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import warnings
+from collections.abc import Collection
+from functools import lru_cache
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import NamedTuple, NoReturn
+
+from featvis.model import WrongRequest
+
+__all__ = ["Zoo", "adapter", "plugins", "split", "unknown", "zoos"]
+
+
+class Zoo(NamedTuple):
+    """A library of networks."""
+
+    name: str  # before the colon: "timm"
+    title: str
+    help: str
+    pip: str  # what to install for it
+
+
+BUILTIN = {
+    Zoo(
+        "bundled",
+        "Bundled",
+        "Small networks that come with featvis: they need no download",
+        "timm",
+    ): "zoo_adapters.bundled.zoo",
+    Zoo(
+        "timm",
+        "timm",
+        "PyTorch Image Models: nearly every architecture, hub repositories and local folders",
+        "timm",
+    ): "zoo_adapters.timm",
+    Zoo(
+        "torchvision",
+        "torchvision",
+        "The classifiers of torchvision with their original weights",
+        "torchvision",
+    ): "zoo_adapters.torchvision",
+}
+
+
+def zoos() -> tuple[Zoo, ...]:
+    """All zoos: the built-in ones, then those of plug-ins."""
+    return (*BUILTIN, *(zoo for zoo, _ in plugins().values()))
+
+
+def adapter(name: str) -> ModuleType:
+    """The adapter of a zoo, imported now; a missing library is refused with its pip line."""
+    for zoo, path in BUILTIN.items():
+        if zoo.name == name:
+            return _imported(zoo, path)
+    if name in plugins():
+        return plugins()[name][1]
+    known = ", ".join(zoo.name for zoo in zoos())
+    raise WrongRequest(f"there is no zoo {name!r}; the zoos are {known}")
+
+
+def _imported(zoo: Zoo, path: str) -> ModuleType:
+    try:
+        return importlib.import_module(path)
+    except ModuleNotFoundError as error:
+        if error.name and error.name.startswith("zoo_adapters"):
+            raise
+        raise WrongRequest(
+            f"the zoo {zoo.name} needs the package {error.name}, which is not installed; "
+            f"install it with: pip install {zoo.pip}"
+        ) from error
+
+
+@lru_cache(maxsize=1)
+def plugins() -> dict[str, tuple[Zoo, ModuleType]]:
+    """The zoos that installed packages offer; a broken one is a warning, not an end."""
+    found: dict[str, tuple[Zoo, ModuleType]] = {}
+    taken = {zoo.name for zoo in BUILTIN}
+    for point in entry_points(group="zoo_adapters"):
+        try:
+            if point.name in taken:
+                raise ValueError(f"there is a zoo {point.name!r} already")
+            found[point.name] = _plugin(point)
+            taken.add(point.name)
+        except Exception as error:  # a plug-in may fail in any way
+            warnings.warn(
+                f"the zoo {point.name!r} of {point.value!r} is left out: {error}", stacklevel=2
+            )
+    return found
+
+
+def _plugin(point: EntryPoint) -> tuple[Zoo, ModuleType]:
+    module: ModuleType = point.load()
+    missing = [f"{need}()" for need in ("names", "load") if not callable(getattr(module, need, 0))]
+    if missing:
+        raise ValueError(f"it has no {' and no '.join(missing)}")
+    first = (module.__doc__ or "").strip().partition("\n")[0]
+    package = point.dist.name if point.dist else point.module.partition(".")[0]
+    return Zoo(point.name, point.name, first or f"From the package {package}", package), module
+
+
+def split(name: str) -> tuple[str, str]:
+    """Zoo and name within it; a name without a zoo is refused with the corrected spellings."""
+    zoo, colon, rest = name.partition(":")
+    if colon and rest and zoo in {known.name for known in zoos()}:
+        return zoo, rest
+    if zoo in ("hf-hub", "local-dir") and rest:
+        raise WrongRequest(f"{name!r} names no zoo; write timm:{name}")
+    if (Path(name) / "config.json").is_file():
+        raise WrongRequest(f"{name!r} is a folder; write timm:local-dir:{name}")
+    if colon and zoo in {known.name for known in zoos()}:
+        raise WrongRequest(f"{name!r} names no model; see them with: featvis models {zoo}")
+    if colon:
+        known = ", ".join(f"{zoo.name}:" for zoo in zoos())
+        raise WrongRequest(f"{name!r} begins with no known zoo; names begin with {known}")
+    if "/" in name:
+        raise WrongRequest(
+            f"{name!r} names no zoo; write timm:hf-hub:{name} for a repository of the hub, "
+            f"or timm:local-dir:{name} for a folder"
+        )
+    raise WrongRequest(f"{name!r} names no zoo; write {_spellings(name)}")
+
+
+def _spellings(name: str) -> str:
+    """The full names that a name without its zoo may have meant."""
+    exact: list[str] = []
+    near: list[str] = []
+    for zoo in zoos():
+        try:
+            known = adapter(zoo.name).names()
+        except WrongRequest:  # not installed
+            continue
+        if name in known or any(k.partition(".")[0] == name for k in known):
+            exact.append(f"{zoo.name}:{name}")
+        near.extend(f"{zoo.name}:{k}" for k in difflib.get_close_matches(name, known, n=1))
+    return " or ".join(exact or near) or "a zoo and a colon before it, as in timm:resnet50"
+
+
+def unknown(zoo: str, name: str, known: Collection[str]) -> NoReturn:
+    """Refuse a name that a zoo does not have, with the nearest ones."""
+    stem = name.partition(".")[0]
+    stems = {k.partition(".")[0] for k in known}
+    near = [k for k in known if k.partition(".")[0] == stem]  # only the weights are unknown
+    near = near or difflib.get_close_matches(stem, stems, n=3)
+    near = near or difflib.get_close_matches(name, known, n=3, cutoff=0.4) or sorted(known)[:3]
+    raise WrongRequest(
+        f"{zoo} has no model {name!r}; the nearest are "
+        f"{', '.join(f'{zoo}:{n}' for n in near[:6])}. "
+        f"See all {len(known)} with: featvis models {zoo}"
+    )

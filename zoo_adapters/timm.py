@@ -1,0 +1,248 @@
+"""timm: its registry, its repositories on the hub, its folders on disk. The only file with timm."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from timm.data.config import resolve_model_data_config
+from timm.data.imagenet_info import ImageNetInfo, infer_imagenet_subset
+
+from featvis.model import Preprocessing, VisionModel, WrongRequest
+from zoo_adapters import labels, weights
+from zoo_adapters.facts import Facts, training_data
+from zoo_adapters.folders import FILES, config, has_weights
+from zoo_adapters.module import wrap
+from zoo_adapters.registry import unknown
+from zoo_adapters.weights import Progress
+
+__all__ = ["describe", "describe_folder", "families", "folder", "load", "names"]
+
+POPULAR = (
+    "resnet",
+    "convnext",
+    "vision_transformer",
+    "efficientnet",
+    "mobilenetv3",
+    "swin_transformer",
+    "regnet",
+    "densenet",
+    "vgg",
+    "deit",
+    "maxxvit",
+    "mambaout",
+)
+SHORT = {"vision_transformer": "vit", "swin_transformer": "swin", "maxxvit": "maxvit"}
+
+
+@lru_cache(maxsize=1)
+def names() -> list[str]:
+    """Every set of weights, "resnet50.a1_in1k", and the architectures that have none."""
+    tags = timm.list_pretrained()
+    trained = {tag.partition(".")[0] for tag in tags}
+    return sorted([*tags, *(name for name in timm.list_models() if name not in trained)])
+
+
+@lru_cache(maxsize=1)
+def families() -> dict[str, tuple[str, ...]]:
+    """Family -> names, one family per module of timm, the popular ones first."""
+    by_architecture: dict[str, list[str]] = {}
+    for name in names():
+        by_architecture.setdefault(name.partition(".")[0], []).append(name)
+    modules = sorted(timm.list_modules(), key=lambda m: (m not in POPULAR, m))
+    modules.sort(key=lambda m: POPULAR.index(m) if m in POPULAR else len(POPULAR))
+    return {
+        SHORT.get(module, module): tuple(
+            name for model in timm.list_models(module=module) for name in by_architecture[model]
+        )
+        for module in modules
+    }
+
+
+@lru_cache(maxsize=1)
+def _family_of() -> dict[str, str]:
+    return {
+        name.partition(".")[0]: family for family, members in families().items() for name in members
+    }
+
+
+def describe(name: str) -> Facts:
+    """What timm's tables, a folder or the cache tell of a model without building it."""
+    source, _, rest = name.partition(":")
+    if source == "local-dir":
+        return describe_folder(Path(rest), name=f"timm:{name}")
+    if source == "hf-hub":
+        repo, _, revision = rest.partition("@")
+        told = weights.cached(repo, ["config.json"], revision or None)
+        on_disk = bool(told and weights.cached(repo, FILES, revision or None))
+        address = f"https://huggingface.co/{repo}"
+        cfg = config(told.parent) if told else {}
+        return _facts(f"timm:{name}", cfg, address, on_disk=on_disk)
+    name, cfg = _registered(name)
+    return _facts(f"timm:{name}", cfg, _source(cfg), on_disk=_on_disk(cfg))
+
+
+def describe_folder(path: Path, *, name: str) -> Facts:
+    """What the configuration of a folder tells."""
+    return _facts(name, config(path), str(path), on_disk=has_weights(path))
+
+
+def load(name: str, *, pretrained: bool = True, progress: Progress | None = None) -> VisionModel:
+    """A name of the registry, "hf-hub:org/name[@revision]" or "local-dir:PATH"."""
+    source, _, rest = name.partition(":")
+    if source == "local-dir":
+        return folder(Path(rest), name=f"timm:{name}", pretrained=pretrained)
+    if source == "hf-hub":
+        return _from_hub(rest, pretrained, progress)
+    name, cfg = _registered(name)
+    overlay = {"file": str(_file(name, cfg, progress)), "source": ""} if pretrained else None
+    module = _build(name, f"timm:{name}", pretrained, pretrained_cfg_overlay=overlay)
+    return _record(module, f"timm:{name}", _source(cfg), pretrained, learned=pretrained)
+
+
+def folder(path: Path, *, name: str, pretrained: bool = True) -> VisionModel:
+    """A folder in the hub's format: config.json and the weights."""
+    config(path)
+    if pretrained and not has_weights(path):
+        raise WrongRequest(
+            f"{name}: {path} holds no weights; put model.safetensors there, or load it with "
+            "pretrained=False (random weights)"
+        )
+    module = _build(f"local-dir:{path}", name, pretrained)
+    return _record(module, name, str(path), pretrained, learned=True)
+
+
+def _from_hub(rest: str, pretrained: bool, progress: Progress | None) -> VisionModel:
+    """A repository of the hub: its two files are fetched, then it is a folder."""
+    repo, _, revision = rest.partition("@")
+    name, at = f"timm:hf-hub:{rest}", revision or None
+    if repo.count("/") != 1 or not all(repo.split("/")):
+        raise WrongRequest(f"{name}: a repository is named organization/name; write it so")
+    told = weights.hub_file(repo, ["config.json"], model=name, revision=at, progress=progress)
+    if pretrained:
+        file = weights.hub_file(repo, FILES, model=name, revision=at, progress=progress)
+        if file.parent != told.parent:  # the repository changed since its configuration was cached
+            commit = file.parent.name
+            told = weights.hub_file(repo, ["config.json"], model=name, revision=commit)
+    module = _build(f"local-dir:{told.parent}", name, pretrained)
+    return _record(module, name, f"https://huggingface.co/{repo}", pretrained, learned=True)
+
+
+def _registered(name: str) -> tuple[str, dict[str, Any]]:
+    """The full name, with the default tag where none is given, and its configuration."""
+    if "/" in name:
+        raise WrongRequest(
+            f"timm has no model {name!r}; write timm:hf-hub:{name} for a repository of the hub, "
+            f"or timm:local-dir:{name} for a folder"
+        )
+    architecture, _, tag = name.partition(".")
+    if not timm.is_model(architecture) or (tag and name not in names()):
+        unknown("timm", name, names())
+    cfg = timm.get_pretrained_cfg(name)
+    found = cfg.to_dict() if cfg else {}  # type: ignore[no-untyped-call]
+    if not tag and _source(found):
+        tag = found.get("tag") or ""
+    return (f"{architecture}.{tag}" if tag else architecture), found
+
+
+def _source(cfg: dict[str, Any]) -> str:
+    repo = cfg.get("hf_hub_id")
+    return f"https://huggingface.co/{repo}" if repo else cfg.get("url") or ""
+
+
+def _on_disk(cfg: dict[str, Any]) -> bool:
+    if repo := cfg.get("hf_hub_id"):
+        return weights.cached(repo, FILES) is not None
+    return bool(cfg.get("url")) and weights.url_path(cfg["url"]).exists()
+
+
+def _file(name: str, cfg: dict[str, Any], progress: Progress | None) -> Path:
+    if repo := cfg.get("hf_hub_id"):
+        return weights.hub_file(repo, FILES, model=f"timm:{name}", progress=progress)
+    if url := cfg.get("url"):
+        return weights.url_file(url, model=f"timm:{name}", progress=progress)
+    raise WrongRequest(
+        f"timm:{name} has no trained weights; load it with pretrained=False (random weights)"
+    )
+
+
+def _build(made: str, name: str, pretrained: bool, **how: Any) -> torch.nn.Module:
+    """The module, built without touching the caller's random numbers."""
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            return timm.create_model(made, pretrained=pretrained, **how)
+    except Exception as error:  # damaged files, foreign architectures, wrong shapes
+        said = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(":.")
+        raise WrongRequest(
+            f"{name} cannot be built: {said}; its files may be damaged or made for another version "
+            f"of timm than {timm.__version__}"
+        ) from error
+
+
+def _record(module: Any, name: str, source: str, pretrained: bool, *, learned: bool) -> VisionModel:
+    """The model record; `learned`: its outputs have the meaning that the configuration tells."""
+    cfg = module.pretrained_cfg
+    data = resolve_model_data_config(module)  # type: ignore[no-untyped-call]
+    if data["input_size"][0] != 3:
+        raise WrongRequest(
+            f"{name} takes {data['input_size'][0]} channels; only networks of RGB are shown"
+        )
+    return wrap(
+        module,
+        name=name,
+        mean=data["mean"],
+        std=data["std"],
+        size=tuple(data["input_size"][1:]),
+        labels=_labels(cfg, module.num_classes) if learned else (),
+        input=Preprocessing(
+            crop_pct=data["crop_pct"],
+            crop_mode=data["crop_mode"],
+            interpolation=data["interpolation"],
+            fixed_size=bool(cfg.get("fixed_input_size")),
+        ),
+        info={
+            "licence": cfg.get("license") or "unknown",
+            "source": source,
+            "training": training_data(cfg.get("tag") or "") if pretrained else "none",
+            "pretrained": pretrained,
+        },
+    )
+
+
+def _labels(cfg: dict[str, Any], classes: int) -> tuple[str, ...]:
+    """The configuration's own labels, or ImageNet's where the tag says so: never by count alone."""
+    if not classes:
+        return ()
+    if cfg.get("label_names"):
+        return labels.given(cfg["label_names"], cfg.get("label_descriptions") or {}, classes)
+    return _imagenet(classes) if labels.are_imagenets(classes, cfg.get("tag") or "") else ()
+
+
+@lru_cache(maxsize=4)
+def _imagenet(classes: int) -> tuple[str, ...]:
+    info = ImageNetInfo(infer_imagenet_subset({"num_classes": classes}) or "")
+    both = [info.index_to_description(i, detailed=True) for i in range(classes)]
+    parts = [text.partition(": ") for text in both]
+    return labels.short([lemma for lemma, _, _ in parts], [what for _, _, what in parts])
+
+
+def _facts(name: str, cfg: dict[str, Any], source: str, *, on_disk: bool) -> Facts:
+    variant = name.partition(":")[2]
+    architecture = cfg.get("architecture") or variant.partition(".")[0]
+    size = cfg.get("input_size")
+    return Facts(
+        name=name,
+        family=_family_of().get(architecture, ""),
+        variant=variant,
+        size=(size[1], size[2]) if size else None,
+        classes=cfg.get("num_classes"),
+        licence=cfg.get("license") or "unknown",
+        source=source,
+        training=training_data(cfg.get("tag") or ""),
+        weights=bool(source),
+        on_disk=on_disk,
+    )

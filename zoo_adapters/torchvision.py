@@ -1,0 +1,158 @@
+"""torchvision: its classifiers and their weights. The only file with torchvision."""
+
+from __future__ import annotations
+
+import zipfile
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torchvision import models
+
+from featvis.model import Preprocessing, VisionModel, WrongRequest
+from zoo_adapters import weights
+from zoo_adapters.facts import Facts
+from zoo_adapters.module import wrap
+from zoo_adapters.registry import unknown
+from zoo_adapters.weights import Progress
+
+__all__ = ["describe", "families", "load", "names"]
+
+POPULAR = ("resnet", "alexnet", "vgg", "googlenet", "densenet", "convnext", "vision_transformer")
+SHORT = {"vision_transformer": "vit", "swin_transformer": "swin"}
+FIXED = ("vision_transformer", "maxvit")  # families that take no other input size
+# with these, the randomly initialized network is the one that the weights are for, and quickly made
+RANDOM: dict[str, dict[str, Any]] = {
+    name: {"aux_logits": False, "transform_input": True, "init_weights": False}
+    for name in ("googlenet", "inception_v3")
+}
+
+
+@lru_cache(maxsize=1)
+def names() -> list[str]:
+    """Every set of weights: "resnet50.IMAGENET1K_V2"."""
+    return [f"{name}.{chosen.name}" for name in _architectures() for chosen in _all(name)]
+
+
+@lru_cache(maxsize=1)
+def families() -> dict[str, tuple[str, ...]]:
+    """Family -> names, one family per module of torchvision, the popular ones first."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name in names():
+        found[_family(name)] = (*found.get(_family(name), ()), name)
+    first = [SHORT.get(family, family) for family in POPULAR]
+    return {family: found[family] for family in [*first, *(f for f in found if f not in first)]}
+
+
+def describe(name: str) -> Facts:
+    """What torchvision's tables tell of a model without building it."""
+    name, chosen = _found(name)
+    size = chosen.transforms().crop_size[0]
+    path = weights.url_path(chosen.url)
+    return Facts(
+        name=f"torchvision:{name}",
+        family=_family(name),
+        variant=name,
+        size=(size, size),
+        classes=len(chosen.meta.get("categories") or ()) or None,
+        parameters=chosen.meta["num_params"],
+        licence=_licence(chosen),
+        source=chosen.url,
+        training=_training(chosen),
+        on_disk=path.exists(),
+        download=round(chosen.meta["_file_size"] * 2**20),
+    )
+
+
+def load(name: str, *, pretrained: bool = True, progress: Progress | None = None) -> VisionModel:
+    """An architecture with its default weights, or "architecture.WEIGHTS"."""
+    name, chosen = _found(name)
+    full, how = f"torchvision:{name}", chosen.transforms()
+    if pretrained:
+        _check(weights.url_file(chosen.url, model=full, progress=progress), full)
+    categories = chosen.meta.get("categories") or ()
+    return wrap(
+        _build(name, chosen, full, pretrained),
+        name=full,
+        mean=how.mean,
+        std=how.std,
+        size=(how.crop_size[0], how.crop_size[0]),
+        labels=categories if pretrained else (),
+        input=Preprocessing(
+            crop_pct=how.crop_size[0] / how.resize_size[0],
+            interpolation=how.interpolation.value,
+            resize=how.resize_size[0],
+            fixed_size=_module(name) in FIXED,
+        ),
+        info={
+            "licence": _licence(chosen),
+            "source": chosen.url,
+            "training": _training(chosen) if pretrained else "none",
+            "gmacs": chosen.meta["_ops"],
+            "pretrained": pretrained,
+        },
+    )
+
+
+def _architectures() -> list[str]:
+    known: list[str] = models.list_models(module=models)
+    return known
+
+
+def _all(name: str) -> Any:
+    return models.get_model_weights(name)
+
+
+def _found(name: str) -> tuple[str, Any]:
+    """The full name, with the default weights where none are given, and the weights."""
+    architecture, _, tag = name.partition(".")
+    if architecture not in _architectures() or (tag and name not in names()):
+        unknown("torchvision", name, names())
+    chosen = _all(architecture)[tag] if tag else _all(architecture).DEFAULT
+    return f"{architecture}.{chosen.name}", chosen
+
+
+def _module(name: str) -> str:
+    return str(models.get_model_builder(name.partition(".")[0]).__module__).rpartition(".")[2]
+
+
+def _family(name: str) -> str:
+    return SHORT.get(_module(name), _module(name))
+
+
+def _build(name: str, chosen: Any, full: str, pretrained: bool) -> torch.nn.Module:
+    """The module, built without touching the caller's random numbers."""
+    architecture = name.partition(".")[0]
+    how: dict[str, Any] = {"weights": chosen} if pretrained else RANDOM.get(architecture, {})
+    if not pretrained and _module(name) == "vision_transformer":
+        how = {"image_size": chosen.transforms().crop_size[0]}
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            module: torch.nn.Module = models.get_model(architecture, **how)
+            return module
+    except RuntimeError as error:
+        raise WrongRequest(
+            f"{full} does not fit its file {weights.url_path(chosen.url)}; delete the file and "
+            "load it again"
+        ) from error
+
+
+def _check(path: Path, full: str) -> None:
+    """Refuse a file that is damaged or holds more than weights: torchvision would run it."""
+    try:
+        torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except Exception as error:  # unpicklers raise anything
+        raise WrongRequest(
+            f"the file {path} of {full} is damaged or holds more than weights; delete it and load "
+            "the model again"
+        ) from error
+
+
+def _licence(chosen: Any) -> str:
+    return chosen.meta.get("license") or "bsd-3-clause"
+
+
+def _training(chosen: Any) -> str:
+    return "Instagram, then ImageNet-1k" if "SWAG" in chosen.name else "ImageNet-1k"
