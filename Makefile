@@ -1,10 +1,11 @@
 # Everything from nothing but python3, make and the package registry. `make help` lists what there is.
 PYTHON ?= python3
 BIN := .venv/bin
+UV := uv==0.13.9
 export GRADIO_ANALYTICS_ENABLED = False
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format lint types fix docs clean
+.PHONY: help run test check format lint types fix docs clean browser
 
 help: ## list what there is
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -12,8 +13,8 @@ help: ## list what there is
 run: .venv/app ## open the window: http://127.0.0.1:7860
 	$(BIN)/python -m app serve
 
-test: .venv/dev .venv/browser ## run all tests
-	$(BIN)/python -m pytest
+test: .venv/dev browser ## run all tests, or some: make test ARGS='-k cam'
+	$(BIN)/python -m pytest $(ARGS)
 
 check: format lint types test ## format, lint, types, tests
 
@@ -39,30 +40,36 @@ clean: ## remove the environment
 .venv/made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 	  { echo "featvis needs Python 3.10 or newer; name one: make PYTHON=python3.12 ..."; exit 1; }
-	@$(PYTHON) -m venv .venv || { echo "python3 cannot make an environment; on Debian: \
-	  apt-get install python3-venv"; exit 1; }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv || \
-	  echo "uv cannot be had: pip installs instead, which takes some minutes"
+	@$(PYTHON) -m venv .venv || \
+	  { echo "$(PYTHON) cannot make an environment; on Debian: apt-get install python3-venv"; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(UV) || \
+	  echo "uv cannot be had: pip does its work"
 	@touch $@
 
-INSTALL = if [ -x $(BIN)/uv ]; then $(BIN)/uv pip install --quiet --python $(BIN)/python -r $(1); \
-	else $(BIN)/python -m pip install --quiet --disable-pip-version-check -r $(1); fi
+# uv takes seconds where pip takes minutes. Its certificates are the system's, as behind a proxy.
+INSTALL = { [ -x $(BIN)/uv ] && \
+	UV_SYSTEM_CERTS=true $(BIN)/uv pip install --quiet --python $(BIN)/python -r $(1); } || \
+	{ echo "pip installs $(1), which takes some minutes"; \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r $(1); }
 
 .venv/app: requirements.txt | .venv/made
-	$(call INSTALL,requirements.txt)
+	@echo 'installing the packages of $<'
+	@$(call INSTALL,$<)
 	@touch $@
 
 .venv/dev: requirements-dev.txt .venv/app
-	$(call INSTALL,requirements-dev.txt)
+	@echo 'installing the packages of $<'
+	@$(call INSTALL,$<)
 	@touch $@
 
 # The browser tests need a Chromium: an installed one, or Debian's where we may install it.
 # Without one they are skipped with the reason, but fail where CI=true.
-.venv/browser:
-	@if ! command -v chromium chromium-browser google-chrome >/dev/null && \
-	    [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	  echo "installing chromium"; \
-	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
-	    apt-get install -y -qq --no-install-recommends chromium; } >/dev/null 2>&1 || true; \
-	fi
-	@mkdir -p .venv && touch $@
+browser:
+	@for name in chromium chromium-browser google-chrome chrome; do \
+	  command -v $$name >/dev/null && exit 0; \
+	done; \
+	if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then exit 0; fi; \
+	echo "installing chromium"; \
+	export DEBIAN_FRONTEND=noninteractive; \
+	{ apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } \
+	  </dev/null >/dev/null || echo "chromium cannot be installed"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor
@@ -21,7 +21,9 @@ def feature_maps(
     image: Tensor | Image,
     layer: str,
     *,
-    sort: Literal["channel", "activation"] = "channel",
+    sort: Annotated[Literal["channel", "strength"], "order of the tiles; strength is the peak"] = (
+        "channel"
+    ),
 ) -> FeatureMaps:
     """The activations of every channel of a layer, as one small picture each.
 
@@ -36,7 +38,7 @@ def feature_maps(
         maps = record(model, image, layer)[layer]
     strongest = maps.flatten(2).amax(2)  # (B, C)
     order = torch.arange(maps.shape[1]).expand(len(maps), -1)
-    if sort == "activation":
+    if sort == "strength":
         order = strongest.argsort(dim=1, descending=True, stable=True)
     return FeatureMaps(maps, layer, model.layer(layer).place, order, components(maps))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +22,9 @@ def filters(
     layer: str | None = None,
     channel: int | None = None,
     *,
-    sort: Literal["channel", "norm"] = "channel",
+    sort: Annotated[Literal["channel", "strength"], "order of the tiles; strength is the norm"] = (
+        "channel"
+    ),
 ) -> Filters:
     """The weights of a convolution as pictures; the first layer's are small RGB images.
 
@@ -47,7 +49,7 @@ def filters(
         notes.append(f"channel {chosen}: one kernel for each of its {len(weight)} input channels")
     norms = weight.flatten(1).norm(dim=1)
     order = torch.arange(len(weight))
-    if sort == "norm":
+    if sort == "strength":
         order = norms.argsort(descending=True, stable=True)
     return Filters(weight, name, rgb, norms, order, notes=tuple(notes))
 

@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 import torch
@@ -14,7 +14,8 @@ import torch
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 torch.set_num_threads(2)
 
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "chrome")
+MAC = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "chrome", MAC)
 FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-sync", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-quic",
@@ -25,9 +26,9 @@ FLAGS = (
 def real_data() -> Path:
     """The folder with real ImageNet weights and photographs."""
     folder = os.environ.get("FEATVIS_REAL_DATA")
-    if not folder:
-        pytest.skip("FEATVIS_REAL_DATA is not set: no real weights and photographs here")
-    return Path(folder)
+    if not folder or not (Path(folder) / "weights").is_dir():
+        _absent(f"no real weights and photographs here: FEATVIS_REAL_DATA is {folder!r}")
+    return Path(str(folder)).resolve()
 
 
 @pytest.fixture(scope="session")
@@ -35,11 +36,15 @@ def chromium() -> str:
     """The path of a Chromium; without one the test is skipped, but fails in CI."""
     found = next(filter(None, map(shutil.which, CHROMIUM)), None)
     if found is None:
-        reason = "no Chromium here: the browser tests cannot run"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        _absent("no Chromium here: the browser tests cannot run")
     return found
+
+
+def _absent(reason: str) -> NoReturn:
+    """What a test needs is not here: it is skipped, but in CI nothing may be."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")
@@ -69,6 +74,7 @@ def page(browser: Any) -> Iterator[Callable[..., Any]]:
         contexts.append(context)
         made = context.new_page()
         made.on("pageerror", lambda error: errors.append(f"page error: {error}"))
+        made.on("console", lambda m: m.type == "error" and errors.append(f"console: {m.text}"))
         made.on("request", watch)
         return made
 

@@ -63,7 +63,7 @@ def test_channels_last_and_tokens_become_maps(models):
 
 
 def test_sorting_by_activation_puts_the_strongest_channel_first(models):
-    found = featvis.feature_maps(models["GAP + FC"], tiny.images(2), "trunk", sort="activation")
+    found = featvis.feature_maps(models["GAP + FC"], tiny.images(2), "trunk", sort="strength")
     for picture in range(2):
         peaks = found.values[picture][found.order[picture]].amax((1, 2))
         assert torch.equal(peaks, peaks.sort(descending=True).values)
@@ -84,7 +84,7 @@ def test_first_layer_filters_are_in_pixel_space(models):
     std = torch.tensor(tiny.STD, dtype=torch.double)[:, None, None]
     assert (found.layer, found.rgb) == ("trunk.conv1", True)
     torch.testing.assert_close(found.values, model.module.trunk.conv1.weight / std)
-    shown = featvis.filters(model, sort="norm")
+    shown = featvis.filters(model, sort="strength")
     norms = shown.norms[shown.order]
     assert torch.equal(norms, norms.sort(descending=True).values)
 

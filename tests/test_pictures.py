@@ -319,7 +319,7 @@ def test_photographs_are_recognized(real_data):
 
     folder = Path(real_data) / "weights" / "mobilenetv2_100.coral_qat_in1k"
     model = zoo_adapters.load(f"timm:local-dir:{folder}")
-    photographs = sorted((Path(real_data) / "images").glob("*.jpg"))[::8]
+    photographs = sorted((Path(real_data) / "images").glob("*.jpg"))[::16]
     with torch.no_grad():
         found = [int(model(read_image(p, model)).argmax()) for p in photographs]
     right = sum(int(p.name[:4]) == f for p, f in zip(photographs, found, strict=True))

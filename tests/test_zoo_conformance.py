@@ -15,15 +15,16 @@ from zoo_adapters.checks import CHECKS, check_model, check_zoo
 
 HEADS = {  # one architecture of every kind of head and layout, and the head to be found
     "timm:test_resnet": "exact",
-    "timm:resnet18": "exact",
+    "timm:test_nfnet": "exact",  # standardized weights
+    "timm:test_efficientnet": "exact",
     "timm:regnetx_002": "exact",
     "timm:levit_128s": "exact",  # two averaged heads with normalization, tokens
     "timm:mobilenetv3_small_050": "frozen gates",
-    "timm:ghostnet_050": "frozen gates",
     "timm:efficientvit_b0": "frozen gates",  # a convolution within the head
-    "timm:convnext_atto": "frozen norm",
-    "timm:mambaout_femto": "frozen gates",  # channels last, MLP head
+    "timm:test_convnext": "frozen norm",
+    "timm:test_mambaout": "frozen gates",  # channels last, MLP head
     "timm:test_vit": "class token",
+    "timm:test_vit2": "frozen norm",  # tokens, average
     "timm:deit_tiny_distilled_patch16_224": "class token",  # two of them
     "torchvision:densenet121": "exact",  # a functional ReLU before the pool
     "torchvision:squeezenet1_1": "exact",  # the map of classes

@@ -24,6 +24,7 @@ __all__ = [
     "families",
     "load",
     "names",
+    "parameters",
     "read_image",
     "wrap",
     "zoos",
@@ -66,3 +67,13 @@ def describe(name: str) -> Facts:
         return Facts(name=name, family=zoo, variant=rest)
     facts: Facts = module.describe(rest)
     return facts
+
+
+def parameters(name: str) -> int | None:
+    """The number of weights of a model: from the tables, or counted without making them."""
+    zoo, rest = split(name)
+    module, known = adapter(zoo), describe(name).parameters
+    if known is not None or not hasattr(module, "parameters"):
+        return known
+    count: int = module.parameters(rest)
+    return count

@@ -34,6 +34,7 @@ DATA = {  # words of a tag -> what the weights were trained on
     "lvd1689m": "LVD-1689M",
     "sat493m": "SAT-493M",
     "bamboo": "Bamboo",
+    "jft": "JFT-300M",
 }
 
 

@@ -38,7 +38,7 @@ class AlexNet(nn.Module):
         one, two, three, four, five = widths
         self.num_classes = num_classes
         self.num_features = self.head_hidden_size = five
-        self.feature_info = [dict(num_chs=five, reduction=16, module="features")]
+        self.feature_info = [{"num_chs": five, "reduction": 16, "module": "features"}]
         self.features = nn.Sequential()
         self._layer("1", nn.Conv2d(in_chans, one, 11, 4, 5, bias=False))
         self.features.add_module("pool1", nn.MaxPool2d(3, 2, 1))
@@ -79,7 +79,7 @@ class AlexNet(nn.Module):
         return self.forward_head(self.forward_features(x))
 
 
-@register_model
+@register_model  # type: ignore[untyped-decorator]
 def scenes_alexnet(pretrained: bool = False, **kwargs: Any) -> AlexNet:
     """The architecture under its name in timm's registry."""
     return build_model_with_cfg(AlexNet, "scenes_alexnet", pretrained, **kwargs)

@@ -62,8 +62,9 @@ def _outdoors(side: int, rng: Rng) -> Array:
     """Sky, hills, and a meadow, sand, snow or a road."""
     x, y = _grid(side)
     made = _sky(side, rng)
-    ground = hsv(rng.choice([0.28, 0.33, 0.12, 0.1, 0.6]), rng.uniform(0.15, 0.6),
-                 rng.uniform(0.45, 0.85))
+    ground = hsv(
+        rng.choice([0.28, 0.33, 0.12, 0.1, 0.6]), rng.uniform(0.15, 0.6), rng.uniform(0.45, 0.85)
+    )
     horizon = rng.uniform(0.35, 0.7)
     for i in range(3):
         wave = sum(
@@ -121,7 +122,8 @@ def _lights(side: int, rng: Rng) -> Array:
     """Discs of light out of focus."""
     x, y = _grid(side)
     first, second = _muted(rng)
-    made = _blend(tone(first, 0.5), tone(second, 0.8), noise(side, side, 0.4, int(rng.integers(999)), 2))
+    glow = noise(side, side, 0.4, int(rng.integers(999)), 2)
+    made = _blend(tone(first, 0.5), tone(second, 0.8), glow)
     for _ in range(int(rng.integers(8, 18))):
         distance = np.hypot(x - rng.uniform(), y - rng.uniform())
         r = rng.uniform(0.04, 0.14)
@@ -162,8 +164,13 @@ def in_front(canvas: Canvas, rng: Rng) -> None:
         green = hsv(rng.uniform(0.2, 0.4), rng.uniform(0.4, 0.8), rng.uniform(0.25, 0.6))
         pose = Pose(np.eye(2), np.array([0.0, 0.0]))
         for _ in range(int(rng.integers(10, 30))):
-            blade = g.petal(rng.uniform(0, 1), 1.02, rng.uniform(0.08, 0.26), 0.02,
-                            -np.pi / 2 + rng.normal() * 0.3)
+            blade = g.petal(
+                rng.uniform(0, 1),
+                1.02,
+                rng.uniform(0.08, 0.26),
+                0.02,
+                -np.pi / 2 + rng.normal() * 0.3,
+            )
             canvas.paint(pose, blade, tone(green, rng.uniform(0.6, 1.2)), part=None, volume=0)
     elif kind < 0.4:
         _thing(canvas, rng, palette(rng)[0], None, rng.uniform(0.06, 0.12))
@@ -185,5 +192,6 @@ def _thing(canvas: Canvas, rng: Rng, color: Color, part: str | None, size: float
         lambda: g.ellipse(0, 0, 0.8),
     )
     texture = (_pattern(rng), tone(color, 0.6)) if rng.random() < 0.4 else None
-    canvas.paint(pose, shapes[rng.integers(len(shapes))](), color, part=part, texture=texture,
-                 volume=0.7)
+    canvas.paint(
+        pose, shapes[rng.integers(len(shapes))](), color, part=part, texture=texture, volume=0.7
+    )

@@ -103,9 +103,7 @@ class Brush:
             pane = g.rectangle(x, top + wide, x + step - wide, bottom - wide)
             self.part("window", pane, glass, volume=0)
             edge = x + (step - wide) * 0.55
-            shine = g.polygon(
-                (x, top + wide), (edge, top + wide), (x, top + (bottom - top) * 0.7)
-            )
+            shine = g.polygon((x, top + wide), (edge, top + wide), (x, top + (bottom - top) * 0.7))
             self.part("window", shine, mix(glass, PALE, 0.45), volume=0)
 
     def door(self, left: float, top: float, right: float, bottom: float) -> None:
@@ -134,7 +132,9 @@ class Brush:
         """A shaft with a wider top."""
         shaft = g.rectangle(x - width / 2, top, x + width / 2, bottom)
         self.part("chimney", shaft, color, (brick(22), tone(color, 1.4)), 0.4)
-        top_ = g.rectangle(x - width * 0.65, top - width * 0.1, x + width * 0.65, top + width * 0.25)
+        top_ = g.rectangle(
+            x - width * 0.65, top - width * 0.1, x + width * 0.65, top + width * 0.25
+        )
         self.part("chimney", top_, tone(color, 0.7))
 
     def flag(self, x: float, y: float, size: float) -> None:

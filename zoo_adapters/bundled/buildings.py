@@ -71,10 +71,22 @@ def cup(b: Brush) -> None:
     b.part("saucer", g.ellipse(0, 0.64, 0.5, 0.08), tone(color, 0.65), volume=0.2)
     b.handle(0.55, 0.0, 0.36, 0.2, -1.7, 1.9, tone(color, 0.95))
     wide = b.between(0.42, 0.5)
-    side = g.smooth((-0.62, -0.5), (-0.6, 0.1), (-wide, 0.6), (0, 0.68), (wide, 0.6), (0.6, 0.1),
-                    (0.62, -0.5), (0, -0.46))
-    kinds = (stripes(b.between(3, 6), 1.57), dots(b.between(8, 12)), stripes(b.between(6, 10)),
-             checks(b.between(3, 5)))
+    side = g.smooth(
+        (-0.62, -0.5),
+        (-0.6, 0.1),
+        (-wide, 0.6),
+        (0, 0.68),
+        (wide, 0.6),
+        (0.6, 0.1),
+        (0.62, -0.5),
+        (0, -0.46),
+    )
+    kinds = (
+        stripes(b.between(3, 6), 1.57),
+        dots(b.between(8, 12)),
+        stripes(b.between(6, 10)),
+        checks(b.between(3, 5)),
+    )
     b.part("bowl", side, color, (kinds[b.rng.integers(4)], second), 1.0)
     b.part("bowl", g.ellipse(0, -0.5, 0.62, 0.15), tone(color, 1.15), volume=0.2)
     b.part("bowl", g.ellipse(0, -0.48, 0.54, 0.11), (0.3, 0.17, 0.08), volume=0.2)
@@ -84,8 +96,9 @@ def teapot(b: Brush) -> None:
     """A round pot with spout, lid and handle."""
     color, second = b.colors[0], b.colors[1]
     b.handle(-0.55, 0.05, 0.38, 0.24, 1.6, 4.9, tone(color, 0.8))
-    spout = g.smooth((0.45, 0.3), (0.75, -0.05), (0.95, -0.38), (0.82, -0.42), (0.55, -0.15),
-                     (0.4, 0.0))
+    spout = g.smooth(
+        (0.45, 0.3), (0.75, -0.05), (0.95, -0.38), (0.82, -0.42), (0.55, -0.15), (0.4, 0.0)
+    )
     b.part("spout", spout, tone(color, 0.92), volume=0.8)
     kinds = (dots(b.between(7, 10)), stripes(b.between(4, 7), 1.57), stripes(b.between(5, 8), 0.7))
     pot = g.ellipse(0, 0.15, 0.64, 0.55)
@@ -113,11 +126,26 @@ def umbrella(b: Brush) -> None:
 def guitar(b: Brush) -> None:
     """A guitar, upright."""
     wood = mix(b.colors[0], (0.75, 0.45, 0.2), 0.6)
-    b.part("neck", g.rectangle(-0.08, -0.78, 0.08, 0.1), (0.3, 0.18, 0.1), (stripes(14, 1.57),
-           (0.7, 0.65, 0.5)), 0.4)
+    b.part(
+        "neck",
+        g.rectangle(-0.08, -0.78, 0.08, 0.1),
+        (0.3, 0.18, 0.1),
+        (stripes(14, 1.57), (0.7, 0.65, 0.5)),
+        0.4,
+    )
     b.part("head", g.smooth((-0.1, -0.74), (-0.16, -0.98), (0.16, -0.98), (0.1, -0.74)), DARK)
-    body = g.smooth((0, -0.14), (0.34, -0.08), (0.3, 0.22), (0.5, 0.58), (0.3, 0.93), (0, 0.98),
-                    (-0.3, 0.93), (-0.5, 0.58), (-0.3, 0.22), (-0.34, -0.08))
+    body = g.smooth(
+        (0, -0.14),
+        (0.34, -0.08),
+        (0.3, 0.22),
+        (0.5, 0.58),
+        (0.3, 0.93),
+        (0, 0.98),
+        (-0.3, 0.93),
+        (-0.5, 0.58),
+        (-0.3, 0.22),
+        (-0.34, -0.08),
+    )
     b.part("body", body, wood, (planks(7, int(b.rng.integers(99))), tone(wood, 0.75)), 0.9)
     b.part("hole", g.ellipse(0, 0.34, 0.17), b.colors[1], volume=0.2)
     b.part("hole", g.ellipse(0, 0.34, 0.13), (0.06, 0.04, 0.03), volume=0)

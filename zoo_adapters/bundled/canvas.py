@@ -87,7 +87,7 @@ class Canvas:
             return
         left, top, right, bottom = box
         mask = outline_mask(drawn, box)
-        fill = np.broadcast_to(np.asarray(color, np.float32), (*mask.shape, 3))
+        fill: Array = np.broadcast_to(np.asarray(color, np.float32), (*mask.shape, 3))
         if texture is not None:
             u, v = self._coordinates(pose, box)
             amount = texture[0](u, v)[..., None]

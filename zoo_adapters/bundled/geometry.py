@@ -29,13 +29,11 @@ def polygon(*points: Sequence[float]) -> Points:
     return np.asarray(points, float)
 
 
-def ellipse(
-    x: float, y: float, rx: float, ry: float | None = None, angle: float = 0.0
-) -> Points:
+def ellipse(x: float, y: float, rx: float, ry: float | None = None, angle: float = 0.0) -> Points:
     """An ellipse round (x, y), turned by `angle` radians."""
     t = np.linspace(0, 2 * np.pi, 40, endpoint=False)
     points = np.stack([rx * np.cos(t), (rx if ry is None else ry) * np.sin(t)], 1)
-    return turn(points, angle) + (x, y)
+    return np.add(turn(points, angle), (x, y))
 
 
 def ring(
@@ -44,7 +42,7 @@ def ring(
     """The band between two radii from angle `start` to `end`."""
     t = np.linspace(start, end, 40)[:, None]
     circle = np.concatenate([np.cos(t), np.sin(t)], 1)
-    return np.concatenate([outer * circle, inner * circle[::-1]]) + (x, y)
+    return np.add(np.concatenate([outer * circle, inner * circle[::-1]]), (x, y))
 
 
 def rectangle(left: float, top: float, right: float, bottom: float, radius: float = 0) -> Points:
@@ -60,8 +58,7 @@ def rectangle(left: float, top: float, right: float, bottom: float, radius: floa
     )
     t = np.linspace(0, np.pi / 2, 7)
     arcs = [
-        np.stack([x + radius * np.cos(a + t), y + radius * np.sin(a + t)], 1)
-        for x, y, a in corners
+        np.stack([x + radius * np.cos(a + t), y + radius * np.sin(a + t)], 1) for x, y, a in corners
     ]
     return np.concatenate(arcs)
 
@@ -83,12 +80,14 @@ def line(start: Sequence[float], end: Sequence[float], width: float) -> Points:
     return np.stack([a + across, b + across, b - across, a - across])
 
 
-def petal(x: float, y: float, length: float, width: float, angle: float, tip: float = 1.0) -> Points:
+def petal(
+    x: float, y: float, length: float, width: float, angle: float, tip: float = 1.0
+) -> Points:
     """A petal or leaf from (x, y) in direction `angle`; a larger `tip` is more pointed."""
     t = np.linspace(0, np.pi, 16)
     half = np.stack([length * (1 - np.cos(t)) / 2, width / 2 * np.sin(t) ** tip], 1)
     points = np.concatenate([half, half[::-1] * (1, -1)])
-    return turn(points, angle) + (x, y)
+    return np.add(turn(points, angle), (x, y))
 
 
 def blob(
@@ -97,9 +96,7 @@ def blob(
     """A round thing with a wavy outline."""
     t = np.linspace(0, 2 * np.pi, 48, endpoint=False)
     waves = range(2, 8)
-    r = 1 + sum(
-        rough / k * rng.normal() * np.cos(k * t + rng.uniform(0, 2 * np.pi)) for k in waves
-    )
+    r = 1 + sum(rough / k * rng.normal() * np.cos(k * t + rng.uniform(0, 2 * np.pi)) for k in waves)
     return radius * np.stack([r * np.cos(t), r * np.sin(t)], 1) + (x, y)
 
 

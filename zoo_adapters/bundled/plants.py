@@ -24,7 +24,9 @@ def _stem(b: Brush, top: float, color: Color) -> None:
 def tree(b: Brush) -> None:
     """A trunk under a crown of leaves."""
     bark: Color = (0.36, 0.25, 0.16)
-    trunk = g.smooth((-0.1, -0.2), (-0.1, 0.5), (-0.24, 0.95), (0.24, 0.95), (0.1, 0.5), (0.1, -0.2))
+    trunk = g.smooth(
+        (-0.1, -0.2), (-0.1, 0.5), (-0.24, 0.95), (0.24, 0.95), (0.1, 0.5), (0.1, -0.2)
+    )
     b.part("trunk", trunk, bark, (stripes(20, 0, wave=0.03), tone(bark, 0.6)), 0.8)
     hue = b.between(0.2, 0.36) if b.chance(0.75) else b.between(0.03, 0.12)
     for i in range(11):
@@ -43,8 +45,14 @@ def fir(b: Brush) -> None:
     for i in reversed(range(count)):
         top, wide = -0.95 + i * 1.1 / count, 0.3 + 0.4 * i / count
         bottom = top + 1.9 / count
-        tier = g.smooth((0, top), (wide * 0.4, (top + bottom) / 2), (wide, bottom), (0, bottom - 0.08),
-                        (-wide, bottom), (-wide * 0.4, (top + bottom) / 2))
+        tier = g.smooth(
+            (0, top),
+            (wide * 0.4, (top + bottom) / 2),
+            (wide, bottom),
+            (0, bottom - 0.08),
+            (-wide, bottom),
+            (-wide * 0.4, (top + bottom) / 2),
+        )
         b.part("crown", tier, tone(green, 0.8 + 0.1 * i), (scales(20), tone(green, 0.55)), 0.8)
 
 
@@ -79,32 +87,49 @@ def tulip(b: Brush) -> None:
     b.leaf(0.0, 0.95, 0.8, -2.0, tone(green, 0.85))
     flame = (stripes(7, 0, wave=0.1), tone(color, 0.78))
     for x, lean in ((-0.2, -0.22), (0.2, 0.22)):
-        b.part("petal", g.petal(x * 0.6, 0.1, 0.92, 0.46, -1.57 + lean), tone(color, 0.8), flame, 0.8)
+        b.part(
+            "petal", g.petal(x * 0.6, 0.1, 0.92, 0.46, -1.57 + lean), tone(color, 0.8), flame, 0.8
+        )
     b.part("petal", g.petal(0, 0.14, 0.85, 0.52, -1.57, 0.8), color, flame, 0.9)
 
 
 def mushroom(b: Brush) -> None:
     """A cap with spots on a pale stem."""
     pale = mix(PALE, (0.85, 0.75, 0.6), b.between(0, 0.8))
-    stem = g.smooth((-0.16, -0.1), (-0.18, 0.5), (-0.28, 0.9), (0.28, 0.9), (0.18, 0.5), (0.16, -0.1))
+    stem = g.smooth(
+        (-0.16, -0.1), (-0.18, 0.5), (-0.28, 0.9), (0.28, 0.9), (0.18, 0.5), (0.16, -0.1)
+    )
     b.part("stem", stem, pale, volume=0.9)
     b.part("gills", g.ellipse(0, 0.06, 0.68, 0.16), tone(pale, 0.8), (stripes(34), tone(pale, 0.5)))
     cap = g.smooth((-0.82, 0.08), (-0.6, -0.5), (0, -0.82), (0.6, -0.5), (0.82, 0.08), (0, -0.02))
     color = hsv(b.between(-0.04, 0.1), b.between(0.7, 0.95), b.between(0.6, 0.9))
     b.part("cap", cap, color, volume=1.0)
-    for x, y, r in ((-0.42, -0.22, 0.12), (0.05, -0.5, 0.14), (0.42, -0.15, 0.1), (-0.02, -0.14, 0.09),
-                    (-0.3, -0.52, 0.07), (0.4, -0.45, 0.07)):
+    for x, y, r in (
+        (-0.42, -0.22, 0.12),
+        (0.05, -0.5, 0.14),
+        (0.42, -0.15, 0.1),
+        (-0.02, -0.14, 0.09),
+        (-0.3, -0.52, 0.07),
+        (0.4, -0.45, 0.07),
+    ):
         b.part("spot", g.blob(x, y, r * b.between(0.8, 1.2), b.rng), PALE, volume=0.6)
 
 
 def strawberry(b: Brush) -> None:
     """A red fruit with seeds and a crown of leaves."""
     red = hsv(b.between(-0.03, 0.02), 0.9, b.between(0.7, 0.95))
-    fruit = g.smooth((0, 0.95), (-0.42, 0.45), (-0.62, -0.15), (-0.4, -0.5), (0, -0.45), (0.4, -0.5),
-                     (0.62, -0.15), (0.42, 0.45))
+    fruit = g.smooth(
+        (0, 0.95),
+        (-0.42, 0.45),
+        (-0.62, -0.15),
+        (-0.4, -0.5),
+        (0, -0.45),
+        (0.4, -0.5),
+        (0.62, -0.15),
+        (0.42, 0.45),
+    )
     b.part("fruit", fruit, red, (dots(b.between(10, 14), 0.16), (0.98, 0.85, 0.4)), 1.1)
     green = _green(b)
     for i in range(7):
         b.leaf(0, -0.5, b.between(0.36, 0.5), 0.15 + i * 0.47, tone(green, b.between(0.8, 1.1)))
     b.part("stem", g.line((0, -0.5), (b.between(-0.15, 0.15), -0.92), 0.08), tone(green, 0.8))
-

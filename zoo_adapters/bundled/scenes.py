@@ -109,9 +109,7 @@ def _shadow(canvas: Canvas) -> None:
     canvas.rgb *= 1 - 0.5 * canvas.light.strength * dark[..., None]
 
 
-def _developed(
-    canvas: Canvas, label: int, seed: int, size: int, rng: np.random.Generator
-) -> Scene:
+def _developed(canvas: Canvas, label: int, seed: int, size: int, rng: np.random.Generator) -> Scene:
     """Exposure, tint, vignette and grain; then reduced to its size."""
     rgb = canvas.rgb * rng.uniform(0.85, 1.15, 3).astype(np.float32) * rng.uniform(0.85, 1.12)
     line = np.linspace(-1, 1, canvas.side, dtype=np.float32)

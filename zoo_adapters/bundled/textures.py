@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,7 @@ __all__ = [
     "stripes",
 ]
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating[Any]]
 Texture = Callable[[Array, Array], Array]
 BANK = 256  # side of the noise pictures
 

@@ -24,10 +24,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-import zoo_adapters.bundled.alexnet  # noqa: F401: registers its architecture
+import zoo_adapters.bundled.alexnet  # noqa: F401 (it registers its architecture)
 from zoo_adapters.bundled import WEIGHTS, folder
 from zoo_adapters.bundled.data import HELD_OUT, TRAINING, pictures
-from zoo_adapters.bundled.recipes import RECIPES, Recipe
+from zoo_adapters.bundled.recipes import RECIPES, SIZES, Recipe
 from zoo_adapters.bundled.scenes import CLASSES, SIZE
 
 MEAN, STD = 0.5, 0.25
@@ -53,7 +53,8 @@ def train(name: str, training: Any, held_out: Any, device: str, factor: float) -
     """Train one network and write its folder."""
     recipe = RECIPES[name]
     torch.manual_seed(0)
-    module = build(recipe).to(device, memory_format=torch.channels_last)
+    module = build(recipe).to(device).to(memory_format=torch.channels_last)
+    first = _first_filters(module) if recipe.smooth else None
     epochs = max(1, round(recipe.epochs * factor))
     steps = epochs * (len(training[0]) // BATCH)
     optimizer = torch.optim.AdamW(_groups(module, recipe.decay), recipe.rate)
@@ -66,32 +67,50 @@ def train(name: str, training: Any, held_out: Any, device: str, factor: float) -
     begin = time.perf_counter()
     for epoch in range(epochs):
         module.train()
-        size = recipe.first_size if epoch < epochs * 0.6 else SIZE
+        size = next(size for share, size in SIZES if epoch < epochs * share)
         total = 0.0
         for images, labels in _batches(training, random, size, device):
-            with torch.autocast(images.device.type, torch.bfloat16):
+            with torch.autocast(images.device.type, torch.bfloat16, enabled=recipe.half):
                 logits = module(images)
             loss = _loss(logits.float(), labels, teacher, images)
+            if first is not None:
+                loss = loss + recipe.smooth * roughness(first)
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             nn.utils.clip_grad_norm_(module.parameters(), 2.0)
             optimizer.step()
             schedule.step()
             average.update_parameters(module)
-            total += float(loss)
+            total += float(loss.detach())
         right = accuracy(average.module, held_out, device)
         mean = total / (steps // epochs)
         spent = time.perf_counter() - begin
-        print(f"{name} epoch {epoch + 1}/{epochs} loss {mean:.3f} held out {right:.4f} {spent:.0f} s",
-              flush=True)
+        done = f"{name} epoch {epoch + 1}/{epochs}, {size} px"
+        print(f"{done}: loss {mean:.3f}, held out {right:.4f}, {spent:.0f} s", flush=True)
     facts = {"held_out_top1": round(right, 4), "scenes": len(training[0]), "epochs": epochs}
     write(name, average.module, facts)
 
 
 def build(recipe: Recipe) -> nn.Module:
     """The network with random weights."""
-    arguments = dict(recipe.arguments, num_classes=len(CLASSES))
+    arguments = {**recipe.arguments, **recipe.training, "num_classes": len(CLASSES)}
     return timm.create_model(recipe.architecture, pretrained=False, **arguments)
+
+
+def _first_filters(module: nn.Module) -> Tensor:
+    return next(m.weight for m in module.modules() if isinstance(m, nn.Conv2d))
+
+
+def roughness(filters: Tensor) -> Tensor:
+    """Energy of the Laplacian of filters (C, in, kh, kw) over their own; 20 for white noise.
+
+    Directions in which the pictures hardly vary get no gradient but the noise of the batches; the
+    penalty lets them die out, so that a filter shows what it responds to.
+    """
+    planes = filters.flatten(0, 1)[:, None]
+    kernel = planes.new_tensor([[0, -1, 0], [-1, 4, -1], [0, -1, 0]])[None, None]
+    energy = F.conv2d(planes, kernel, padding=1).square().reshape(len(filters), -1).sum(1)
+    return (energy / filters.square().flatten(1).sum(1)).mean()
 
 
 def _groups(module: nn.Module, decay: float) -> list[dict[str, Any]]:
@@ -108,7 +127,9 @@ def _loss(logits: Tensor, labels: Tensor, teacher: nn.Module | None, images: Ten
     with torch.no_grad(), torch.autocast(images.device.type, torch.bfloat16):
         wanted = teacher(images).float()
     soft = F.kl_div(
-        F.log_softmax(logits / 2, 1), F.log_softmax(wanted / 2, 1), log_target=True,
+        F.log_softmax(logits / 2, 1),
+        F.log_softmax(wanted / 2, 1),
+        log_target=True,
         reduction="batchmean",
     )
     return 0.5 * loss + 2 * soft
@@ -178,7 +199,7 @@ def write(name: str, module: nn.Module, facts: dict[str, Any]) -> None:
 def configuration(name: str, module: nn.Module, facts: dict[str, Any]) -> dict[str, Any]:
     """What timm's hub loading reads, and how the network was trained."""
     recipe = RECIPES[name]
-    default = module.pretrained_cfg if hasattr(module, "pretrained_cfg") else {}
+    default: Any = module.pretrained_cfg
     return {
         "architecture": recipe.architecture,
         "num_classes": len(CLASSES),
@@ -208,7 +229,8 @@ def configuration(name: str, module: nn.Module, facts: dict[str, Any]) -> dict[s
 
 def _load(name: str, device: str) -> nn.Module:
     module = timm.create_model(f"local-dir:{folder(name)}", pretrained=True)
-    return module.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
+    module.eval().requires_grad_(False)
+    return module.to(device).to(memory_format=torch.channels_last)
 
 
 if __name__ == "__main__":

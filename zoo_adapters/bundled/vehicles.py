@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from zoo_adapters.bundled import geometry as g
 from zoo_adapters.bundled.brush import DARK, PALE, Brush, hsv, mix, tone
 from zoo_adapters.bundled.textures import planks, rays, stripes
@@ -15,8 +17,14 @@ def car(b: Brush) -> None:
     b.window(-0.4, -long + 0.06, -0.05, -0.04, 1)
     b.window(0.0, -long + 0.06, 0.34, -0.04, 1)
     hull = g.smooth(
-        (-0.95, 0.1), (-0.7, -0.06), (0.0, -0.08), (0.72, -0.05), (0.98, 0.12), (0.93, 0.32),
-        (0.0, 0.34), (-0.93, 0.32),
+        (-0.95, 0.1),
+        (-0.7, -0.06),
+        (0.0, -0.08),
+        (0.72, -0.05),
+        (0.98, 0.12),
+        (0.93, 0.32),
+        (0.0, 0.34),
+        (-0.93, 0.32),
     )
     b.part("body", hull, body, volume=0.8)
     if b.chance(0.4):
@@ -49,14 +57,19 @@ def bicycle(b: Brush) -> None:
     for x in (-0.55, 0.55):
         b.part("wheel", g.ring(x, 0.3, r, r * 0.84), DARK)
         for i in range(5):
-            ray = g.turn(g.line((-r * 0.86, 0), (r * 0.86, 0), 0.025), i * 0.628) + (x, 0.3)
+            spoke = g.line((-r * 0.86, 0), (r * 0.86, 0), 0.025)
+            ray = np.add(g.turn(spoke, i * 0.628), (x, 0.3))
             b.part("wheel", ray, (0.6, 0.6, 0.64), volume=0)
         b.part("wheel", g.ellipse(x, 0.3, 0.07), (0.7, 0.7, 0.74))
     joints = {"back": (-0.55, 0.3), "front": (0.55, 0.3), "pedal": (-0.05, 0.32)}
     seat, fork = (-0.22, -0.3), (0.38, -0.3)
     bars = (
-        (joints["back"], joints["pedal"]), (joints["pedal"], seat), (joints["back"], seat),
-        (seat, fork), (joints["pedal"], fork), (fork, joints["front"]),
+        (joints["back"], joints["pedal"]),
+        (joints["pedal"], seat),
+        (joints["back"], seat),
+        (seat, fork),
+        (joints["pedal"], fork),
+        (fork, joints["front"]),
     )
     for start, end in bars:
         b.part("frame", g.line(start, end, 0.09), color, volume=0.7)
@@ -69,8 +82,9 @@ def bicycle(b: Brush) -> None:
 def train(b: Brush) -> None:
     """A steam engine."""
     body, second = b.colors[0], b.colors[1]
-    b.part("body", g.rectangle(-0.35, -0.22, 0.82, 0.25, 0.1), body, (stripes(5), tone(body, 0.7)),
-           0.9)
+    b.part(
+        "body", g.rectangle(-0.35, -0.22, 0.82, 0.25, 0.1), body, (stripes(5), tone(body, 0.7)), 0.9
+    )
     b.part("body", g.rectangle(-0.9, -0.55, -0.3, 0.25), second)
     b.window(-0.78, -0.45, -0.42, -0.1, 1)
     b.part("roof", g.rectangle(-0.98, -0.66, -0.22, -0.54, 0.05), tone(second, 0.6))
@@ -107,11 +121,21 @@ def balloon(b: Brush) -> None:
     basket = g.rectangle(-0.18, 0.68, 0.18, 0.95, 0.04)
     b.part("basket", basket, (0.6, 0.42, 0.24), (planks(26), (0.35, 0.22, 0.1)))
     skin = g.smooth(
-        (0, -0.95), (0.5, -0.82), (0.72, -0.4), (0.6, 0.0), (0.22, 0.42), (-0.22, 0.42),
-        (-0.6, 0.0), (-0.72, -0.4), (-0.5, -0.82),
+        (0, -0.95),
+        (0.5, -0.82),
+        (0.72, -0.4),
+        (0.6, 0.0),
+        (0.22, 0.42),
+        (-0.22, 0.42),
+        (-0.6, 0.0),
+        (-0.72, -0.4),
+        (-0.5, -0.82),
     )
-    kinds = (stripes(b.between(5, 8)), rays(int(b.rng.integers(4, 7)), 0, -0.95),
-             stripes(b.between(3, 6), 1.57, wave=0.05))
+    kinds = (
+        stripes(b.between(5, 8)),
+        rays(int(b.rng.integers(4, 7)), 0, -0.95),
+        stripes(b.between(3, 6), 1.57, wave=0.05),
+    )
     b.part("envelope", skin, first, (kinds[b.rng.integers(3)], second), 1.0)
     b.part("envelope", g.rectangle(-0.22, 0.36, 0.22, 0.44, 0.03), tone(second, 0.7))
 
@@ -124,15 +148,23 @@ def rocket(b: Brush) -> None:
         flame = g.smooth((-r, 0.52), (0, 0.48), (r, 0.52), (0, 1.0 - 0.14 * i))
         b.part("flame", flame, hsv(hue, 0.9, 1.0), volume=0)
     for side in (-1, 1):
-        fin = g.smooth((side * 0.2, 0.1), (side * 0.55, 0.45), (side * 0.5, 0.68), (side * 0.2, 0.5))
+        fin = g.smooth(
+            (side * 0.2, 0.1), (side * 0.55, 0.45), (side * 0.5, 0.68), (side * 0.2, 0.5)
+        )
         b.part("fin", fin, b.colors[1], volume=0.6)
     hull = g.smooth(
-        (0, -0.95), (0.24, -0.55), (0.3, 0.0), (0.22, 0.55), (-0.22, 0.55), (-0.3, 0.0),
+        (0, -0.95),
+        (0.24, -0.55),
+        (0.3, 0.0),
+        (0.22, 0.55),
+        (-0.22, 0.55),
+        (-0.3, 0.0),
         (-0.24, -0.55),
     )
     b.part("body", hull, body, volume=1.0)
-    nose = g.smooth((0, -0.95), (0.15, -0.75), (0.22, -0.52), (0, -0.48), (-0.22, -0.52),
-                    (-0.15, -0.75))
+    nose = g.smooth(
+        (0, -0.95), (0.15, -0.75), (0.22, -0.52), (0, -0.48), (-0.22, -0.52), (-0.15, -0.75)
+    )
     b.part("body", nose, b.colors[1], volume=0.9)
     for y in (-0.25, 0.12):
         b.part("window", g.ellipse(0, y, 0.14), (0.75, 0.75, 0.8))

@@ -1,0 +1,154 @@
+"""Changes: plain functions State, value -> State, one for each thing that can be used.
+
+What cannot be is refused with WrongRequest, in one sentence, and the state stays what it was.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+from featvis import METHODS, WrongRequest
+
+from . import pictures, session
+from .labels import class_named
+from .state import State
+
+__all__ = [
+    "set_channel",
+    "set_class",
+    "set_layer",
+    "set_methods",
+    "set_model",
+    "set_param",
+    "set_picture",
+    "set_point",
+    "set_tab",
+    "set_tile",
+    "set_upload",
+    "step_channel",
+]
+
+
+def set_tab(state: State, tab: str) -> State:
+    """Another tab; a channel of a layer that a tab chose by itself is its own."""
+    if tab == state.tab:
+        return state
+    if state.layer is None:
+        return state.but(tab=tab, methods=(), channel=None, position=None)
+    return state.but(tab=tab, methods=())
+
+
+def set_model(state: State, name: str | None) -> State:
+    """Another network; what belonged to the old one is given up."""
+    name = (name or "").strip()
+    if not name or name == state.model:
+        return state
+    return state.but(model=name, layer=None, channel=None, position=None, target=None)
+
+
+def set_upload(state: State, path: str | None) -> State:
+    """An upload; when it is taken away, the picture stays."""
+    return set_picture(state, pictures.keep(path)) if path else state
+
+
+def set_picture(state: State, name: str) -> State:
+    """A picture by its name; what was predicted of the old one is given up."""
+    if name == state.image:
+        return state
+    return state.but(image=name, target=None, position=None)
+
+
+def set_class(state: State, text: str | None) -> State:
+    """A class by its number or label; none: the predicted one."""
+    if not text or not str(text).strip():
+        return state.but(target=None)
+    count = len(session.logits_of(state))
+    model = session.model_of(state.model)
+    target = class_named(model, str(text))
+    if target >= count:
+        raise WrongRequest(f"class {target} of {model.name}: classes go from 0 to {count - 1}")
+    return state.but(target=target)
+
+
+def set_layer(state: State, name: str | None) -> State:
+    """Another layer, or none: the one that the tab chooses. Its channels are its own."""
+    name = name or None
+    if name == state.layer:
+        return state
+    if name is not None:
+        session.model_of(state.model).layer(name)
+    return state.but(layer=name, channel=None, position=None)
+
+
+def set_channel(state: State, channel: float | None) -> State:
+    """A channel by its number; none: the strongest."""
+    if channel is None:
+        return state.but(channel=None)
+    layer, count = _channels(state)
+    if channel != int(channel) or not 0 <= channel < count:
+        raise WrongRequest(f"channel {channel:g} of {layer}: its channels go from 0 to {count - 1}")
+    return state.but(channel=int(channel))
+
+
+def step_channel(step: int | None) -> Callable[[State], State]:
+    """The next channel (1), the one before (-1), or any (None)."""
+
+    def change(state: State) -> State:
+        _, count = _channels(state)
+        if step is None:
+            return state.but(channel=random.randrange(count))
+        at = -1 if state.channel is None and step > 0 else state.channel or 0
+        return state.but(channel=(at + step) % count)
+
+    return change
+
+
+def set_tile(state: State, data: dict[str, Any]) -> State:
+    """A tile of the grid: its channel."""
+    pick = str(data.get("pick", ""))
+    return set_channel(state, int(pick)) if pick.isdecimal() and len(pick) < 9 else state
+
+
+def set_point(state: State, data: dict[str, Any]) -> State:
+    """A point of the picture, as fractions of it: the nearest position of the layer's map."""
+    try:
+        x, y = float(data["x"]), float(data["y"])
+    except (KeyError, TypeError, ValueError):
+        return state
+    model, image = session.model_of(state.model), session.image_of(state)
+    layer = model.layer(session.layer_of(state, model))
+    height, width = image.original
+    top, left, bottom, right = image.box
+    h, w = image.values.shape[2:]
+    row = (y * height - top) / (bottom - top) * h
+    column = (x * width - left) / (right - left) * w
+    if not (0 <= row <= h and 0 <= column <= w):
+        raise WrongRequest(
+            "the network does not see this part of the picture: it takes the part in the frame"
+        )
+    place = layer.place
+    at = (row - place.start[0]) / place.step[0], (column - place.start[1]) / place.step[1]
+    nearest = [min(max(round(a), 0), n - 1) for a, n in zip(at, layer.size, strict=True)]
+    return state.but(position=(nearest[0], nearest[1]))
+
+
+def set_methods(state: State, names: list[str]) -> State:
+    """The methods that the tab shows."""
+    known = [n for n in METHODS if n in names and METHODS[n].family == state.tab]
+    if not known:
+        raise WrongRequest("choose at least one method to see something")
+    return state.but(methods=tuple(known))
+
+
+def set_param(name: str) -> Callable[[State, Any], State]:
+    """A parameter of a method, or of how tiles are shown."""
+    return lambda state, value: state.having(**{name: value})
+
+
+def _channels(state: State) -> tuple[str, int]:
+    """The layer in view, and how many channels it has."""
+    model = session.model_of(state.model)
+    layer = session.layer_of(state, model)
+    return layer, model.layer(layer).channels

@@ -1,0 +1,82 @@
+"""The README's tables, from the registries: `python -m app.docs` writes them, `--check` compares.
+
+<!-- methods -->    one row per method, from featvis.METHODS
+<!-- adapters -->   one row per built-in zoo, from zoo_adapters.zoos()
+<!-- figures -->    what the benchmarks measured: `python -m benchmarks ... | python -m app.docs -`
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import featvis
+import zoo_adapters
+from featvis.spec import FAMILIES, Method
+from zoo_adapters.registry import BUILTIN, Zoo
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+def main(arguments: list[str]) -> str | None:
+    """Write the tables, or say what is stale; a sentence is a failure."""
+    text = README.read_text("utf8")
+    blocks = tables()
+    if arguments == ["-"]:
+        blocks["figures"] = sys.stdin.read().strip()
+    elif arguments not in ([], ["--check"]):
+        return "python -m app.docs [--check | -], where - reads the figures of the benchmarks"
+    fresh = filled(text, blocks)
+    if arguments == ["--check"]:
+        return None if fresh == text else "the tables of README.md are stale; run: make docs"
+    README.write_text(fresh, "utf8")
+    return None
+
+
+def tables() -> dict[str, str]:
+    """Name of a block -> its text."""
+    return {
+        "methods": table(
+            ("method", "what it shows", "needs", "paper"),
+            map(_method, sorted(featvis.METHODS.values(), key=lambda m: FAMILIES.index(m.family))),
+        ),
+        "adapters": table(("zoo", "models", "what it is", "library"), map(_zoo, BUILTIN)),
+    }
+
+
+def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    """A Markdown table."""
+    escaped = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    return "\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *escaped])
+
+
+def filled(text: str, blocks: Mapping[str, str]) -> str:
+    """`text` with each block between its markers, `<!-- name -->` and `<!-- /name -->`."""
+    for name, block in blocks.items():
+        before, opening, rest = text.partition(f"<!-- {name} -->\n")
+        _, closing, after = rest.partition(f"<!-- /{name} -->")
+        if not (opening and closing):
+            raise ValueError(f"there are no markers <!-- {name} --> and <!-- /{name} -->")
+        text = f"{before}{opening}{block}\n{closing}{after}"
+    return text
+
+
+def _method(method: Method) -> tuple[str, ...]:
+    subject = [f"[{s}]" if s in method.optional else s for s in method.subject]
+    needs = [*subject, *(f"`model.{need}`" for need in method.requires)]
+    return f"**{method.title}** `{method.name}`", method.help, ", ".join(needs), _link(method.paper)
+
+
+def _link(paper: str) -> str:
+    """A paper's name; with an arXiv number it is a link."""
+    name, _, number = (part.strip(" ,") for part in paper.partition("arXiv:"))
+    return f"[{name or f'arXiv:{number}'}](https://arxiv.org/abs/{number})" if number else name
+
+
+def _zoo(zoo: Zoo) -> tuple[str, ...]:
+    return f"`{zoo.name}:`", f"{len(zoo_adapters.names(zoo.name)):,}", zoo.help, f"`{zoo.pip}`"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,25 @@
+"""Labels: the class that a person means by a number or a few letters."""
+
+from __future__ import annotations
+
+from featvis import VisionModel, WrongRequest
+
+__all__ = ["class_named"]
+
+
+def class_named(model: VisionModel, text: str) -> int:
+    """The class of that number or label; a part of a label will do if only one has it."""
+    if text.strip().isdecimal():
+        return int(text)
+    wanted = text.strip().lower()
+    exact = [i for i, name in enumerate(model.labels) if name.lower() == wanted]
+    near = exact[:1] or [i for i, name in enumerate(model.labels) if wanted in name.lower()]
+    if len(near) == 1:
+        return near[0]
+    if not near:
+        raise WrongRequest(
+            f"{model.name} has no class {text!r} among its {len(model.labels)} labels; give a part "
+            "of one of them, or a class number"
+        )
+    some = ", ".join(f"{model.labels[i]} ({i})" for i in near[:6])
+    raise WrongRequest(f"{text!r} is part of {len(near)} labels, as of {some}; give a number")

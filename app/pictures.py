@@ -1,0 +1,62 @@
+"""Pictures by a short name: drawn scenes ("scene-17"), and uploads by the hash of their content."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+
+import PIL.Image
+
+from featvis import WrongRequest
+from zoo_adapters.bundled.scenes import CLASSES, scene
+from zoo_adapters.pictures import upright
+
+__all__ = ["EXAMPLES", "get", "keep", "strip"]
+
+SCENE = 512  # side of a drawn scene, pixels
+THUMB = 96  # side of an example in the strip
+LARGEST = 1024  # longer side of a kept upload
+STORE = Path(tempfile.gettempdir()) / "featvis-pictures"
+EXAMPLES = tuple(f"scene-{seed}" for seed in (24, 2, 30, 8, 11, 5, 41, 16, 3, 54, 29, 60))
+
+
+@lru_cache(maxsize=32)
+def get(name: str) -> PIL.Image.Image:
+    """The picture of that name, RGB."""
+    if name.startswith("scene-"):
+        return PIL.Image.fromarray(scene(int(name[6:]), size=SCENE).image)
+    file = STORE / f"{name}.webp"
+    if not file.is_file():
+        raise WrongRequest("the picture of this link is no longer here; choose another one")
+    return PIL.Image.open(file).convert("RGB")
+
+
+@lru_cache(maxsize=1)
+def strip() -> tuple[PIL.Image.Image, tuple[str, ...]]:
+    """The examples side by side, small, and what each of them shows."""
+    made = PIL.Image.new("RGB", (THUMB * len(EXAMPLES), THUMB))
+    labels = []
+    for i, name in enumerate(EXAMPLES):
+        drawn = scene(int(name[6:]), size=THUMB)
+        made.paste(PIL.Image.fromarray(drawn.image), (i * THUMB, 0))
+        labels.append(CLASSES[drawn.label])
+    return made, tuple(labels)
+
+
+def keep(picture: str | Path | bytes | PIL.Image.Image) -> str:
+    """Keep an upload, reduced and without its metadata; its name."""
+    made = upright(picture)
+    made.thumbnail((LARGEST, LARGEST))
+    data = io.BytesIO()
+    made.save(data, "WEBP", quality=92)
+    name = hashlib.sha256(data.getvalue()).hexdigest()[:16]
+    STORE.mkdir(parents=True, exist_ok=True)
+    file = STORE / f"{name}.webp"
+    if not file.exists():
+        part = file.with_suffix(".part")
+        part.write_bytes(data.getvalue())
+        part.replace(file)
+    return name

@@ -1,0 +1,66 @@
+"""Serving: the server, and the files that it shows. Gradio is imported here and in ui.py only."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from threading import Thread
+from typing import Any
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # no request leaves this machine
+
+import gradio as gr
+import PIL.Image
+from gradio.processing_utils import save_bytes_to_cache
+from gradio.utils import get_upload_folder
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+
+__all__ = ["launch", "served"]
+
+LOG = logging.getLogger("featvis")
+PIXELS = 24_000_000  # of an upload, against pictures that are small as files and huge in memory
+
+
+def served(data: bytes, name: str) -> str:
+    """The address of a file of the page that holds these bytes."""
+    return f"gradio_api/file={save_bytes_to_cache(data, name, cache_dir=get_upload_folder())}"
+
+
+def _warm() -> None:
+    """Load what the first visitor will ask for, while the server starts."""
+    from . import pictures, session
+    from .state import start
+
+    try:
+        pictures.strip()
+        session.logits_of(start())
+    except Exception as error:  # said in the window, to whoever opens it
+        LOG.info("the first model is not there: %s", error)
+
+
+def launch(**options: Any) -> tuple[gr.Blocks, str]:
+    """Start the window in the background; its address."""
+    from . import theme
+    from .ui import build
+
+    PIL.Image.MAX_IMAGE_PIXELS = PIXELS
+    warnings.simplefilter("error", PIL.Image.DecompressionBombWarning)
+    Thread(target=_warm, daemon=True).start()
+    blocks = build()
+    blocks.queue(max_size=20)
+    _, url, _ = blocks.launch(
+        prevent_thread_lock=True,
+        quiet=True,
+        ssr_mode=False,
+        theme=theme.theme(),
+        css=theme.CSS,
+        head=theme.HEAD,
+        footer_links=[],
+        run_history=False,
+        max_file_size="8mb",
+        app_kwargs={"middleware": [Middleware(GZipMiddleware, minimum_size=1000)]},
+        **options,
+    )
+    return blocks, url

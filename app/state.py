@@ -1,0 +1,126 @@
+"""The state of the window: one frozen record. Links, recipes and the API are ways to write it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from urllib.parse import parse_qsl, urlencode
+
+from featvis import METHODS
+from featvis.spec import FAMILIES, Param
+
+__all__ = ["DISPLAY", "State", "from_query", "start", "to_query"]
+
+VERSION = "1"
+MODEL = "bundled:scenes-resnet"
+PICTURE = "scene-24"
+LENGTH = 300  # characters of any value in a link
+NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
+POSITION = re.compile(r"([0-9]{1,5}),([0-9]{1,5})", re.ASCII)
+IMAGE = re.compile(r"scene-[0-9]{1,7}|[0-9a-f]{16}", re.ASCII)
+
+# How results are shown; no method has these parameters, but links carry them like one.
+DISPLAY = {
+    "scale": Param(
+        "scale",
+        str,
+        "shared",
+        "Brightness of the tiles: one scale for all, or each its own",
+        None,
+        ("shared", "own"),
+    )
+}
+
+
+@dataclass(frozen=True)
+class State:
+    """What is looked at, and how. None: the default of the model, or the prediction."""
+
+    tab: str = "Class evidence"
+    model: str = MODEL
+    image: str = PICTURE
+    methods: tuple[str, ...] = ()  # those shown; (): the first ones of the tab
+    layer: str | None = None
+    channel: int | None = None
+    position: tuple[int, int] | None = None  # (row, column) on the map of the layer
+    target: int | None = None
+    seed: int = 0
+    params: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    def but(self, **changes: object) -> State:
+        """The same with some fields changed."""
+        return replace(self, **changes)  # type: ignore[arg-type]
+
+    def having(self, **params: object) -> State:
+        """The same with some parameters set."""
+        made = {**self.params, **{name: str(value) for name, value in params.items()}}
+        return self.but(params=MappingProxyType(made))
+
+    def given(self, method: str) -> dict[str, str]:
+        """The parameters that are set and that this method has."""
+        names = {param.name for param in METHODS[method].params}
+        return {name: value for name, value in self.params.items() if name in names}
+
+
+def start() -> State:
+    """What the window opens with; FEATVIS_MODEL names another model than the bundled one."""
+    return State(model=os.environ.get("FEATVIS_MODEL", MODEL))
+
+
+def to_query(state: State) -> str:
+    """The part of a link after "?": plain, readable, without what is at its default."""
+    pairs = [("v", VERSION), ("tab", state.tab), ("m", state.model)]
+    pairs += [("method", ",".join(state.methods))] if state.methods else []
+    optional = (("layer", state.layer), ("ch", state.channel), ("cls", state.target))
+    pairs += [(key, str(value)) for key, value in optional if value is not None]
+    if state.position is not None:
+        pairs.append(("pos", f"{state.position[0]},{state.position[1]}"))
+    if state.seed:
+        pairs.append(("seed", str(state.seed)))
+    pairs.append(("img", state.image))
+    pairs += [(f"p.{name}", value) for name, value in sorted(state.params.items())]
+    return urlencode(pairs, safe=":,/@")
+
+
+def from_query(query: str | Mapping[str, str], default: State | None = None) -> State:
+    """The state of a link. Unknown keys are ignored; a value of the wrong form is left out.
+
+    Whether a model has the layer, or the layer the channel, is checked where it is used.
+    """
+    pairs = dict(parse_qsl(query.lstrip("?")) if isinstance(query, str) else query.items())
+    given = {k: v for k, v in pairs.items() if isinstance(v, str) and 0 < len(v) <= LENGTH}
+    changes: dict[str, object] = {"params": MappingProxyType(_params(given))}
+    if given.get("tab") in FAMILIES:
+        changes["tab"] = given["tab"]
+    for key, name in (("m", "model"), ("layer", "layer")):
+        if given.get(key, "").isprintable() and given.get(key, "").strip():
+            changes[name] = given[key]
+    if IMAGE.fullmatch(given.get("img", "")):
+        changes["image"] = given["img"]
+    if methods := [m for m in given.get("method", "").split(",") if m in METHODS]:
+        changes["methods"] = tuple(dict.fromkeys(methods))
+    for key, name in (("ch", "channel"), ("cls", "target"), ("seed", "seed")):
+        if NUMBER.fullmatch(given.get(key, "")):
+            changes[name] = int(given[key])
+    if found := POSITION.fullmatch(given.get("pos", "")):
+        changes["position"] = (int(found[1]), int(found[2]))
+    return (default or start()).but(**changes)
+
+
+def _params(given: Mapping[str, str]) -> dict[str, str]:
+    """The parameters in a link that some method has, with values it takes."""
+    known = [param for method in METHODS.values() for param in method.params]
+    made = {}
+    for param in [*known, *DISPLAY.values()]:
+        text = given.get(f"p.{param.name}")
+        if text is None:
+            continue
+        try:
+            param.check(text)
+        except ValueError:  # of another method, perhaps, with the same parameter
+            continue
+        made[param.name] = text
+    return made

@@ -1,0 +1,46 @@
+"""Texts: the words of the window that are not a method's own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from featvis import Method
+
+__all__ = ["LEAD", "exactness", "explanation", "sentence"]
+
+LEAD = {
+    "Filters": "The weights of a convolution as small pictures: what its filters answer to.",
+    "Feature maps": "What each channel of a layer answers, and where in the picture.",
+    "Class evidence": "Which parts of the picture speak for a class, and which against it.",
+}
+
+
+def exactness(residual: float) -> str:
+    """How well a class activation map adds up to its logit."""
+    if residual < 1e-4:
+        return f"adds up to the logit exactly (residual {residual:.0e})"
+    return f"misses the logit by {residual:.1e} of the largest"
+
+
+def sentence(text: object) -> str:
+    """With a capital letter and a full stop; the names at its beginning stay as they are."""
+    made = str(text).strip()
+    first = made.split(" ", 1)[0]
+    if first.isalpha() and first.islower():
+        made = made[0].upper() + made[1:]
+    return made + ("" if not made or made.endswith((".", "!", "?")) else ".")
+
+
+def explanation(methods: Sequence[Method]) -> str:
+    """What the docstrings of methods say, as Markdown."""
+    parts = []
+    for method in methods:
+        heading = f"**{method.title}** {method.help}"
+        paper = f"\n\n*{method.paper}*" if method.paper else ""
+        parts.append(f"{heading}\n\n{_body(method.explanation)}{paper}")
+    return "\n\n---\n\n".join(parts)
+
+
+def _body(text: str) -> str:
+    """Indented formulas become code, and lines of a paragraph flow."""
+    return "\n\n".join(block.rstrip() for block in text.split("\n\n"))

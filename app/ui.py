@@ -1,0 +1,148 @@
+"""The window: its components, and where they stand. What happens is wired in ui_events.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+import zoo_adapters
+from featvis.spec import FAMILIES
+
+from . import tabs, texts, views
+from .state import DISPLAY, start
+from .ui_events import connect
+from .widgets import widget
+
+__all__ = ["Window", "build"]
+
+ASSETS = Path(__file__).parent / "assets"
+
+
+def _script(*names: str) -> str:
+    return "\n".join((ASSETS / f"{name}.js").read_text(encoding="utf-8") for name in names)
+
+
+class Tab:
+    """The components of one family."""
+
+    def __init__(self, family: str) -> None:
+        methods = tabs.methods_of(family)
+        self.grid = self.methods = None
+        self.controls: dict[str, Any] = {}
+        with gr.Tab(family, id=family, render_children=True) as self.tab:
+            gr.HTML(f'<p class="fv-lead">{texts.LEAD.get(family, methods[0].help)}</p>')
+            params = [*DISPLAY.values()] if tabs.has_grid(family) else []
+            params += {p.name: p for m in methods for p in m.params}.values()
+            if len(methods) > 1:
+                self.methods = gr.CheckboxGroup(
+                    [(m.title, m.name) for m in methods],
+                    value=[m.name for m in methods[: tabs.FIRST]],
+                    label="Methods",
+                    show_label=False,
+                    elem_classes="fv-chips",
+                )
+            self.view = gr.HTML(js_on_load=_script("pick", "point"), elem_classes="fv-view")
+            if params:
+                with gr.Row(elem_classes="fv-params"):
+                    self.controls = {param.name: widget(param) for param in params}
+            if tabs.has_grid(family):
+                self.grid = gr.HTML(js_on_load=_script("pick"))
+            with gr.Accordion("How to read this", open=False, elem_classes="fv-how"):
+                gr.Markdown(texts.explanation(methods))
+
+
+class Window:
+    """All components."""
+
+    def __init__(self) -> None:
+        with gr.Blocks(title="featvis", analytics_enabled=False, fill_width=True) as self.blocks:
+            gr.HTML(
+                '<header class="fv-brand"><h1>featvis</h1><p>See what a pretrained vision network '
+                "has learned: its filters, its feature maps, its evidence.</p></header>"
+            )
+            self.notice = gr.HTML(
+                views.busy("Loading the network and a first picture"),
+                js_on_load=_script("notice"),
+                elem_classes="fv-top",
+            )
+            with gr.Row(equal_height=False, elem_classes="fv-main"):
+                with gr.Column(scale=0, min_width=300, elem_classes="fv-side"):
+                    self._model()
+                    self._picture()
+                    self._target()
+                    self._layer()
+                with gr.Column(scale=1, min_width=320, elem_classes="fv-stage"):
+                    with gr.Tabs(selected=start().tab) as self.tabs:
+                        self.parts = {family: Tab(family) for family in FAMILIES}
+                    self.link = gr.HTML(
+                        "",
+                        html_template=(ASSETS / "link.html").read_text(encoding="utf-8"),
+                        js_on_load=_script("link"),
+                        server_functions=[saved],
+                    )
+            connect(self)
+
+    def _model(self) -> None:
+        with gr.Group(elem_classes="fv-card"):
+            gr.HTML('<h2 class="fv-label">Network</h2>')
+            zoos = [(zoo.title, zoo.name) for zoo in zoo_adapters.zoos()]
+            with gr.Row():
+                self.zoo = gr.Dropdown(zoos, value=None, label="Zoo", min_width=110)
+                self.family = gr.Dropdown([], label="Family", min_width=110)
+            self.model = gr.Dropdown([], label="Model")
+            self.facts = gr.HTML()
+            with gr.Accordion("By name", open=False, elem_classes="fv-more"):
+                self.name = gr.Textbox(
+                    label="Name of a model",
+                    show_label=False,
+                    placeholder="timm:resnet50, timm:hf-hub:org/name",
+                    submit_btn="Load",
+                    max_lines=1,
+                )
+
+    def _picture(self) -> None:
+        with gr.Group(elem_classes="fv-card"):
+            gr.HTML('<h2 class="fv-label">Picture</h2>')
+            self.picture = gr.Image(
+                type="filepath",
+                sources=["upload", "clipboard", "webcam"],
+                label="Your picture",
+                show_label=False,
+                height=220,
+                buttons=[],
+                format="webp",
+                elem_id="fv-picture",
+            )
+            self.examples = gr.HTML(js_on_load=_script("pick"), elem_id="fv-examples")
+
+    def _target(self) -> None:
+        with gr.Group(elem_classes="fv-card"):
+            gr.HTML('<h2 class="fv-label">Prediction <span>click a class to explain it</span></h2>')
+            self.prediction = gr.HTML(js_on_load=_script("pick"), elem_id="fv-prediction")
+            self.target = gr.Dropdown([], label="Another class", elem_id="fv-target")
+
+    def _layer(self) -> None:
+        with gr.Group(elem_classes="fv-card"):
+            gr.HTML('<h2 class="fv-label">Layer and channel</h2>')
+            self.layer = gr.Dropdown([], label="Layer", elem_id="fv-layer")
+            with gr.Row(elem_classes="fv-steps", visible=False) as self.steps:
+                self.channel = gr.Number(
+                    label="Channel", precision=0, minimum=0, min_width=90, elem_id="fv-channel"
+                )
+                self.back = gr.Button("‹", min_width=36, elem_id="fv-back")
+                self.next = gr.Button("›", min_width=36, elem_id="fv-next")
+                self.any = gr.Button("Random", min_width=70, elem_id="fv-any")
+
+
+def saved(query: str, kind: str) -> dict[str, str]:
+    """The address of a file of what a link shows ("png" or "npz"), or why there is none."""
+    from .ui_events import save
+
+    return save(query, kind)
+
+
+def build() -> gr.Blocks:
+    """The window."""
+    return Window().blocks

@@ -1,0 +1,254 @@
+"""Events: what is used changes the state; what shows the old one is drawn again."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Callable, Iterator
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+import zoo_adapters
+from featvis import WrongRequest
+
+from . import changes, pictures, session, tabs, views
+from .serve import served
+from .state import State, from_query, start, to_query
+from .widgets import on_use
+from .work import Work
+
+if TYPE_CHECKING:
+    from .ui import Window
+
+__all__ = ["connect", "save"]
+
+LOG = logging.getLogger("featvis")
+MOST = 3000  # classes in the list
+PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+
+
+class Visit:
+    """One open page: its state, changed by one event at a time."""
+
+    def __init__(self) -> None:
+        self.state: State | None = None
+        self.lock = Lock()
+
+    def __deepcopy__(self, _: Any) -> Visit:
+        return Visit()
+
+
+def connect(window: Window) -> None:
+    """Wire all components."""
+    Events(window)
+
+
+class Events:
+    """The handlers: each is a change of the state, and a drawing of what has changed."""
+
+    def __init__(self, window: Window) -> None:
+        self.w = w = window
+        self.visit = gr.State(Visit())
+        self.outputs = [
+            w.notice, w.link, w.zoo, w.family, w.model, w.name, w.facts, w.picture, w.examples,
+            w.prediction, w.target, w.layer, w.channel, w.steps, w.tabs,
+            *(c for p in w.parts.values() for c in (p.view, p.grid, p.methods, *p.controls.values())
+              if c is not None),
+        ]  # fmt: skip
+        self._subject()
+        for family, part in w.parts.items():
+            self._tab(family, part)
+        w.zoo.select(self._families, w.zoo, [w.family, w.model, w.notice], **PRIVATE)
+        w.family.select(self._members, [w.zoo, w.family], w.model, **PRIVATE)
+        w.blocks.load(self._open, self.visit, self.outputs, **PRIVATE)
+
+    def _subject(self) -> None:
+        w, on = self.w, self._on
+        on(w.model.select, changes.set_model, w.model)
+        on(w.name.submit, changes.set_model, w.name)
+        on(w.picture.input, changes.set_upload, w.picture)
+        on(w.examples.select, lambda s, data: changes.set_picture(s, str(data.get("pick"))))
+        on(w.prediction.select, lambda s, data: changes.set_class(s, str(data.get("pick"))))
+        on(w.target.select, changes.set_class, w.target)
+        on(w.layer.select, changes.set_layer, w.layer)
+        on(w.channel.submit, changes.set_channel, w.channel)
+        on(w.back.click, changes.step_channel(-1))
+        on(w.next.click, changes.step_channel(1))
+        on(w.any.click, changes.step_channel(None))
+
+    def _tab(self, family: str, part: Any) -> None:
+        self._on(part.tab.select, lambda s: changes.set_tab(s, family))
+        self._on(part.view.select, changes.set_point)
+        if part.grid is not None:
+            self._on(part.grid.select, changes.set_tile)
+        if part.methods is not None:
+            self._on(part.methods.input, changes.set_methods, part.methods)
+        for name, control in part.controls.items():
+            self._on(on_use(control), changes.set_param(name), control)
+
+    def _on(self, event: Any, change: Callable[..., State], component: Any = None) -> None:
+        """On `event` the state becomes change(state[, value of the component | event's data])."""
+        takes_data = component is None and len(inspect.signature(change).parameters) > 1
+
+        def of_value(visit: Visit, value: Any) -> Iterator[dict[Any, Any]]:
+            yield from self._step(visit, lambda state: change(state, value))
+
+        def of_data(visit: Visit, data: gr.EventData) -> Iterator[dict[Any, Any]]:
+            given = data._data if isinstance(data._data, dict) else {}
+            yield from self._step(visit, lambda state: change(state, given))
+
+        def of_nothing(visit: Visit) -> Iterator[dict[Any, Any]]:
+            yield from self._step(visit, change)
+
+        handler = of_value if component is not None else of_data if takes_data else of_nothing
+        inputs = [self.visit] if component is None else [self.visit, component]
+        event(handler, inputs, self.outputs, **PRIVATE)
+
+    def _open(self, visit: Visit, request: gr.Request) -> Iterator[dict[Any, Any]]:
+        """The state of the link that the page was opened with, or else the start."""
+        asked = from_query(dict(request.query_params))
+        shown = False
+        for made in self._step(visit, lambda _: asked, opening=True):
+            shown = visit.state is not None
+            yield made
+        if not shown:
+            said = made.get(self.w.notice, "")
+            for made in self._step(visit, lambda _: _fallback(asked), opening=True):
+                yield made if visit.state is None else made | {self.w.notice: said}
+
+    def _step(
+        self, visit: Visit, change: Callable[[Any], State], *, opening: bool = False
+    ) -> Iterator[dict[Any, Any]]:
+        """The next state and what shows it; a wrong request leaves all as it was."""
+        with visit.lock:
+            before = visit.state
+            if before is None and not opening:  # the tabs say at once which of them is in view
+                yield {self.w.notice: gr.skip()}
+                return
+            work = Work(lambda tell: self._next(before, change, tell))
+            for _ in work.waits():
+                yield {self.w.notice: views.busy(self._words(work), work.share)}
+            try:
+                visit.state, made = work.result()
+                yield {self.w.notice: "", **made}
+            except Exception as error:
+                back = self._controls(before) if before else {}
+                yield {**back, self.w.notice: views.notice(_sentence(error))}
+
+    def _words(self, work: Work[Any]) -> str:
+        what = "Downloading weights" if work.share is not None else "Working"
+        return f"{what} … {work.seconds:.0f} s" if work.seconds > 1 else f"{what} …"
+
+    def _next(
+        self, before: State | None, change: Callable[[Any], State], tell: Any
+    ) -> tuple[State, dict[Any, Any]]:
+        after = change(before)
+        return after, {} if after == before else self._draw(after, before, tell)
+
+    def _draw(self, state: State, before: State | None, tell: Any) -> dict[Any, Any]:
+        """All that shows `state` and did not show it `before`."""
+        w = self.w
+        model = session.model_of(state.model, tell)
+        made = self._controls(state)
+        made[w.prediction] = views.prediction(model, session.logits_of(state), state.target)
+        made[w.link] = to_query(state)
+        if before is None or before.model != state.model:
+            made |= self._of_model(state)
+        if before is None or before.image != state.image:
+            made[w.picture] = pictures.get(state.image)
+            made[w.examples] = _examples(state.image)
+        if before is None:
+            made[w.tabs] = gr.Tabs(selected=state.tab)
+        part, shown = w.parts[state.tab], tabs.draw(state)
+        made[part.view] = shown.view
+        if part.grid is not None:
+            made[part.grid] = shown.grid
+        return made
+
+    def _controls(self, state: State) -> dict[Any, Any]:
+        """The values of what is set, as they are in the state."""
+        w, model = self.w, session.model_of(state.model)
+        part = w.parts[state.tab]
+        made: dict[Any, Any] = {w.channel: state.channel, w.model: state.model, w.name: ""}
+        automatic = (f"automatic: {model.layer(session.layer_of(state.but(layer=None), model))}", "")
+        layers = [automatic, *((str(layer), name) for name, layer in model.layers.items())]
+        made[w.layer] = gr.Dropdown(layers, value=state.layer or "")
+        made[w.steps] = gr.Row(visible=tabs.has_grid(state.tab))
+        made[w.target] = None if state.target is None else str(state.target)
+        if part.methods is not None:
+            made[part.methods] = [method.name for method in tabs.shown_methods(state)]
+        made |= {c: state.params[n] for n, c in part.controls.items() if n in state.params}
+        return made
+
+    def _of_model(self, state: State) -> dict[Any, Any]:
+        w, model = self.w, session.model_of(state.model)
+        zoo = state.model.partition(":")[0]
+        families = zoo_adapters.families(zoo)
+        family = next((f for f, members in families.items() if state.model in members), None)
+        members = families.get(family or "", (state.model,))
+        count = len(session.logits_of(state))
+        labels = [(f"{name} ({i})", str(i)) for i, name in enumerate(model.labels)]
+        labels = labels or [(f"class {i}", str(i)) for i in range(count)]
+        return {
+            w.facts: views.facts(model, zoo_adapters.describe(state.model)),
+            w.zoo: zoo,
+            w.family: gr.Dropdown(list(families), value=family),
+            w.model: gr.Dropdown(_short(members), value=state.model),
+            w.target: gr.Dropdown(labels[:MOST], value=None),
+        }
+
+    def _families(self, zoo: str) -> tuple[Any, Any, str]:
+        """The families of a zoo; nothing is loaded yet."""
+        try:
+            families = zoo_adapters.families(zoo)
+        except Exception as error:
+            return gr.skip(), gr.skip(), views.notice(_sentence(error))
+        first = next(iter(families), None)
+        members = families[first] if first else ()
+        return gr.Dropdown(list(families), value=first), gr.Dropdown(_short(members), value=None), ""
+
+    def _members(self, zoo: str, family: str) -> Any:
+        return gr.Dropdown(_short(zoo_adapters.families(zoo).get(family, ())), value=None)
+
+
+def _short(names: Any) -> list[tuple[str, str]]:
+    return [(name.partition(":")[2], name) for name in names]
+
+
+def _examples(chosen: str) -> str:
+    strip, labels = pictures.strip()
+    return views.examples(pictures.EXAMPLES, labels, views.sprite(strip), chosen)
+
+
+def _fallback(asked: State) -> State:
+    """Another state to open with: the start, or with the first model that is there."""
+    first = start()
+    if asked.model != first.model or asked != first:
+        return first
+    found = next(iter(zoo_adapters.names("bundled")), None)
+    if found is None or found == first.model:
+        raise WrongRequest(
+            f"{first.model} cannot be loaded; choose another network, or name the one to begin "
+            "with in FEATVIS_MODEL"
+        )
+    return first.but(model=found)
+
+
+def _sentence(error: Exception) -> str:
+    """An error in words; what is no wrong request is logged, and said without its inside."""
+    if isinstance(error, WrongRequest):
+        return str(error)
+    LOG.error("a handler failed", exc_info=error)
+    return f"This could not be computed ({type(error).__name__}); what you see is the last result"
+
+
+def save(query: str, kind: str) -> dict[str, str]:
+    """The address of a file of what a link shows, or why there is none."""
+    try:
+        state = from_query(str(query))
+        data, name = tabs.arrays(state) if kind == "npz" else tabs.picture(state)
+        return {"url": served(data, name), "name": name}
+    except Exception as error:
+        return {"error": _sentence(error)}

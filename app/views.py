@@ -1,0 +1,292 @@
+"""Views: results -> pieces of HTML. All text that is not ours is escaped here."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from html import escape
+from math import ceil, sqrt
+
+import PIL.Image
+import torch
+from torch import Tensor
+
+from featvis import Image, VisionModel, render
+from featvis.render import sample
+from featvis.types import Attribution, FeatureMaps, Filters, Heatmap, Place
+from zoo_adapters import Facts
+
+from .serve import served
+from .texts import sentence
+
+__all__ = ["Panel", "busy", "examples", "facts", "filters", "grid", "notice", "panels", "prediction", "sprite"]
+
+READOUT = 40  # cells per side of the values that are read out under the pointer
+TILE = 64  # largest side of a tile in the sprite, pixels
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A result over the picture: its title and what is said of it, or why there is none."""
+
+    title: str
+    result: Heatmap | Attribution | None = None
+    lines: Sequence[str] = ()  # HTML
+    seconds: float | None = None
+    reason: str = ""
+    colors: Tensor | None = field(default=None, kw_only=True)  # (h, w, 3), instead of a result
+    place: Place | None = field(default=None, kw_only=True)
+
+
+def facts(model: VisionModel, known: Facts) -> str:
+    """One line of facts, and how the logits come from the last map."""
+    h, w = model.size
+    licence = known.licence or str(model.info.get("licence") or "") or "licence unknown"
+    items = [
+        _count(model.parameters),
+        f"{h} px" if h == w else f"{h}x{w} px",
+        known.training or str(model.info.get("training") or ""),
+        licence,
+        "on disk" if model.info.get("pretrained", True) else "random weights",
+    ]
+    line = "".join(f"<span>{escape(item)}</span>" for item in items if item)
+    head = f"CAM: {model.head.kind}" if model.head else "no CAM"
+    return (
+        f'<div class="fv-facts">{line}</div><p class="fv-head">'
+        f'<b class="fv-tag {"good" if model.head else ""}">{escape(head)}</b> '
+        f"{escape(sentence(model.head_reason))}</p>"
+    )
+
+
+def _count(number: int) -> str:
+    return f"{number / 1e6:.1f} M weights" if number >= 1e5 else f"{number:,} weights"
+
+
+def prediction(model: VisionModel, logits: Tensor, target: int | None) -> str:
+    """The five strongest classes with their probabilities; each is a button."""
+    if logits.ndim != 1 or logits.numel() < 2:
+        return '<p class="fv-note">This network gives no classes.</p>'
+    shares = logits.float().softmax(0)
+    top = shares.topk(min(5, len(shares))).indices.tolist()
+    chosen = top[0] if target is None else target
+    rows = "".join(
+        _class(model, logits, shares, k, k == chosen)
+        for k in (top if chosen in top else [*top[:4], chosen])
+    )
+    return f'<div class="fv-classes" role="group" aria-label="Prediction">{rows}</div>'
+
+
+def _class(model: VisionModel, logits: Tensor, shares: Tensor, k: int, chosen: bool) -> str:
+    name = escape(model.labels[k] if model.labels else f"class {k}")
+    percent = 100 * float(shares[k])
+    shown = f"{percent:.1f}" if percent >= 0.1 else "&lt; 0.1"
+    return (
+        f'<button class="fv-class" data-pick="{k}" aria-pressed="{str(chosen).lower()}" '
+        f'title="Explain class {k}, {name}: logit {float(logits[k]):.2f}">'
+        f'<i style="width:{percent:.1f}%"></i><span>{name}</span><em>{shown} %</em></button>'
+    )
+
+
+def examples(names: Sequence[str], labels: Sequence[str], url: str, chosen: str) -> str:
+    """A strip of pictures to choose from, cut out of one sprite."""
+    step = 100 / max(len(names) - 1, 1)
+    tiles = "".join(
+        f'<button data-pick="{name}" aria-pressed="{str(name == chosen).lower()}" '
+        f'title="{escape(label)}" aria-label="Example picture: {escape(label)}" '
+        f'style="background-position:{i * step:.3f}% 0"></button>'
+        for i, (name, label) in enumerate(zip(names, labels, strict=True))
+    )
+    return (
+        f'<div class="fv-examples" role="group" aria-label="Example pictures" '
+        f"style=\"--u:url('{url}');--n:{len(names)}00% 100%\">{tiles}</div>"
+    )
+
+
+def notice(text: str) -> str:
+    """A sentence that must be read."""
+    if not text:
+        return ""
+    return (
+        f'<div class="fv-notice" role="alert"><span>{escape(sentence(text))}</span>'
+        '<button data-close aria-label="Close">×</button></div>'
+    )
+
+
+def busy(text: str, share: float | None = None) -> str:
+    """What is being done, with a bar: of a known share, or moving."""
+    bar = '<i class="moving"></i>' if share is None else f'<i style="width:{100 * share:.0f}%"></i>'
+    return f'<div class="fv-busy" role="status"><span>{escape(text)}</span><b>{bar}</b></div>'
+
+
+def grid(result: Filters | FeatureMaps, scale: str, chosen: int | None, noun: str) -> str:
+    """All channels as a grid of buttons, cut out of one sprite."""
+    tiles = render.tiles(result, scale=scale)
+    order = (result.order if result.order.ndim == 1 else result.order[0]).tolist()
+    every = ceil(max(tiles.shape[1:3]) / TILE / 2)  # maps far larger than a tile are thinned
+    tiles = tiles[:, ::every, ::every]
+    columns = ceil(sqrt(len(tiles)))
+    rows = ceil(len(tiles) / columns)
+    url = served(_png(render.sheet(tiles, columns, gap=0)), "tiles.png")
+    made = []
+    for i, channel in enumerate(order):
+        x = 100 * (i % columns) / max(columns - 1, 1)
+        y = 100 * (i // columns) / max(rows - 1, 1)
+        made.append(
+            f'<button role="option" data-pick="{channel}" tabindex="{-1 if i else 0}" '
+            f'aria-selected="{str(channel == chosen).lower()}" '
+            f'title="{noun} {channel}{_strength(result, channel)}" '
+            f'style="background-position:{x:.3f}% {y:.3f}%"><span>{channel}</span></button>'
+        )
+    size = "few" if len(made) <= 40 else "some" if len(made) <= 130 else "many"
+    return (
+        f'<div class="fv-grid {size}" role="listbox" aria-label="{noun.capitalize()}s" '
+        f"style=\"--u:url('{url}');--n:{columns}00% {rows}00%;"
+        f'--a:{tiles.shape[2]}/{tiles.shape[1]}">{"".join(made)}</div>'
+    )
+
+
+def _strength(result: Filters | FeatureMaps, channel: int) -> str:
+    if isinstance(result, Filters):
+        return f", norm {float(result.norms[channel]):.3g}"
+    plane = result.values[0, channel]
+    return f", from {float(plane.min()):.3g} to {float(plane.max()):.3g}"
+
+
+def filters(
+    layer: str, facts: Sequence[str], notes: Sequence[str], large: Tensor | None, title: str
+) -> str:
+    """What must be known to read the filters of a layer, and one of them large."""
+    said = "".join(f'<p class="fv-note">{escape(sentence(note))}</p>' for note in notes)
+    line = "".join(f"<span>{escape(fact)}</span>" for fact in facts)
+    words = f'<div><b class="fv-title">{escape(layer)}</b><div class="fv-facts">{line}</div>{said}'
+    picture = ""
+    if large is not None:
+        url = served(_png(large), "filter.png")
+        picture = f'<img class="fv-large" src="{url}" alt="{escape(title)}">'
+        words += f"<p>{escape(title)}.</p>"
+    return f'<div class="fv-filter">{picture}{words}</div></div>'
+
+
+def panels(
+    image: Image,
+    picture: PIL.Image.Image,
+    shown: Sequence[Panel],
+    marker: tuple[float, float] | None,
+) -> str:
+    """Results over the picture, side by side."""
+    base = picture.copy()
+    base.thumbnail((render.LARGEST, render.LARGEST))
+    below = sprite(base)
+    marks = _crop(image)
+    if marker is not None:
+        x, y = (f"{100 * min(max(at, 0), 1):.2f}%" for at in marker)
+        marks += f'<i class="fv-mark" style="left:{x};top:{y}"></i>'
+    figures = "".join(_figure(panel, image, below, marks) for panel in shown)
+    return (
+        '<label class="fv-opacity"><span>Picture</span><input type="range" min="0" max="1" '
+        'step="0.01" value="0.85" aria-label="Opacity of the maps"><span>Map</span></label>'
+        f'<div class="fv-row">{figures}</div>'
+    )
+
+
+def _figure(panel: Panel, image: Image, below: str, marks: str) -> str:
+    title = escape(panel.title)
+    if panel.reason:
+        return (
+            f'<figure class="fv-off"><div class="fv-title">{title}</div><div class="fv-stack">'
+            f'<img src="{below}" alt="The picture"><p>{escape(sentence(panel.reason))}</p></div>'
+            "</figure>"
+        )
+    data = legend = ""
+    if panel.result is None:
+        above = _patches(panel, image)
+    else:
+        layer = served(_png(render.over(panel.result, image)[0]), "map.png")
+        above = f'<img class="fv-heat" src="{layer}" alt="{title} over the picture">'
+        data = escape(json.dumps(_readout(panel.result, image), separators=(",", ":")))
+        legend = _legend(panel.result)
+    time = f"<span>{_duration(panel.seconds)}</span>" if panel.seconds is not None else ""
+    lines = "".join(f"<p>{line}</p>" for line in panel.lines)
+    return (
+        f'<figure><div class="fv-title">{title}{time}</div><div class="fv-stack" data-point '
+        f'data-values="{data}"><img src="{below}" alt="The picture">{above}{marks}'
+        f"<output></output></div>{legend}<figcaption>{lines}</figcaption></figure>"
+    )
+
+
+def _duration(seconds: float) -> str:
+    return f"{1000 * seconds:.0f} ms" if seconds < 0.1 else f"{seconds:.2f} s"
+
+
+def _patches(panel: Panel, image: Image) -> str:
+    """Colours (h, w, 3), one cell for each position of a map, where the map lies."""
+    assert panel.colors is not None
+    assert panel.place is not None
+    (top, left), (down, right) = panel.place
+    h, w = panel.colors.shape[:2]
+    box, size = image.box, image.values.shape[2:]
+    y, x = (box[2] - box[0]) / size[0], (box[3] - box[1]) / size[1]  # original px per input px
+    height, width = image.original
+    return (
+        f'<img class="fv-heat cells" src="{served(_png(panel.colors), "map.png")}" style="'
+        f"left:{100 * (box[1] + (left - right / 2) * x) / width:.2f}%;"
+        f"top:{100 * (box[0] + (top - down / 2) * y) / height:.2f}%;"
+        f"width:{100 * w * right * x / width:.2f}%;height:{100 * h * down * y / height:.2f}%\" "
+        f'alt="{escape(panel.title)} over the picture">'
+    )
+
+
+def _crop(image: Image) -> str:
+    """A frame round what the network saw, where that is not all."""
+    height, width = image.original
+    top, left, bottom, right = image.box
+    if top <= 1 and left <= 1 and bottom >= height - 1 and right >= width - 1:
+        return ""
+    top, left, bottom, right = max(top, 0), max(left, 0), min(bottom, height), min(right, width)
+    return (
+        f'<i class="fv-crop" style="top:{100 * top / height:.2f}%;left:{100 * left / width:.2f}%;'
+        f"height:{100 * (bottom - top) / height:.2f}%;width:{100 * (right - left) / width:.2f}%"
+        '"></i>'
+    )
+
+
+def _legend(result: Heatmap | Attribution) -> str:
+    top = render.limit(result)
+    signed = isinstance(result, Heatmap) and result.signed
+    bar = served(_png(render.colorbar(result, 128, 1)), "bar.png")
+    low = f"−{top:.3g}" if signed else "0"
+    return (
+        f'<div class="fv-legend"><span>{low}</span><img src="{bar}" alt="">'
+        f"<span>{top:.3g}</span></div>"
+    )
+
+
+def _readout(result: Heatmap | Attribution, image: Image) -> list[list[float]]:
+    """Values on a coarse grid over the original picture, for the pointer."""
+    if isinstance(result, Heatmap):
+        maps, place = result.values[:1], result.place
+    else:
+        maps, place = result.map[:1], Place((0.5, 0.5), (1.0, 1.0))
+    height, width = image.original
+    top, left, bottom, right = image.box
+    h, w = image.values.shape[2:]
+    cells = (torch.arange(READOUT) + 0.5) / READOUT
+    y = (cells * height - top) / (bottom - top) * h
+    x = (cells * width - left) / (right - left) * w
+    at = torch.stack(torch.meshgrid(y, x, indexing="ij"), -1)
+    return [[float(f"{v:.3g}") for v in row] for row in sample(maps, place, at)[0].tolist()]
+
+
+def _png(picture: Tensor) -> bytes:
+    data = io.BytesIO()
+    PIL.Image.fromarray(picture.contiguous().numpy()).save(data, "PNG", compress_level=3)
+    return data.getvalue()
+
+
+def sprite(picture: PIL.Image.Image) -> str:
+    """A photograph as a file of the page."""
+    data = io.BytesIO()
+    picture.save(data, "WEBP", quality=90, method=2)
+    return served(data.getvalue(), "picture.webp")

@@ -1,0 +1,34 @@
+"""Widgets: a parameter of a method -> the component that sets it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from featvis import Param
+
+__all__ = ["widget"]
+
+
+def widget(param: Param) -> Any:
+    """The component for a parameter, with its default and its help."""
+    words: dict[str, Any] = {"label": param.name.replace("_", " ").capitalize(), "info": param.help}
+    if param.choices:
+        kind = gr.Radio if len(param.choices) <= 4 else gr.Dropdown
+        return kind(list(param.choices), value=param.default, **words)
+    if param.type is bool:
+        return gr.Checkbox(value=bool(param.default), **words)
+    if param.type is str:
+        return gr.Textbox(value=str(param.default), **words)
+    whole = param.type is int
+    if param.range is None:
+        return gr.Number(value=param.default, precision=0 if whole else None, **words)
+    low, high = param.range
+    step = 1 if whole else (high - low) / 100
+    return gr.Slider(low, high, value=param.default, step=step, **words)
+
+
+def on_use(component: Any) -> Any:
+    """The event of a component that means: the user has set it."""
+    return component.release if isinstance(component, gr.Slider) else component.input

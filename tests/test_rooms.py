@@ -1,0 +1,199 @@
+"""Every line has one room: the file that owns the word in it. The tables say which; edit them."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import sys
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+LONGEST = 300  # lines of a file; see that it is still one noun before you cut it in two
+MODES = ["featvis/rules.py", "featvis/head.py", "featvis/graph.py", "featvis/receptive_field.py"]
+SEEDED = ["zoo_adapters/timm.py", "zoo_adapters/torchvision.py", "zoo_adapters/transformers.py"]
+TERMINAL = ["app/cli*.py", "app/__main__.py", "benchmarks/*", "zoo_adapters/bundled/train.py"]
+
+# A name (a pattern, with dots where the code has them) -> the only files that may use it.
+# Called on an object that is not known by name, as in `x.backward()`, it is "*.backward".
+NAMES = {
+    "*.register_*_hook": ["featvis/hooks.py"],
+    "*.register_hook": ["featvis/hooks.py"],
+    "*TorchFunctionMode": MODES,
+    "*TorchDispatchMode": MODES,
+    "*autograd.Function": MODES,
+    "*.backward": ["zoo_adapters/bundled/train.py", "zoo_adapters/bundled/canvas.py"],
+    "*.default_rng": ["zoo_adapters/bundled/*", "app/*", "benchmarks/*"],
+    "np.random.seed": [],
+    "random.seed": [],
+    "torch.manual_seed": [
+        *SEEDED,
+        "zoo_adapters/bundled/train.py",
+    ],  # inside fork_rng, or a command
+    "print": [*TERMINAL, "zoo_adapters/bundled/evaluate.py"],
+    "sys.argv": [*TERMINAL, "app/docs.py"],
+}
+# A module -> the only files that may import it (a module covers those below it).
+IMPORTS = {
+    "gradio": ["app/ui*.py", "app/theme.py", "app/widgets.py", "app/serve.py", "app/components/*"],
+    "spaces": ["spaces/*"],
+    "timm": ["zoo_adapters/timm.py", "zoo_adapters/bundled/*", "benchmarks/*"],
+    "torchvision": ["zoo_adapters/torchvision.py", "benchmarks/*"],
+    "transformers": ["zoo_adapters/transformers.py", "benchmarks/*"],
+    "captum": ["benchmarks/*"],
+    "zoo_adapters": ["zoo_adapters/*", "app/*", "benchmarks/*", "spaces/*"],
+    "app": ["spaces/*", "benchmarks/*"],  # within app/ imports are relative
+    "benchmarks": ["benchmarks/*"],
+    "tests": [],
+}
+# Files -> all that they may import besides the standard library and their own package.
+ALLOWED = {
+    "featvis/*": ["torch"],
+    "zoo_adapters/checks.py": ["featvis", "torch", "PIL"],
+    "zoo_adapters/bundled/*": ["featvis.model", "numpy", "PIL", "safetensors", "timm", "torch"],
+    "zoo_adapters/*": [
+        "featvis.model", "featvis.survey", "huggingface_hub", "numpy", "PIL", "safetensors",
+        "timm", "torch", "torchvision", "transformers",
+    ],
+}  # fmt: skip
+
+
+def wrong_lines(root: Path) -> Iterator[str]:
+    """Every line of the packages under `root` that is not in its room."""
+    for package in ("featvis", "zoo_adapters", "app", "spaces", "benchmarks"):
+        for path in sorted((root / package).rglob("*.py")):
+            file, text = path.relative_to(root).as_posix(), path.read_text("utf8")
+            if (lines := text.count("\n")) > LONGEST:
+                yield f"{file} has {lines} lines, more than {LONGEST}"
+            for node in ast.walk(ast.parse(text)):
+                for problem in _problems(file, node):
+                    yield f"{file}:{node.lineno} {problem}"  # type: ignore[attr-defined]
+
+
+def _problems(file: str, node: ast.AST) -> Iterator[str]:
+    for module in _imported(node):
+        for name, rooms in IMPORTS.items():
+            if _below(module, name) and not _in(file, rooms):
+                yield f"imports {module}; its rooms: {rooms}"
+        allowed = next((a for files, a in ALLOWED.items() if fnmatch(file, files)), None)
+        if allowed is not None and not _may(file, module, allowed):
+            yield f"imports {module}; allowed there: {allowed}"
+    for used in _used(node):
+        for name, rooms in NAMES.items():
+            if fnmatch(used, name) and not _in(file, rooms):
+                yield f"uses {used}; its rooms: {rooms or 'none'}"
+
+
+def _imported(node: ast.AST) -> list[str]:
+    """Modules of an import; `from featvis import a` may be a name or the module featvis.a."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom) and node.level == 0:
+        if node.module in ("featvis", "zoo_adapters"):
+            return [f"{node.module}.{alias.name}" for alias in node.names]
+        return [str(node.module)]
+    return []
+
+
+def _used(node: ast.AST) -> list[str]:
+    """`torch.manual_seed` of that expression, `*.backward` of any other object's attribute."""
+    if isinstance(node, ast.ImportFrom):
+        return [f"{node.module}.{alias.name}" for alias in node.names]
+    if isinstance(node, ast.Attribute):
+        return [ast.unparse(node)]
+    if isinstance(node, ast.Name):
+        return [node.id]
+    return []
+
+
+def _may(file: str, module: str, allowed: list[str]) -> bool:
+    own = file.partition("/")[0]
+    known = {own, "__future__", *sys.stdlib_module_names}
+    return module.partition(".")[0] in known or any(_below(module, name) for name in allowed)
+
+
+def _below(module: str, name: str) -> bool:
+    return module == name or module.startswith(f"{name}.")
+
+
+def _in(file: str, rooms: list[str]) -> bool:
+    return any(fnmatch(file, room) for room in rooms)
+
+
+def test_every_line_is_in_its_room():
+    assert not list(wrong_lines(ROOT))
+
+
+@pytest.mark.parametrize(
+    ("file", "line"),
+    [
+        ("featvis/a.py", "import numpy"),
+        ("featvis/a.py", "from zoo_adapters import load"),
+        ("featvis/a.py", "module.register_forward_hook(f)"),
+        ("featvis/a.py", "from torch.overrides import TorchFunctionMode"),
+        ("featvis/a.py", "class A(torch.autograd.Function): pass"),
+        ("featvis/a.py", "f(x).sum().backward()"),
+        ("featvis/a.py", "torch.manual_seed(0)"),
+        ("featvis/a.py", "if 1:\n    print(1)"),
+        ("featvis/a.py", "x = 1\n" * 301),
+        ("zoo_adapters/a.py", "import timm.data"),
+        ("zoo_adapters/a.py", "from featvis import cam"),
+        ("zoo_adapters/a.py", "def f():\n    from featvis.cam import cam"),
+        ("app/session.py", "import gradio as gr"),
+        ("app/session.py", "from torchvision import models"),
+    ],
+)
+def test_a_line_in_the_wrong_room_is_found(tmp_path, file, line):
+    (tmp_path / file).parent.mkdir()
+    (tmp_path / file).write_text(line)
+    found = list(wrong_lines(tmp_path))
+    assert found
+    assert all(problem.startswith(file) for problem in found)
+
+
+@pytest.mark.parametrize(
+    ("file", "line"),
+    [
+        ("featvis/a.py", "from featvis.model import Layer\nimport torch.nn, math"),
+        ("featvis/a.py", "torch.Generator().manual_seed(0)\ntorch.autograd.grad(y, x)"),
+        ("featvis/hooks.py", "module.register_forward_hook(f)"),
+        ("zoo_adapters/timm.py", "from timm import data\nfrom featvis.model import Layer"),
+        ("app/ui_tabs.py", "from . import session\nimport gradio, featvis, zoo_adapters"),
+    ],
+)
+def test_a_line_in_its_room_is_not(tmp_path, file, line):
+    (tmp_path / file).parent.mkdir()
+    (tmp_path / file).write_text(line)
+    assert not list(wrong_lines(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["featvis", "zoo_adapters"])
+def test_public_names_are_sorted_and_true(name):
+    module = importlib.import_module(name)
+    names = module.__all__
+    assert names == sorted(names, key=_constants_classes_functions)
+    assert all(hasattr(module, public) for public in names)
+    tree = ast.parse(Path(str(module.__file__)).read_text("utf8"))
+    bound = {
+        a.asname or a.name for n in tree.body if isinstance(n, ast.ImportFrom) for a in n.names
+    }
+    bound |= {n.name for n in tree.body if isinstance(n, ast.FunctionDef | ast.ClassDef)}
+    public = {name for name in bound if not name.startswith("_") and name != "annotations"}
+    inner = {"VisionModel", "adapter", "split"} if name == "zoo_adapters" else set()
+    assert public - inner == set(names)
+
+
+def _constants_classes_functions(name: str) -> tuple[int, str]:
+    return (0 if name.isupper() else 1 if name[0].isupper() else 2, name)
+
+
+def test_every_folder_is_packaged():
+    text = (ROOT / "pyproject.toml").read_text("utf8")
+    for package in ("featvis", "zoo_adapters", "app"):
+        for folder in {path.parent for path in (ROOT / package).rglob("*.py")}:
+            name = ".".join(folder.relative_to(ROOT).parts)
+            name = f"featvis_{name}" if package == "app" else name
+            assert f'"{name}"' in text, f"{folder} is not in the packages of pyproject.toml"
