@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 
 from featvis import Method
@@ -32,15 +33,11 @@ def sentence(text: object) -> str:
 
 
 def explanation(methods: Sequence[Method]) -> str:
-    """What the docstrings of methods say, as Markdown."""
-    parts = []
-    for method in methods:
-        heading = f"**{method.title}** {method.help}"
-        paper = f"\n\n*{method.paper}*" if method.paper else ""
-        parts.append(f"{heading}\n\n{_body(method.explanation)}{paper}")
-    return "\n\n---\n\n".join(parts)
+    """What the docstrings of methods say, as Markdown: indented formulas are code there too."""
+    return "\n\n---\n\n".join(_explained(method) for method in methods)
 
 
-def _body(text: str) -> str:
-    """Indented formulas become code, and lines of a paragraph flow."""
-    return "\n\n".join(block.rstrip() for block in text.split("\n\n"))
+def _explained(method: Method) -> str:
+    body = inspect.cleandoc(method.run.__doc__ or "").partition("\n")[2].strip("\n")
+    paper = f"\n\n*{method.paper}*" if method.paper else ""
+    return f"**{method.title}.** {method.help}\n\n{body}{paper}"

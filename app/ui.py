@@ -12,7 +12,7 @@ from featvis.spec import FAMILIES
 
 from . import tabs, texts, views
 from .state import DISPLAY, start
-from .ui_events import connect
+from .ui_events import connect, save
 from .widgets import widget
 
 __all__ = ["Window", "build"]
@@ -80,8 +80,9 @@ class Window:
                         "",
                         html_template=(ASSETS / "link.html").read_text(encoding="utf-8"),
                         js_on_load=_script("link"),
-                        server_functions=[saved],
+                        server_functions=[save],
                     )
+            self.touched = gr.Checkbox(visible=False)
             connect(self)
 
     def _model(self) -> None:
@@ -134,13 +135,6 @@ class Window:
                 self.back = gr.Button("‹", min_width=36, elem_id="fv-back")
                 self.next = gr.Button("›", min_width=36, elem_id="fv-next")
                 self.any = gr.Button("Random", min_width=70, elem_id="fv-any")
-
-
-def saved(query: str, kind: str) -> dict[str, str]:
-    """The address of a file of what a link shows ("png" or "npz"), or why there is none."""
-    from .ui_events import save
-
-    return save(query, kind)
 
 
 def build() -> gr.Blocks:

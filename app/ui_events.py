@@ -26,6 +26,8 @@ __all__ = ["connect", "save"]
 
 LOG = logging.getLogger("featvis")
 MOST = 3000  # classes in the list
+# A page selects its first tab when it opens, too; only a hand's choice counts.
+BY_HAND = "(visit, _) => [visit, !navigator.userActivation || navigator.userActivation.hasBeenActive]"
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
 
@@ -79,7 +81,12 @@ class Events:
         on(w.any.click, changes.step_channel(None))
 
     def _tab(self, family: str, part: Any) -> None:
-        self._on(part.tab.select, lambda s: changes.set_tab(s, family))
+        self._on(
+            part.tab.select,
+            lambda s, by_hand: changes.set_tab(s, family) if by_hand else s,
+            self.w.touched,
+            js=BY_HAND,
+        )
         self._on(part.view.select, changes.set_point)
         if part.grid is not None:
             self._on(part.grid.select, changes.set_tile)
@@ -88,69 +95,83 @@ class Events:
         for name, control in part.controls.items():
             self._on(on_use(control), changes.set_param(name), control)
 
-    def _on(self, event: Any, change: Callable[..., State], component: Any = None) -> None:
+    def _on(
+        self,
+        event: Any,
+        change: Callable[..., State],
+        component: Any = None,
+        js: str | None = None,
+    ) -> None:
         """On `event` the state becomes change(state[, value of the component | event's data])."""
         takes_data = component is None and len(inspect.signature(change).parameters) > 1
 
         def of_value(visit: Visit, value: Any) -> Iterator[dict[Any, Any]]:
-            yield from self._step(visit, lambda state: change(state, value))
+            yield from self._used(visit, lambda state: change(state, value))
 
         def of_data(visit: Visit, data: gr.EventData) -> Iterator[dict[Any, Any]]:
             given = data._data if isinstance(data._data, dict) else {}
-            yield from self._step(visit, lambda state: change(state, given))
+            yield from self._used(visit, lambda state: change(state, given))
 
         def of_nothing(visit: Visit) -> Iterator[dict[Any, Any]]:
-            yield from self._step(visit, change)
+            yield from self._used(visit, change)
 
         handler = of_value if component is not None else of_data if takes_data else of_nothing
         inputs = [self.visit] if component is None else [self.visit, component]
-        event(handler, inputs, self.outputs, **PRIVATE)
+        event(handler, inputs, self.outputs, js=js, **PRIVATE)
 
     def _open(self, visit: Visit, request: gr.Request) -> Iterator[dict[Any, Any]]:
-        """The state of the link that the page was opened with, or else the start."""
-        asked = from_query(dict(request.query_params))
-        shown = False
-        for made in self._step(visit, lambda _: asked, opening=True):
-            shown = visit.state is not None
-            yield made
-        if not shown:
-            said = made.get(self.w.notice, "")
-            for made in self._step(visit, lambda _: _fallback(asked), opening=True):
-                yield made if visit.state is None else made | {self.w.notice: said}
+        """The state of the link that the page was opened with, or what of it can be shown."""
+        asked, said = from_query(dict(request.query_params)), ""
+        for state in _simpler(asked):
+            for made in self._step(visit, lambda _, state=state: state):
+                yield made | ({self.w.notice: said} if said and visit.state else {})
+            if visit.state is not None:
+                return
+            said = said or made[self.w.notice]
 
-    def _step(
-        self, visit: Visit, change: Callable[[Any], State], *, opening: bool = False
-    ) -> Iterator[dict[Any, Any]]:
+    def _used(self, visit: Visit, change: Callable[[Any], State]) -> Iterator[dict[Any, Any]]:
+        """A step from something that was used; before the page is there, nothing can be."""
+        if visit.state is None:
+            yield {self.w.notice: gr.skip()}
+        else:
+            yield from self._step(visit, change)
+
+    def _step(self, visit: Visit, change: Callable[[Any], State]) -> Iterator[dict[Any, Any]]:
         """The next state and what shows it; a wrong request leaves all as it was."""
         with visit.lock:
             before = visit.state
-            if before is None and not opening:  # the tabs say at once which of them is in view
-                yield {self.w.notice: gr.skip()}
-                return
-            work = Work(lambda tell: self._next(before, change, tell))
-            for _ in work.waits():
-                yield {self.w.notice: views.busy(self._words(work), work.share)}
+            work = Work(lambda work: self._next(before, change, work))
+            for words in work.waits():
+                yield {**work.take(), self.w.notice: views.busy(words, work.share)}
             try:
                 visit.state, made = work.result()
-                yield {self.w.notice: "", **made}
+                yield {**work.take(), self.w.notice: "", **made}
             except Exception as error:
-                back = self._controls(before) if before else {}
+                back = self._draw(before, None) if before else {}
                 yield {**back, self.w.notice: views.notice(_sentence(error))}
 
-    def _words(self, work: Work[Any]) -> str:
-        what = "Downloading weights" if work.share is not None else "Working"
-        return f"{what} … {work.seconds:.0f} s" if work.seconds > 1 else f"{what} …"
-
     def _next(
-        self, before: State | None, change: Callable[[Any], State], tell: Any
+        self, before: State | None, change: Callable[[Any], State], work: Work[Any]
     ) -> tuple[State, dict[Any, Any]]:
         after = change(before)
-        return after, {} if after == before else self._draw(after, before, tell)
+        if after == before:
+            return after, self._controls(after)
+        if before is None or before.model != after.model:
+            work.say(f"Loading {after.model}")
+            session.model_of(after.model, work.progress)
+        if before is None or before.image != after.image:
+            work.say("Looking at the picture")
+        work.show(self._subject_of(after, before))
+        work.say(f"Computing {after.tab[0].lower()}{after.tab[1:]}")
+        return after, self._results_of(after)
 
-    def _draw(self, state: State, before: State | None, tell: Any) -> dict[Any, Any]:
+    def _draw(self, state: State, before: State | None) -> dict[Any, Any]:
         """All that shows `state` and did not show it `before`."""
-        w = self.w
-        model = session.model_of(state.model, tell)
+        return {**self._subject_of(state, before), **self._results_of(state)}
+
+    def _subject_of(self, state: State, before: State | None) -> dict[Any, Any]:
+        """What is on the left, and the address."""
+        w, model = self.w, session.model_of(state.model)
         made = self._controls(state)
         made[w.prediction] = views.prediction(model, session.logits_of(state), state.target)
         made[w.link] = to_query(state)
@@ -161,11 +182,11 @@ class Events:
             made[w.examples] = _examples(state.image)
         if before is None:
             made[w.tabs] = gr.Tabs(selected=state.tab)
-        part, shown = w.parts[state.tab], tabs.draw(state)
-        made[part.view] = shown.view
-        if part.grid is not None:
-            made[part.grid] = shown.grid
         return made
+
+    def _results_of(self, state: State) -> dict[Any, Any]:
+        part, shown = self.w.parts[state.tab], tabs.draw(state)
+        return {part.view: shown.view} | ({} if part.grid is None else {part.grid: shown.grid})
 
     def _controls(self, state: State) -> dict[Any, Any]:
         """The values of what is set, as they are in the state."""
@@ -222,18 +243,15 @@ def _examples(chosen: str) -> str:
     return views.examples(pictures.EXAMPLES, labels, views.sprite(strip), chosen)
 
 
-def _fallback(asked: State) -> State:
-    """Another state to open with: the start, or with the first model that is there."""
-    first = start()
-    if asked.model != first.model or asked != first:
-        return first
-    found = next(iter(zoo_adapters.names("bundled")), None)
-    if found is None or found == first.model:
-        raise WrongRequest(
-            f"{first.model} cannot be loaded; choose another network, or name the one to begin "
-            "with in FEATVIS_MODEL"
-        )
-    return first.but(model=found)
+def _simpler(asked: State) -> Iterator[State]:
+    """The state of a link, then what is left of it without its finer choices, then the start."""
+    yield asked
+    yield asked.but(channel=None, position=None, params=start().params)
+    yield asked.but(layer=None, channel=None, position=None, target=None, params=start().params)
+    yield start().but(model=asked.model)
+    yield start()
+    for name in zoo_adapters.names("bundled"):
+        yield start().but(model=name)
 
 
 def _sentence(error: Exception) -> str:
@@ -244,11 +262,11 @@ def _sentence(error: Exception) -> str:
     return f"This could not be computed ({type(error).__name__}); what you see is the last result"
 
 
-def save(query: str, kind: str) -> dict[str, str]:
-    """The address of a file of what a link shows, or why there is none."""
+def save(asked: Any) -> dict[str, str]:
+    """The address of a file ("png" or "npz") of what a query shows, or why there is none."""
     try:
-        state = from_query(str(query))
-        data, name = tabs.arrays(state) if kind == "npz" else tabs.picture(state)
+        state = from_query(str(asked["query"]))
+        data, name = tabs.arrays(state) if asked["kind"] == "npz" else tabs.picture(state)
         return {"url": served(data, name), "name": name}
     except Exception as error:
         return {"error": _sentence(error)}

@@ -51,13 +51,17 @@ def facts(model: VisionModel, known: Facts) -> str:
         licence,
         "on disk" if model.info.get("pretrained", True) else "random weights",
     ]
-    line = "".join(f"<span>{escape(item)}</span>" for item in items if item)
+    line = _line(items)
     head = f"CAM: {model.head.kind}" if model.head else "no CAM"
     return (
         f'<div class="fv-facts">{line}</div><p class="fv-head">'
         f'<b class="fv-tag {"good" if model.head else ""}">{escape(head)}</b> '
         f"{escape(sentence(model.head_reason))}</p>"
     )
+
+
+def _line(items: Sequence[str]) -> str:
+    return " · ".join(f"<span>{escape(item)}</span>" for item in items if item)
 
 
 def _count(number: int) -> str:
@@ -159,7 +163,7 @@ def filters(
 ) -> str:
     """What must be known to read the filters of a layer, and one of them large."""
     said = "".join(f'<p class="fv-note">{escape(sentence(note))}</p>' for note in notes)
-    line = "".join(f"<span>{escape(fact)}</span>" for fact in facts)
+    line = _line(facts)
     words = f'<div><b class="fv-title">{escape(layer)}</b><div class="fv-facts">{line}</div>{said}'
     picture = ""
     if large is not None:
@@ -201,7 +205,7 @@ def _figure(panel: Panel, image: Image, below: str, marks: str) -> str:
         )
     data = legend = ""
     if panel.result is None:
-        above = _patches(panel, image)
+        above = _cells(panel, image)
     else:
         layer = served(_png(render.over(panel.result, image)[0]), "map.png")
         above = f'<img class="fv-heat" src="{layer}" alt="{title} over the picture">'
@@ -220,21 +224,18 @@ def _duration(seconds: float) -> str:
     return f"{1000 * seconds:.0f} ms" if seconds < 0.1 else f"{seconds:.2f} s"
 
 
-def _patches(panel: Panel, image: Image) -> str:
+def _cells(panel: Panel, image: Image) -> str:
     """Colours (h, w, 3), one cell for each position of a map, where the map lies."""
     assert panel.colors is not None
     assert panel.place is not None
-    (top, left), (down, right) = panel.place
-    h, w = panel.colors.shape[:2]
-    box, size = image.box, image.values.shape[2:]
-    y, x = (box[2] - box[0]) / size[0], (box[3] - box[1]) / size[1]  # original px per input px
-    height, width = image.original
+    (y, x), (down, right) = panel.place
+    (h, w), (height, width) = panel.colors.shape[:2], image.values.shape[2:]
     return (
+        f'<div class="fv-window" style="{_rectangle(image.box, image.original)}">'
         f'<img class="fv-heat cells" src="{served(_png(panel.colors), "map.png")}" style="'
-        f"left:{100 * (box[1] + (left - right / 2) * x) / width:.2f}%;"
-        f"top:{100 * (box[0] + (top - down / 2) * y) / height:.2f}%;"
-        f"width:{100 * w * right * x / width:.2f}%;height:{100 * h * down * y / height:.2f}%\" "
-        f'alt="{escape(panel.title)} over the picture">'
+        f"top:{100 * (y - down / 2) / height:.2f}%;left:{100 * (x - right / 2) / width:.2f}%;"
+        f'height:{100 * h * down / height:.2f}%;width:{100 * w * right / width:.2f}%" '
+        f'alt="{escape(panel.title)} over the picture"></div>'
     )
 
 
@@ -244,11 +245,16 @@ def _crop(image: Image) -> str:
     top, left, bottom, right = image.box
     if top <= 1 and left <= 1 and bottom >= height - 1 and right >= width - 1:
         return ""
-    top, left, bottom, right = max(top, 0), max(left, 0), min(bottom, height), min(right, width)
+    seen = max(top, 0), max(left, 0), min(bottom, height), min(right, width)
+    return f'<i class="fv-crop" style="{_rectangle(seen, image.original)}"></i>'
+
+
+def _rectangle(box: tuple[float, float, float, float], size: tuple[int, int]) -> str:
+    """Top, left, bottom, right on a picture of (height, width), as a style."""
+    top, left, bottom, right = box
     return (
-        f'<i class="fv-crop" style="top:{100 * top / height:.2f}%;left:{100 * left / width:.2f}%;'
-        f"height:{100 * (bottom - top) / height:.2f}%;width:{100 * (right - left) / width:.2f}%"
-        '"></i>'
+        f"top:{100 * top / size[0]:.2f}%;height:{100 * (bottom - top) / size[0]:.2f}%;"
+        f"left:{100 * left / size[1]:.2f}%;width:{100 * (right - left) / size[1]:.2f}%"
     )
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any, Generic, TypeVar
 
 __all__ = ["Work"]
@@ -12,40 +12,45 @@ __all__ = ["Work"]
 V = TypeVar("V")
 SOON = 0.3  # seconds until something is said
 OFTEN = 0.4  # seconds between two words
+WORKERS = ThreadPoolExecutor(8, "featvis")  # kept, as torch keeps its own threads for each of them
 
 
 class Work(Generic[V]):
-    """A function run in a thread; `tell` is what it may call with (done, total, what)."""
+    """A function run in the background; it is given this object, to say what it is doing."""
 
-    def __init__(self, function: Callable[[Callable[[int, int, str], None]], V]) -> None:
-        self.share: float | None = None
-        self.seconds = 0.0
-        self._made: V | None = None
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, args=(function,), daemon=True)
-        self._thread.start()
+    def __init__(self, function: Callable[[Work[V]], V]) -> None:
+        self.share: float | None = None  # of a download
+        self._shown: dict[Any, Any] = {}
+        self._words, self._begin = "", time.monotonic()
+        self._future = WORKERS.submit(function, self)
 
-    def waits(self) -> Iterator[None]:
-        """Yields now and then until it is done; never for short work."""
-        begin = time.monotonic()
-        self._thread.join(SOON)
-        while self._thread.is_alive():
-            self.seconds = time.monotonic() - begin
-            yield
-            self._thread.join(OFTEN)
+    def say(self, words: str) -> None:
+        """What is done now."""
+        self._words, self.share = words, None
+
+    def show(self, made: dict[Any, Any]) -> None:
+        """What can be shown before all is done."""
+        self._shown = made
+
+    def take(self) -> dict[Any, Any]:
+        """What can be shown by now and was not taken yet."""
+        made, self._shown = self._shown, {}
+        return made
+
+    def progress(self, done: int, total: int, _: str) -> None:
+        """How far a download is, in bytes."""
+        self.share = done / total if total else None
+        size = f"{done / 1e6:.0f} of {total / 1e6:.0f} MB" if total else f"{done / 1e6:.0f} MB"
+        self._words = f"Downloading weights, {size}"
+
+    def waits(self) -> Iterator[str]:
+        """Words, now and then until it is done; none for short work."""
+        wait([self._future], SOON)
+        while not self._future.done():
+            seconds = time.monotonic() - self._begin
+            yield f"{self._words} … {seconds:.0f} s" if seconds > 1 else f"{self._words} …"
+            wait([self._future], OFTEN)
 
     def result(self) -> V:
         """What the function gave, or the error that it raised."""
-        self._thread.join()
-        if self._error is not None:
-            raise self._error
-        return self._made  # type: ignore[return-value]
-
-    def _run(self, function: Callable[[Callable[[int, int, str], None]], V]) -> None:
-        try:
-            self._made = function(self._tell)
-        except BaseException as error:  # raised again where the result is asked for
-            self._error = error
-
-    def _tell(self, done: int, total: int, _: Any) -> None:
-        self.share = done / total if total else None
+        return self._future.result()

@@ -1,9 +1,13 @@
-"""Hooks: the only file that registers them. They live on a module only inside `with`."""
+"""Hooks: the only file that registers them. They live on a module only inside `with`.
+
+A module may be used by several threads at once: hooks answer to the thread that set them only.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from threading import get_ident
 from typing import Any
 
 from torch import Tensor, nn
@@ -18,11 +22,12 @@ Seen = Callable[[str, nn.Module, Any], Any]
 def hooked(modules: Mapping[str, nn.Module], seen: Seen) -> Iterator[None]:
     """Within: `seen(name, module, output)` after each module ran; what it returns replaces it."""
     handles = []
+    owner = get_ident()
     try:
         for name, child in modules.items():
 
             def hook(child: nn.Module, _: Any, out: Any, name: str = name) -> Any:
-                return seen(name, child, out)
+                return seen(name, child, out) if get_ident() == owner else None
 
             handles.append(child.register_forward_hook(hook))
         yield

@@ -94,9 +94,9 @@ def _filter_colors(weights: Tensor, scale: str) -> Tensor:
     """Symmetric about zero, which is grey (RGB) or white (one input channel)."""
     weights = _finite(weights)
     largest = weights.abs().amax((1, 2, 3), keepdim=True)
-    if scale == "shared":
-        largest = largest.amax()
-    unit = weights / largest.clamp_min(1e-12)
+    if scale == "shared":  # of the strongest but a few: one outlier must not grey all others
+        largest = largest.flatten().kthvalue(ceil(0.95 * len(largest))).values
+    unit = (weights / largest.clamp_min(1e-12)).clamp(-1, 1)
     if weights.shape[1] == 3:
         return (GREY + GREY * unit).permute(0, 2, 3, 1)
     return color.signed(unit[:, 0])

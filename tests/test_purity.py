@@ -106,3 +106,26 @@ def test_a_batch_of_two_equals_two_singles(models, method, net):
     for i in range(2):
         alone = results(method, arguments(method, model, image[i : i + 1]))[-1]
         torch.testing.assert_close(together.values[i : i + 1], alone.values, rtol=0, atol=1e-12)
+
+
+def test_threads_that_share_a_model_do_not_disturb_one_another(models):
+    from concurrent.futures import ThreadPoolExecutor
+
+    model = models["GAP + MLP"]
+    pictures = [tiny.images(1, seed=seed) for seed in range(6)]
+    calls = [
+        (run, image)
+        for image in pictures
+        for run in (
+            lambda x: featvis.cam(model, x, 1).values,
+            lambda x: featvis.grad_cam(model, x, 1, "trunk.conv2").values,
+            lambda x: featvis.feature_maps(model, x, "trunk.conv1").values,
+            lambda x: featvis.saliency(model, x, layer="trunk.conv2", channel=1).values,
+        )
+    ]
+    alone = [run(image) for run, image in calls]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(3):
+            together = list(pool.map(lambda call: call[0](call[1]), calls))
+            for a, b in zip(alone, together, strict=True):
+                torch.testing.assert_close(a, b, rtol=0, atol=1e-12)

@@ -26,7 +26,7 @@ element.addEventListener('click', async (event) => {
     return;
   }
   say('Making the file …');
-  const made = await server.saved(props.value, what);
+  const made = await server.save({ query: props.value, kind: what });
   say(made.error || made.name);
   if (made.error) return;
   const link = document.createElement('a');

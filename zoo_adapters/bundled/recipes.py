@@ -31,16 +31,16 @@ RECIPES = {
     "scenes-resnet": Recipe(
         "resnet18",
         {"layers": [1, 2, 2, 1], "channels": [32, 64, 112, 160], "output_stride": 16},
-        10,
+        5,
         title="a residual network, GAP + FC",
     ),
     "scenes-alexnet": Recipe(
-        "scenes_alexnet", {}, 8, decay=0.1, smooth=0.1, title="the lecture's AlexNet, GAP + FC"
+        "scenes_alexnet", {}, 6, decay=0.1, smooth=0.1, title="the lecture's AlexNet, GAP + FC"
     ),
     "scenes-vit": Recipe(
         "vit_tiny_patch16_224",
         {"img_size": 128, "embed_dim": 144, "depth": 6, "num_heads": 3},
-        10,
+        8,
         rate=1.5e-3,
         teacher="scenes-resnet",
         title="a vision transformer, class token",
@@ -55,13 +55,13 @@ RECIPES = {
             "kernel_sizes": 5,
             "output_stride": 16,
         },
-        7,
+        5,
         title="a ConvNeXt, LayerNorm after the pooling",
     ),
     "scenes-mobilenet": Recipe(
         "mobilenetv3_small_075",
         {},
-        7,
+        5,
         half=False,
         title="a MobileNetV3, a layer after the pooling",
     ),

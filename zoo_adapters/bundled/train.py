@@ -61,7 +61,7 @@ def train(name: str, training: Any, held_out: Any, device: str, factor: float) -
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, recipe.rate, total_steps=steps, pct_start=0.15
     )
-    average = AveragedModel(module, multi_avg_fn=get_ema_multi_avg_fn(0.995), use_buffers=True)
+    average = AveragedModel(module, multi_avg_fn=get_ema_multi_avg_fn(0.99), use_buffers=True)
     teacher = _load(recipe.teacher, device) if recipe.teacher else None
     random = np.random.default_rng(0)
     begin = time.perf_counter()
