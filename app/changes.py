@@ -50,7 +50,7 @@ def set_model(state: State, name: str | None) -> State:
 
 def set_upload(state: State, path: str | None) -> State:
     """An upload; when it is taken away, the picture stays."""
-    return set_picture(state, pictures.keep(path)) if path else state
+    return set_picture(state, pictures.keep(path)) if path else state.but()
 
 
 def set_picture(state: State, name: str) -> State:

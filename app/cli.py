@@ -68,7 +68,9 @@ def _parser() -> Parser:
     add = commands.add_parser("run", help="run a method and write its picture")
     methods = add.add_subparsers(title="methods", metavar="METHOD", required=True)
     for method in METHODS.values():
-        _add_method(methods.add_parser(method.name, help=method.help, description=method.help), method)
+        _add_method(
+            methods.add_parser(method.name, help=method.help, description=method.help), method
+        )
     return parser
 
 
@@ -103,9 +105,7 @@ def serve(options: argparse.Namespace) -> None:
     from .serve import launch
 
     print("featvis: starting ...", flush=True)
-    blocks, url = launch(
-        server_name=options.host, server_port=options.port, inbrowser=options.open
-    )
+    blocks, url = launch(server_name=options.host, server_port=options.port, inbrowser=options.open)
     print(f"featvis: {url}  (Ctrl+C ends it)", flush=True)
     try:
         blocks.block_thread()
@@ -117,7 +117,9 @@ def models(options: argparse.Namespace) -> None:
     """Names, one a line, so that they can be piped."""
     zoos = [options.zoo] if options.zoo else [zoo.name for zoo in zoo_adapters.zoos()]
     words = options.search.lower().split()
-    found = [n for zoo in zoos for n in zoo_adapters.names(zoo) if all(w in n.lower() for w in words)]
+    found = [
+        n for zoo in zoos for n in zoo_adapters.names(zoo) if all(w in n.lower() for w in words)
+    ]
     if not found:
         raise WrongRequest(f"no model of {', '.join(zoos)} has {options.search!r} in its name")
     print("\n".join(found))

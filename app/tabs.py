@@ -126,9 +126,7 @@ def _channel_panels(
     if result.components is not None:
         colors = render.components(result)[0]
         words = ["principal components as colours: equal colours look alike to the network"]
-        panels.append(
-            views.Panel("All channels", lines=words, colors=colors, place=result.place)
-        )
+        panels.append(views.Panel("All channels", lines=words, colors=colors, place=result.place))
     return panels
 
 

@@ -27,7 +27,7 @@ __all__ = ["connect", "save"]
 LOG = logging.getLogger("featvis")
 MOST = 3000  # classes in the list
 # A page selects its first tab when it opens, too; only a hand's choice counts.
-BY_HAND = "(visit, _) => [visit, !navigator.userActivation || navigator.userActivation.hasBeenActive]"
+BY_HAND = "(v, _) => [v, !navigator.userActivation || navigator.userActivation.hasBeenActive]"
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
 
@@ -141,11 +141,14 @@ class Events:
         with visit.lock:
             before = visit.state
             work = Work(lambda work: self._next(before, change, work))
+            said = before is None
             for words in work.waits():
+                said = True
                 yield {**work.take(), self.w.notice: views.busy(words, work.share)}
             try:
                 visit.state, made = work.result()
-                yield {**work.take(), self.w.notice: "", **made}
+                notice = "" if said or made else gr.skip()
+                yield {**work.take(), self.w.notice: notice, **made}
             except Exception as error:
                 back = self._draw(before, None) if before else {}
                 yield {**back, self.w.notice: views.notice(_sentence(error))}
@@ -154,8 +157,10 @@ class Events:
         self, before: State | None, change: Callable[[Any], State], work: Work[Any]
     ) -> tuple[State, dict[Any, Any]]:
         after = change(before)
-        if after == before:
-            return after, self._controls(after)
+        if after is before:
+            return after, {}
+        if after == before:  # what was used shows the state again
+            return after, {**self._controls(after), self.w.picture: pictures.get(after.image)}
         if before is None or before.model != after.model:
             work.say(f"Loading {after.model}")
             session.model_of(after.model, work.progress)
@@ -193,8 +198,11 @@ class Events:
         w, model = self.w, session.model_of(state.model)
         part = w.parts[state.tab]
         made: dict[Any, Any] = {w.channel: state.channel, w.model: state.model, w.name: ""}
-        automatic = (f"automatic: {model.layer(session.layer_of(state.but(layer=None), model))}", "")
-        layers = [automatic, *((str(layer), name) for name, layer in model.layers.items())]
+        automatic = model.layer(session.layer_of(state.but(layer=None), model))
+        layers = [
+            (f"automatic: {automatic}", ""),
+            *((str(layer), name) for name, layer in model.layers.items()),
+        ]
         made[w.layer] = gr.Dropdown(layers, value=state.layer or "")
         made[w.steps] = gr.Row(visible=tabs.has_grid(state.tab))
         made[w.target] = None if state.target is None else str(state.target)
@@ -228,7 +236,8 @@ class Events:
             return gr.skip(), gr.skip(), views.notice(_sentence(error))
         first = next(iter(families), None)
         members = families[first] if first else ()
-        return gr.Dropdown(list(families), value=first), gr.Dropdown(_short(members), value=None), ""
+        variants = gr.Dropdown(_short(members), value=None)
+        return gr.Dropdown(list(families), value=first), variants, ""
 
     def _members(self, zoo: str, family: str) -> Any:
         return gr.Dropdown(_short(zoo_adapters.families(zoo).get(family, ())), value=None)

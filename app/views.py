@@ -21,7 +21,18 @@ from zoo_adapters import Facts
 from .serve import served
 from .texts import sentence
 
-__all__ = ["Panel", "busy", "examples", "facts", "filters", "grid", "notice", "panels", "prediction", "sprite"]
+__all__ = [
+    "Panel",
+    "busy",
+    "examples",
+    "facts",
+    "filters",
+    "grid",
+    "notice",
+    "panels",
+    "prediction",
+    "sprite",
+]
 
 READOUT = 40  # cells per side of the values that are read out under the pointer
 TILE = 64  # largest side of a tile in the sprite, pixels

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-torch.set_num_threads(2)
+torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))  # 1 where others compute too
 
 MAC = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "chrome", MAC)

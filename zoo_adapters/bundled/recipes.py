@@ -61,7 +61,7 @@ RECIPES = {
     "scenes-mobilenet": Recipe(
         "mobilenetv3_small_075",
         {},
-        5,
+        8,
         half=False,
         title="a MobileNetV3, a layer after the pooling",
     ),
