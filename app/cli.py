@@ -1,4 +1,4 @@
-"""The command line: serve, models, show, run. Derived from METHODS; Gradio is imported to serve only.
+"""The command line: serve, models, show, run, derived from METHODS. Only serving imports Gradio.
 
 Exit codes: 0 done, 1 failed, 2 a wrong request. An error is one line.
 """
@@ -6,16 +6,24 @@ Exit codes: 0 done, 1 failed, 2 a wrong request. An error is one line.
 from __future__ import annotations
 
 import argparse
+import io
 import os
+import re
 import sys
-import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import PIL.Image
+import torch
+
 import featvis
 import zoo_adapters
-from featvis import METHODS, Method, VisionModel, WrongRequest
+from featvis import METHODS, Method, VisionModel, WrongRequest, render
+from featvis.types import Attribution, Heatmap, Result
+from zoo_adapters.pictures import upright
+
+from .labels import class_named
 
 __all__ = ["main"]
 
@@ -30,9 +38,11 @@ class Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; its exit code."""
-    options = _parser().parse_args(argv)
     try:
+        options = _parser().parse_args(argv)
         options.command(options)
+    except SystemExit as end:  # of the parser: help, or what it cannot read
+        return int(end.code or 0)
     except WrongRequest as error:
         print(f"featvis: {error}", file=sys.stderr)
         return 2
@@ -42,8 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
-        first = str(error).strip().partition("\n")[0]
-        print(f"featvis: {type(error).__name__}: {first}", file=sys.stderr)
+        first = str(error).strip().partition("\n")[0] or "it gives no reason"
+        print(f"featvis: failed, {type(error).__name__}: {first}", file=sys.stderr)
         return 1
     return 0
 
@@ -86,7 +96,8 @@ def _add_method(parser: argparse.ArgumentParser, method: Method) -> None:
     parser.add_argument("--model", required=True, metavar="ZOO:NAME")
     parser.add_argument("--random", action="store_true", help="random weights instead of trained")
     parser.add_argument("--image", required="image" in method.subject, metavar="FILE",
-                        help=None if "image" in method.subject else argparse.SUPPRESS)  # fmt: skip
+                        help="a picture, or scene-17 for a drawn one"
+                        if "image" in method.subject else argparse.SUPPRESS)  # fmt: skip
     for name in method.subject:
         if name in FORMS:
             parser.add_argument(f"--{name}", required=name not in method.optional, **FORMS[name])
@@ -146,39 +157,59 @@ def show(options: argparse.Namespace) -> None:
 def run(options: argparse.Namespace) -> None:
     """Run a method; write what was asked for."""
     method: Method = options.method
-    if not options.out and not options.npz:
-        raise WrongRequest("nothing to write: give --out PICTURE.png, or --npz ARRAYS.npz")
-    for path in filter(None, (options.out, options.npz)):
-        if not Path(path).absolute().parent.is_dir():
-            raise WrongRequest(f"{path}: there is no folder {Path(path).absolute().parent}")
+    _check_files(options)
     given = {k[2:]: v for k, v in vars(options).items() if k.startswith("p.") and v is not None}
     params = method.check(given)
+    original = _original(options.image) if options.image else None
     model = _model(options)
     if reason := method.missing(model):
         raise WrongRequest(reason)
-    image = zoo_adapters.read_image(options.image, model) if options.image else None
     chosen = _subject(method, model, options)
+    image = zoo_adapters.read_image(original, model) if original else None
     if "image" in method.subject:
         chosen["image"] = image
     result = method.run(model, **chosen, **params)
     for last in result if method.generator else (result,):
         result = last
     if options.out:
-        _write(options.out, lambda file: _picture(result, image, options.image).save(file, "PNG"))
+        _write(options.out, _picture(result, image, original))
     if options.npz:
-        import numpy as np
+        from .arrays import packed
 
-        _write(options.npz, lambda file: np.savez_compressed(file, values=result.values.numpy()))
+        _write(options.npz, packed({method.name: result}))
     for note in result.notes:
         print(f"note: {note}")
     if getattr(result, "residual", None) is not None:
         print(f"residual: {float(result.residual.max()):.1e}")
 
 
+def _check_files(options: argparse.Namespace) -> None:
+    """Refuse before the work what could not be written after it."""
+    if not options.out and not options.npz:
+        raise WrongRequest("nothing to write: give --out PICTURE.png, or --npz ARRAYS.npz")
+    for path, ending in ((options.out, ".png"), (options.npz, ".npz")):
+        if path is None:
+            continue
+        if not path.lower().endswith(ending):
+            raise WrongRequest(f"{path}: what is written is a {ending} file; name it so")
+        if not Path(path).absolute().parent.is_dir():
+            raise WrongRequest(f"{path}: there is no folder {Path(path).absolute().parent}")
+
+
+def _original(name: str) -> PIL.Image.Image:
+    """The picture of a file, or a drawn scene by its name."""
+    if re.fullmatch(r"scene-[0-9]{1,7}", name) and not Path(name).exists():
+        from .pictures import get
+
+        return get(name)
+    return upright(name)
+
+
 def _model(options: argparse.Namespace) -> VisionModel:
     def progress(done: int, total: int, what: str) -> None:
         share = f"{100 * done / total:.0f} %" if total else f"{done / 1e6:.1f} MB"
-        print(f"\r{what}: {share}", end="", file=sys.stderr, flush=True)
+        end = "\n" if done == total else ""
+        print(f"\r{what}: {share}", end=end, file=sys.stderr, flush=True)
 
     return zoo_adapters.load(options.model, pretrained=not options.random, progress=progress)
 
@@ -187,42 +218,35 @@ def _subject(method: Method, model: VisionModel, options: argparse.Namespace) ->
     """The subject from the options, as the method takes it."""
     chosen = {n: getattr(options, n) for n in method.subject if n in FORMS}
     if isinstance(chosen.get("target"), str):
-        from .labels import class_named
-
         chosen["target"] = class_named(model, chosen["target"])
     if isinstance(chosen.get("position"), str):
         parts = chosen["position"].split(",")
-        if len(parts) != 2 or not all(part.strip().isdigit() for part in parts):
+        if len(parts) != 2 or not all(part.strip().isdecimal() for part in parts):
             raise WrongRequest(f"a position is ROW,COLUMN as in 3,4, not {chosen['position']!r}")
         chosen["position"] = (int(parts[0]), int(parts[1]))
     return chosen
 
 
-def _picture(result: Any, image: featvis.Image | None, path: str | None) -> Any:
-    """The result as a picture; heat maps lie over the original."""
-    import numpy as np
-    import PIL.Image
-    import torch
+def _picture(
+    result: Result, image: featvis.Image | None, original: PIL.Image.Image | None
+) -> bytes:
+    """The result as a PNG; heat maps lie over the original."""
+    if image is not None and original is not None and isinstance(result, Heatmap | Attribution):
+        below = torch.frombuffer(bytearray(original.tobytes()), dtype=torch.uint8)
+        below = below.view(original.height, original.width, 3)
+        made = render.compose(below, render.over(result, image)[0])
+    else:
+        made = render.render(result)
+    data = io.BytesIO()
+    PIL.Image.fromarray(made.numpy()).save(data, "PNG")
+    return data.getvalue()
 
-    from featvis import render
-    from zoo_adapters.pictures import upright
 
-    if image is not None and isinstance(result, featvis.types.Heatmap | featvis.types.Attribution):
-        below = torch.from_numpy(np.array(upright(path)))
-        made = torch.stack([render.compose(below, layer) for layer in render.over(result, image)])
-        return PIL.Image.fromarray(render.sheet(made, gap=0).numpy())
-    return PIL.Image.fromarray(render.render(result).numpy())
-
-
-def _write(path: str, save: Callable[[Any], object]) -> None:
+def _write(path: str, data: bytes) -> None:
     """Write a file completely or not at all."""
-    target = Path(path).absolute()
-    handle, part = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    part = Path(f"{path}.{os.getpid()}.part")
     try:
-        with os.fdopen(handle, "wb") as file:
-            save(file)
-        Path(part).chmod(0o644)
-        Path(part).replace(target)
-    except BaseException:
-        Path(part).unlink(missing_ok=True)
-        raise
+        part.write_bytes(data)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

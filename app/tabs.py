@@ -14,6 +14,7 @@ from featvis import METHODS, Method, VisionModel, WrongRequest, render
 from featvis.types import Attribution, FeatureMaps, Filters, Heatmap
 
 from . import pictures, session, texts, views
+from .arrays import packed
 from .session import Made
 from .state import DISPLAY, State
 
@@ -26,7 +27,6 @@ __all__ = [
     "methods_of",
     "picture",
     "shown_methods",
-    "tensors",
 ]
 
 FIRST = 3  # methods of a family that are shown until others are chosen
@@ -202,19 +202,10 @@ def picture(state: State) -> tuple[bytes, str]:
 
 
 def arrays(state: State) -> tuple[bytes, str]:
-    """The tab's results as arrays, named method.what."""
-    found, methods = {}, _possible(state)
-    for method in methods:
-        result = session.run(method.name, state).result
-        found |= {f"{method.name}.{k}": v.numpy() for k, v in tensors(result).items()}
-    data = io.BytesIO()
-    np.savez_compressed(data, **found)
-    return data.getvalue(), f"{_stem(state, *methods)}.npz"
-
-
-def tensors(result: object) -> dict[str, torch.Tensor]:
-    """The tensors of a result by their names."""
-    return {k: v.detach().cpu() for k, v in vars(result).items() if isinstance(v, torch.Tensor)}
+    """The tab's results as numbers, an npz file."""
+    methods = _possible(state)
+    found = {method.name: session.run(method.name, state).result for method in methods}
+    return packed(found), f"{_stem(state, *methods)}.npz"
 
 
 def _possible(state: State) -> list[Method]:

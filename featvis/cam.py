@@ -24,8 +24,8 @@ def cam(model: VisionModel, image: Tensor | Image, target: Target = None) -> Hea
     F is the last map, W_c the class's weights behind the pooling. It costs one forward pass, the
     one that makes the prediction. Warm colours are evidence for the class, cold ones against it;
     nothing is cut off. The residual says how exactly the map's mean and b_c give back the logit:
-    at the rounding of the computer's numbers, the map *is* the prediction. Where a normalization or a
-    layer follows the pooling, its statistics and gates are held at this picture's values.
+    at the rounding of the computer's numbers, the map *is* the prediction. Where a normalization
+    or a layer follows the pooling, its statistics and gates are held at this picture's values.
 
     A position of the map sees more of the picture than its own square.
     """

@@ -33,8 +33,11 @@ class AlexNet(nn.Module):
         widths: tuple[int, ...] = (96, 96, 160, 160, 160),
         global_pool: str = "avg",
         drop_rate: float = 0.0,
+        output_stride: int = 16,
     ) -> None:
+        """`output_stride` 8: the same weights read off a map twice as fine (a trous)."""
         super().__init__()
+        fine = 16 // output_stride
         one, two, three, four, five = widths
         self.num_classes = num_classes
         self.num_features = self.head_hidden_size = five
@@ -43,10 +46,10 @@ class AlexNet(nn.Module):
         self._layer("1", nn.Conv2d(in_chans, one, 11, 4, 5, bias=False))
         self.features.add_module("pool1", nn.MaxPool2d(3, 2, 1))
         self._layer("2", nn.Conv2d(one, two, 5, 1, 2, bias=False))
-        self.features.add_module("pool2", nn.MaxPool2d(3, 2, 1))
-        self._layer("3", nn.Conv2d(two, three, 3, 1, 1, bias=False))
-        self._layer("4", nn.Conv2d(three, four, 3, 1, 1, bias=False))
-        self._layer("5", nn.Conv2d(four, five, 3, 1, 1, bias=False))
+        self.features.add_module("pool2", nn.MaxPool2d(3, 2 // fine, 1))
+        self._layer("3", nn.Conv2d(two, three, 3, 1, fine, fine, bias=False))
+        self._layer("4", nn.Conv2d(three, four, 3, 1, fine, fine, bias=False))
+        self._layer("5", nn.Conv2d(four, five, 3, 1, fine, fine, bias=False))
         self.global_pool = nn.AdaptiveAvgPool2d(1)
         self.drop = nn.Dropout(drop_rate)
         self.fc = nn.Linear(five, num_classes) if num_classes else nn.Identity()

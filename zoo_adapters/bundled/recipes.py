@@ -30,12 +30,19 @@ SIZES = ((0.4, 64), (0.7, 96), (1.0, 128))  # share of the epochs up to which a 
 RECIPES = {
     "scenes-resnet": Recipe(
         "resnet18",
-        {"layers": [1, 2, 2, 1], "channels": [32, 64, 112, 160], "output_stride": 16},
+        {"layers": [1, 2, 2, 1], "channels": [32, 64, 112, 160], "output_stride": 8},
         5,
+        training={"output_stride": 16},
         title="a residual network, GAP + FC",
     ),
     "scenes-alexnet": Recipe(
-        "scenes_alexnet", {}, 6, decay=0.1, smooth=0.1, title="the lecture's AlexNet, GAP + FC"
+        "scenes_alexnet",
+        {"output_stride": 8},
+        6,
+        decay=0.1,
+        smooth=0.1,
+        training={"output_stride": 16},
+        title="the lecture's AlexNet, GAP + FC",
     ),
     "scenes-vit": Recipe(
         "vit_tiny_patch16_224",
@@ -53,9 +60,10 @@ RECIPES = {
             "depths": [2, 2, 4, 2],
             "dims": [32, 64, 96, 160],
             "kernel_sizes": 5,
-            "output_stride": 16,
+            "output_stride": 8,
         },
         5,
+        training={"output_stride": 16},
         title="a ConvNeXt, LayerNorm after the pooling",
     ),
     "scenes-mobilenet": Recipe(

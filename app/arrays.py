@@ -1,0 +1,26 @@
+"""Arrays: the numbers of results, as a file that numpy reads."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+
+from featvis.types import Result
+
+__all__ = ["packed"]
+
+
+def packed(results: Mapping[str, Result]) -> bytes:
+    """All tensors of results as one npz file, named method.what: "cam.values", "cam.residual"."""
+    found = {
+        f"{name}.{what}": value.detach().cpu().numpy()
+        for name, result in results.items()
+        for what, value in vars(result).items()
+        if isinstance(value, torch.Tensor)
+    }
+    data = io.BytesIO()
+    np.savez_compressed(data, **found)
+    return data.getvalue()

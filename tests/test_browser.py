@@ -1,0 +1,176 @@
+"""The window in a real browser: what a newcomer does in the first two minutes."""
+
+from __future__ import annotations
+
+import time
+
+import PIL.Image
+import pytest
+
+import zoo_adapters
+
+NAMES = zoo_adapters.names("bundled")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not NAMES, reason="no bundled network is committed yet"),
+    pytest.mark.filterwarnings("ignore"),  # of Gradio and pandas, while the server runs
+]
+SLOW = 60_000  # milliseconds; a busy machine with two cores
+
+
+@pytest.fixture(scope="module")
+def address():
+    pytest.importorskip("gradio")
+    import warnings
+
+    from app.serve import launch
+
+    with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
+        warnings.simplefilter("ignore")
+        patch.setenv("FEATVIS_MODEL", NAMES[0])
+        blocks, url = launch()
+        yield url
+        blocks.close()
+
+
+@pytest.fixture
+def window(page, address):
+    """`window(query)` opens the page and waits for its first result."""
+
+    def opened(query="", **options):
+        made = page(**options)
+        made.set_default_timeout(SLOW)
+        made.goto(address + query)
+        made.locator(".fv-heat:visible, .fv-grid:visible").first.wait_for()
+        settled(made)
+        return made
+
+    return opened
+
+
+def settled(page):
+    """Wait until nothing is computed."""
+    page.wait_for_timeout(300)
+    page.locator(".fv-busy").wait_for(state="detached")
+
+
+def test_a_newcomer_sees_a_map_without_a_click(window, tmp_path):
+    page = window()
+    assert page.locator("figure").filter(has_text="CAM").locator(".fv-heat").first.is_visible()
+    assert "adds up to the logit" in page.locator("figcaption").first.inner_text()
+    assert page.locator("#fv-prediction .fv-class").count() == 5
+    page.screenshot(path=tmp_path / "first.png", full_page=True)
+
+
+def test_model_layer_tile_point_and_class(window, tmp_path):
+    page = window()
+    page.get_by_role("tab", name="Feature maps").click()
+    page.locator(".fv-grid:visible").wait_for()
+    settled(page)
+    page.get_by_role("combobox", name="Layer").click()
+    page.get_by_role("option").nth(2).click()
+    settled(page)
+    page.locator(".fv-grid:visible [data-pick='5']").click()
+    page.get_by_text("Channel 5", exact=True).wait_for()
+    settled(page)
+    assert page.get_by_role("spinbutton", name="Channel").input_value() == "5"
+    page.locator(".fv-stack:visible").first.click(position={"x": 90, "y": 90})
+    page.locator(".fv-mark:visible").first.wait_for()
+    settled(page)
+    assert "ch=5" in page.url
+    assert "pos=" in page.url
+    page.get_by_role("tab", name="Class evidence").click()
+    page.locator("figure:visible").first.wait_for()
+    settled(page)
+    second = page.locator(".fv-class").nth(1)
+    label = second.locator("span").inner_text()
+    second.click()
+    page.locator("figcaption:visible b", has_text=label).first.wait_for()
+    settled(page)
+    assert "cls=" in page.url
+    page.screenshot(path=tmp_path / "class.png", full_page=True)
+
+
+def test_another_network_and_another_picture(window):
+    page = window()
+    other = NAMES[-1]
+    page.get_by_role("button", name="By name").click()
+    page.get_by_role("textbox", name="Name of a model").fill(other)
+    page.get_by_role("textbox", name="Name of a model").press("Enter")
+    page.wait_for_function("name => location.search.includes(name)", arg=other)
+    settled(page)
+    page.locator("#fv-examples [data-pick]").nth(3).click()
+    page.wait_for_function("() => !location.search.includes('img=scene-24')")
+    settled(page)
+    assert page.locator("#fv-examples [aria-pressed=true]").count() == 1
+
+
+def test_an_upload_is_shown(window, tmp_path):
+    page = window()
+    PIL.Image.effect_noise((300, 200), 60).convert("RGB").save(tmp_path / "mine.png")
+    page.locator("#fv-picture button[aria-label='Clear'], #fv-picture button").first.click()
+    page.locator("#fv-picture input[type=file]").first.set_input_files(tmp_path / "mine.png")
+    page.wait_for_function(r"() => /img=[0-9a-f]{16}/.test(location.search)")
+
+
+def test_a_link_opens_what_it_shows(window):
+    query = f"?tab=Feature+maps&m={NAMES[0]}&ch=7&img=scene-2&p.scale=own"
+    page = window(query)
+    page.get_by_text("Channel 7", exact=True).wait_for()
+    assert page.get_by_role("tab", name="Feature maps").get_attribute("aria-selected") == "true"
+    assert page.get_by_role("radio", name="own").first.is_checked()
+    assert "p.scale=own" in page.url
+
+
+@pytest.mark.parametrize("wrong", ["m=timm:no_such_model", "tab=Feature+maps&ch=99999",
+                                   "layer=no.layer", "cls=99999", "img=" + 16 * "0"])  # fmt: skip
+def test_a_wrong_link_says_so_and_shows_what_it_can(window, wrong):
+    page = window(f"?{wrong}")
+    page.get_by_role("alert").wait_for()
+    assert page.get_by_role("alert").inner_text().count(".") >= 1
+
+
+def test_a_wrong_request_keeps_the_last_result(window):
+    page = window()
+    before = page.url
+    page.get_by_role("button", name="By name").click()
+    page.get_by_role("textbox", name="Name of a model").fill("resnet50")
+    page.get_by_role("textbox", name="Name of a model").press("Enter")
+    page.get_by_role("alert").wait_for()
+    assert "timm:resnet50" in page.get_by_role("alert").inner_text()
+    assert page.url == before
+    assert page.locator(".fv-heat:visible").count() >= 1
+    page.get_by_role("button", name="Close").click()
+    page.get_by_role("alert").wait_for(state="detached")
+
+
+def test_files_are_offered(window, tmp_path):
+    page = window()
+    for button, start in (("PNG", b"\x89PNG"), ("Arrays (npz)", b"PK")):
+        with page.expect_download() as download:
+            page.get_by_role("button", name=button).click()
+        download.value.save_as(tmp_path / "file")
+        assert (tmp_path / "file").read_bytes().startswith(start)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_nothing_is_cut_off(window, width, scheme, tmp_path):
+    page = window(width=width, color_scheme=scheme)
+    overflow = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+    assert overflow <= 0
+    page.screenshot(path=tmp_path / f"{width}-{scheme}.png", full_page=True)
+
+
+def test_tiles_are_reached_by_keyboard(window):
+    page = window("?tab=Feature+maps")
+    page.locator(".fv-grid:visible [data-pick]").first.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    page.get_by_text("Channel 1", exact=True).wait_for()
+
+
+def test_the_page_is_quick(window):
+    begin = time.monotonic()
+    window()
+    assert time.monotonic() - begin < 30  # 2 s on an idle machine
