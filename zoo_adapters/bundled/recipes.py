@@ -62,7 +62,7 @@ RECIPES = {
             "kernel_sizes": 5,
             "output_stride": 8,
         },
-        5,
+        8,
         training={"output_stride": 16},
         title="a ConvNeXt, LayerNorm after the pooling",
     ),
