@@ -31,7 +31,8 @@ def get(name: str) -> PIL.Image.Image:
     file = STORE / f"{name}.webp"
     if not file.is_file():
         raise WrongRequest("the picture of this link is no longer here; choose another one")
-    return PIL.Image.open(file).convert("RGB")
+    with PIL.Image.open(file) as kept:
+        return kept.convert("RGB")
 
 
 @lru_cache(maxsize=1)

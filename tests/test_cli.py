@@ -46,14 +46,16 @@ def test_every_method_writes_its_picture_and_its_arrays(name, capsys):
         argv += [f"--{param.name.replace('_', '-')}", str(param.default)]
     code, _, error = said(capsys, *argv)
     assert (code, error) == (0, [])
-    assert PIL.Image.open("a.png").mode == "RGB"
-    assert f"{name}.values" in np.load("a.npz").files
+    with PIL.Image.open("a.png") as picture, np.load("a.npz") as arrays:
+        assert picture.mode == "RGB"
+        assert f"{name}.values" in arrays.files
 
 
 @bundled
 def test_a_heat_map_lies_over_the_picture(capsys):
     said(capsys, "run", "cam", "--model", MODEL, "--image", "picture.png", "--out", "a.png")
-    assert PIL.Image.open("a.png").size == (60, 40)
+    with PIL.Image.open("a.png") as picture:
+        assert picture.size == (60, 40)
 
 
 @bundled
@@ -62,8 +64,8 @@ def test_a_class_is_named_by_its_label(capsys):
     said(capsys, *argv, "label.npz", "--target", "lighthouse")
     number = str(zoo_adapters.load(MODEL).labels.index("lighthouse"))
     said(capsys, *argv, "number.npz", "--target", number)
-    maps = [np.load(file)["cam.values"] for file in ("label.npz", "number.npz")]
-    assert np.array_equal(*maps)
+    with np.load("label.npz") as named, np.load("number.npz") as numbered:
+        assert np.array_equal(named["cam.values"], numbered["cam.values"])
 
 
 WRONG = [
@@ -132,7 +134,7 @@ def test_show_tells_layers_head_and_methods(capsys):
 
 def test_models_are_one_a_line(capsys):
     _, out, _ = said(capsys, "models", "torchvision", "--search", "alexnet")
-    assert out == "torchvision:alexnet\n"
+    assert out.splitlines() == [n for n in zoo_adapters.names("torchvision") if "alexnet" in n]
 
 
 @pytest.mark.parametrize("argv", [["--help"], ["serve", "--help"], ["models", "--help"],
