@@ -15,6 +15,8 @@ from featvis.types import Attribution, FeatureMaps, Filters, Heatmap
 
 from . import pictures, session, texts, views
 from .arrays import packed
+from .panels import Panel
+from .panels import panels as over_picture
 from .session import Made
 from .state import DISPLAY, State
 
@@ -59,11 +61,11 @@ def shown_methods(state: State) -> list[Method]:
 
 def draw(state: State) -> Shown:
     """What the tab in view shows."""
-    panels: list[views.Panel] = []
+    panels: list[Panel] = []
     grid = ""
     for method in shown_methods(state):
         if reason := method.missing(session.model_of(state.model)):
-            panels.append(views.Panel(method.title, reason=reason))
+            panels.append(Panel(method.title, reason=reason))
             continue
         made = session.run(method.name, state)
         if isinstance(made.result, Filters):
@@ -75,10 +77,10 @@ def draw(state: State) -> Shown:
         else:
             panels.append(_panel(made, state))
     image, marker = session.image_of(state), _marker(state)
-    return Shown(views.panels(image, pictures.get(state.image), panels, marker), grid)
+    return Shown(over_picture(image, pictures.get(state.image), panels, marker), grid)
 
 
-def _panel(made: Made, state: State) -> views.Panel:
+def _panel(made: Made, state: State) -> Panel:
     """Evidence for a class, with what can be said of it in numbers."""
     result, model = made.result, session.model_of(state.model)
     assert isinstance(result, Heatmap | Attribution)
@@ -98,12 +100,10 @@ def _panel(made: Made, state: State) -> views.Panel:
     else:
         lines.append(f"<b>{escape(result.target)}</b>, largest gradient over the colours")
     lines += [escape(texts.sentence(note)) for note in result.notes]
-    return views.Panel(made.method.title, result, lines, made.seconds)
+    return Panel(made.method.title, result, lines, made.seconds)
 
 
-def _channel_panels(
-    made: Made, result: FeatureMaps, channel: int, state: State
-) -> list[views.Panel]:
+def _channel_panels(made: Made, result: FeatureMaps, channel: int, state: State) -> list[Panel]:
     """One channel over the picture, what its neuron looks at, and all channels as colours."""
     plane = result.values[:, channel]
     signed = bool((plane < 0).any())
@@ -117,16 +117,16 @@ def _channel_panels(
     if state.position and state.position[0] < h and state.position[1] < w:
         row, column = state.position
         lines.append(f"row {row}, column {column}: <b>{float(plane[0, row, column]):.3g}</b>")
-    panels = [views.Panel(f"Channel {channel}", heat, lines, made.seconds)]
+    panels = [Panel(f"Channel {channel}", heat, lines, made.seconds)]
     seen = session.neuron(state.but(layer=result.layer, channel=channel))
     where = "at the chosen place" if state.position else "where it is most active"
     words = [f"gradient of channel {channel} {where}"]
     assert isinstance(seen.result, Attribution)
-    panels.append(views.Panel("What this neuron looks at", seen.result, words, seen.seconds))
+    panels.append(Panel("What this neuron looks at", seen.result, words, seen.seconds))
     if result.components is not None:
         colors = render.components(result)[0]
         words = ["principal components as colours: equal colours look alike to the network"]
-        panels.append(views.Panel("All channels", lines=words, colors=colors, place=result.place))
+        panels.append(Panel("All channels", lines=words, colors=colors, place=result.place))
     return panels
 
 

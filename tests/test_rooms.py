@@ -53,6 +53,7 @@ IMPORTS = {
 ALLOWED = {
     "featvis/*": ["torch"],
     "zoo_adapters/checks.py": ["featvis", "torch", "PIL"],
+    "zoo_adapters/bundled/evaluate.py": ["featvis", "numpy", "torch"],  # it measures a method
     "zoo_adapters/bundled/*": ["featvis.model", "numpy", "PIL", "safetensors", "timm", "torch"],
     "zoo_adapters/*": [
         "featvis.model", "featvis.survey", "huggingface_hub", "numpy", "PIL", "safetensors",

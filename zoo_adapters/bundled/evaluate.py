@@ -8,13 +8,14 @@ from __future__ import annotations
 import argparse
 import os
 from concurrent.futures import ProcessPoolExecutor
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from featvis.cam import cam
 from featvis.model import VisionModel
 from zoo_adapters.bundled import folder, zoo
 from zoo_adapters.bundled.data import HELD_OUT
@@ -37,7 +38,7 @@ class Measured(NamedTuple):
     """What is printed of a network."""
 
     top1: float
-    peak: float  # share of evidence maps of the true class that peak on the object; nan without
+    peak: float  # share of maps of the true class that peak on the object; nan without
     kind: str  # of the head
     size: tuple[int, int]  # of the map
 
@@ -106,29 +107,16 @@ def measure(model: VisionModel, scenes: Scenes) -> Measured:
 
 
 def peaks(model: VisionModel, batch: Tensor, target: Tensor) -> tuple[NDArray[np.int64], ...]:
-    """Row and column of the pixel below the strongest position of each evidence map.
+    """Row and column of the pixel below the strongest position of each class activation map.
 
-    The map is F times the gradient of the true class's logit: CAM where the head is exact. Between
-    positions it is interpolated linearly, so its peak is at the centre of a position.
+    Between positions a map is interpolated, so its peak is at the centre of a position.
     """
-    assert model.head is not None
-    module: Any = model.module
-    with torch.no_grad():
-        maps = module.forward_features(model.normalize(batch))
-    maps.requires_grad_(True)
-    logits = module.forward_head(maps)
-    (gradient,) = torch.autograd.grad(logits.gather(1, target[:, None]).sum(), maps)
-    evidence = (maps * gradient).sum(1).detach()
-    width = evidence.shape[2]
-    strongest = evidence.flatten(1).argmax(1).numpy()
-    place = model.head.place
-    rows = np.array([place.center((k // width, 0))[0] for k in strongest])
-    columns = np.array([place.center((0, k % width))[1] for k in strongest])
-    limit = np.array(model.size) - 1
-    return (
-        np.clip(rows.astype(int), 0, limit[0]),
-        np.clip(columns.astype(int), 0, limit[1]),
-    )
+    heat = cam(model, batch, target)
+    width = heat.values.shape[2]
+    strongest = heat.values.flatten(1).argmax(1).tolist()
+    centers = np.array([heat.place.center((k // width, k % width)) for k in strongest])
+    found = np.clip(centers.astype(int), 0, np.array(model.size) - 1)
+    return found[:, 0], found[:, 1]
 
 
 if __name__ == "__main__":

@@ -1,0 +1,149 @@
+"""Panels: results over the picture, side by side, each with its scale and what is said of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from html import escape
+
+import PIL.Image
+import torch
+from torch import Tensor
+
+from featvis import Image, render
+from featvis.render import sample
+from featvis.types import Attribution, Heatmap, Place
+
+from .serve import served
+from .texts import sentence
+from .views import png, sprite
+
+__all__ = ["Panel", "panels"]
+
+READOUT = 40  # cells per side of the values that are read out under the pointer
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A result over the picture: its title and what is said of it, or why there is none."""
+
+    title: str
+    result: Heatmap | Attribution | None = None
+    lines: Sequence[str] = ()  # HTML
+    seconds: float | None = None
+    reason: str = ""
+    colors: Tensor | None = field(default=None, kw_only=True)  # (h, w, 3), instead of a result
+    place: Place | None = field(default=None, kw_only=True)
+
+
+def panels(
+    image: Image,
+    picture: PIL.Image.Image,
+    shown: Sequence[Panel],
+    marker: tuple[float, float] | None,
+) -> str:
+    """Results over the picture, side by side."""
+    base = picture.copy()
+    base.thumbnail((render.LARGEST, render.LARGEST))
+    below = sprite(base)
+    marks = _crop(image)
+    if marker is not None:
+        x, y = (f"{100 * min(max(at, 0), 1):.2f}%" for at in marker)
+        marks += f'<i class="fv-mark" style="left:{x};top:{y}"></i>'
+    figures = "".join(_figure(panel, image, below, marks) for panel in shown)
+    return (
+        '<label class="fv-opacity"><span>Picture</span><input type="range" min="0" max="1" '
+        'step="0.01" value="0.85" aria-label="Opacity of the maps"><span>Map</span></label>'
+        f'<div class="fv-row">{figures}</div>'
+    )
+
+
+def _figure(panel: Panel, image: Image, below: str, marks: str) -> str:
+    title = escape(panel.title)
+    if panel.reason:
+        return (
+            f'<figure class="fv-off"><div class="fv-title"><b>{title}</b></div>'
+            f'<div class="fv-stack"><img src="{below}" alt="The picture">'
+            f"<p>{escape(sentence(panel.reason))}</p></div></figure>"
+        )
+    data = legend = ""
+    if panel.result is None:
+        above = _cells(panel, image)
+    else:
+        layer = served(png(render.over(panel.result, image)[0]), "map.png")
+        above = f'<img class="fv-heat" src="{layer}" alt="{title} over the picture">'
+        data = escape(json.dumps(_readout(panel.result, image), separators=(",", ":")))
+        legend = _legend(panel.result)
+    time = f"<span>{_duration(panel.seconds)}</span>" if panel.seconds is not None else ""
+    lines = "".join(f"<p>{line}</p>" for line in panel.lines)
+    return (
+        f'<figure><div class="fv-title"><b>{title}</b>{time}</div><div class="fv-stack" data-point '
+        f'data-values="{data}"><img src="{below}" alt="The picture">{above}{marks}'
+        f"<output></output></div>{legend}<figcaption>{lines}</figcaption></figure>"
+    )
+
+
+def _duration(seconds: float) -> str:
+    return f"{1000 * seconds:.0f} ms" if seconds < 0.1 else f"{seconds:.2f} s"
+
+
+def _cells(panel: Panel, image: Image) -> str:
+    """Colours (h, w, 3), one cell for each position of a map, where the map lies."""
+    assert panel.colors is not None
+    assert panel.place is not None
+    (y, x), (down, right) = panel.place
+    (h, w), (height, width) = panel.colors.shape[:2], image.values.shape[2:]
+    return (
+        f'<div class="fv-window" style="{_rectangle(image.box, image.original)}">'
+        f'<img class="fv-heat cells" src="{served(png(panel.colors), "map.png")}" style="'
+        f"top:{100 * (y - down / 2) / height:.2f}%;left:{100 * (x - right / 2) / width:.2f}%;"
+        f'height:{100 * h * down / height:.2f}%;width:{100 * w * right / width:.2f}%" '
+        f'alt="{escape(panel.title)} over the picture"></div>'
+    )
+
+
+def _crop(image: Image) -> str:
+    """A frame round what the network saw, where that is not all."""
+    height, width = image.original
+    top, left, bottom, right = image.box
+    if top <= 1 and left <= 1 and bottom >= height - 1 and right >= width - 1:
+        return ""
+    seen = max(top, 0), max(left, 0), min(bottom, height), min(right, width)
+    return f'<i class="fv-crop" style="{_rectangle(seen, image.original)}"></i>'
+
+
+def _rectangle(box: tuple[float, float, float, float], size: tuple[int, int]) -> str:
+    """Top, left, bottom, right on a picture of (height, width), as a style."""
+    top, left, bottom, right = box
+    return (
+        f"top:{100 * top / size[0]:.2f}%;height:{100 * (bottom - top) / size[0]:.2f}%;"
+        f"left:{100 * left / size[1]:.2f}%;width:{100 * (right - left) / size[1]:.2f}%"
+    )
+
+
+def _legend(result: Heatmap | Attribution) -> str:
+    top = render.limit(result)
+    signed = isinstance(result, Heatmap) and result.signed
+    bar = served(png(render.colorbar(result, 128, 1)), "bar.png")
+    low = f"−{top:.3g}" if signed else "0"
+    return (
+        f'<div class="fv-legend"><span>{low}</span><img src="{bar}" alt="">'
+        f"<span>{top:.3g}</span></div>"
+    )
+
+
+def _readout(result: Heatmap | Attribution, image: Image) -> list[list[float]]:
+    """Values on a coarse grid over the original picture, for the pointer."""
+    if isinstance(result, Heatmap):
+        maps, place = result.values[:1], result.place
+    else:
+        maps, place = result.map[:1], Place((0.5, 0.5), (1.0, 1.0))
+    height, width = image.original
+    top, left, bottom, right = image.box
+    h, w = image.values.shape[2:]
+    cells = (torch.arange(READOUT) + 0.5) / READOUT
+    y = (cells * height - top) / (bottom - top) * h
+    x = (cells * width - left) / (right - left) * w
+    at = torch.stack(torch.meshgrid(y, x, indexing="ij"), -1)
+    return [[float(f"{v:.3g}") for v in row] for row in sample(maps, place, at)[0].tolist()]
