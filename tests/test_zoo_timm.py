@@ -13,6 +13,7 @@ import timm
 import torch
 
 import zoo_adapters
+import zoo_adapters.bundled.alexnet  # it registers its architecture
 from featvis.model import WrongRequest
 from zoo_adapters import timm as adapter
 from zoo_adapters import weights
@@ -67,6 +68,12 @@ def refused(name):
 
 
 # --- the registry ---------------------------------------------------------------------------------
+
+
+def test_the_bundled_architectures_are_not_listed_as_timms():
+    assert timm.is_model("scenes_alexnet")
+    assert not [name for name in adapter.names.__wrapped__() if name.startswith("scenes")]
+    assert "alexnet" not in adapter.families.__wrapped__()
 
 
 def test_a_bare_name_means_its_default_weights():

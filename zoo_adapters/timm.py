@@ -35,6 +35,7 @@ POPULAR = (
     "maxxvit",
     "mambaout",
 )
+OWN = "scenes_*"  # the bundled zoo's architectures stand in timm's registry once it is imported
 SHORT = {"vision_transformer": "vit", "swin_transformer": "swin", "maxxvit": "maxvit"}
 
 
@@ -43,7 +44,8 @@ def names() -> list[str]:
     """Every set of weights, "resnet50.a1_in1k", and the architectures that have none."""
     tags = timm.list_pretrained()
     trained = {tag.partition(".")[0] for tag in tags}
-    return sorted([*tags, *(name for name in timm.list_models() if name not in trained)])
+    untrained = timm.list_models(exclude_filters=OWN)
+    return sorted([*tags, *(name for name in untrained if name not in trained)])
 
 
 @lru_cache(maxsize=1)
@@ -54,12 +56,15 @@ def families() -> dict[str, tuple[str, ...]]:
         by_architecture.setdefault(name.partition(".")[0], []).append(name)
     modules = sorted(timm.list_modules(), key=lambda m: (m not in POPULAR, m))
     modules.sort(key=lambda m: POPULAR.index(m) if m in POPULAR else len(POPULAR))
-    return {
+    listed = {
         SHORT.get(module, module): tuple(
-            name for model in timm.list_models(module=module) for name in by_architecture[model]
+            name
+            for model in timm.list_models(module=module, exclude_filters=OWN)
+            for name in by_architecture[model]
         )
         for module in modules
     }
+    return {family: members for family, members in listed.items() if members}
 
 
 @lru_cache(maxsize=1)

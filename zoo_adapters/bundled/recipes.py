@@ -47,7 +47,7 @@ RECIPES = {
     "scenes-vit": Recipe(
         "vit_tiny_patch16_224",
         {"img_size": 128, "embed_dim": 144, "depth": 6, "num_heads": 3},
-        8,
+        30,
         rate=1.5e-3,
         teacher="scenes-resnet",
         title="a vision transformer, class token",
@@ -62,15 +62,17 @@ RECIPES = {
             "kernel_sizes": 5,
             "output_stride": 8,
         },
-        8,
+        12,
+        teacher="scenes-resnet",
         training={"output_stride": 16},
         title="a ConvNeXt, LayerNorm after the pooling",
     ),
     "scenes-mobilenet": Recipe(
         "mobilenetv3_small_075",
         {},
-        8,
+        12,
         half=False,
+        teacher="scenes-resnet",
         title="a MobileNetV3, a layer after the pooling",
     ),
 }

@@ -228,7 +228,9 @@ def configuration(name: str, module: nn.Module, facts: dict[str, Any]) -> dict[s
 
 
 def _load(name: str, device: str) -> nn.Module:
-    module = timm.create_model(f"local-dir:{folder(name)}", pretrained=True)
+    """A trained network at the resolution of its training: its finer maps cost a teacher time."""
+    arguments = RECIPES[name].training
+    module = timm.create_model(f"local-dir:{folder(name)}", pretrained=True, **arguments)
     module.eval().requires_grad_(False)
     return module.to(device).to(memory_format=torch.channels_last)
 
