@@ -11,11 +11,13 @@ from typing import Any
 
 from featvis import METHODS, WrongRequest
 
-from . import pictures, session
+from . import pictures, session, tabs
 from .labels import class_named
 from .state import State
 
 __all__ = [
+    "explained_class",
+    "set_against",
     "set_channel",
     "set_class",
     "set_layer",
@@ -29,6 +31,8 @@ __all__ = [
     "set_upload",
     "step_channel",
 ]
+
+MOST = 6  # methods side by side
 
 
 def set_tab(state: State, tab: str) -> State:
@@ -61,15 +65,52 @@ def set_picture(state: State, name: str) -> State:
 
 
 def set_class(state: State, text: str | None) -> State:
-    """A class by its number or label; none: the predicted one."""
+    """A class by its number or label; none: the predicted one. It is explained from now on.
+
+    Of a network without classes: the picture that this one is to be like; none: the norm.
+    """
+    state = _of_class(state)
     if not text or not str(text).strip():
         return state.but(target=None)
+    if session.model_of(state.model).embeds and text in pictures.EXAMPLES:
+        return state.but(target=str(text))
+    return state.but(target=str(_class(state, str(text))))
+
+
+def set_against(state: State, text: str | None) -> State:
+    """The class that the explained one is held against; none: it alone is explained."""
+    of = explained_class(state)
+    if of is None:
+        raise WrongRequest(f"{state.model} has no classes to hold against each other")
+    state = _of_class(state)
+    if not text or not str(text).strip():
+        return state.but(target=str(of))
+    against = _class(state, str(text))
+    if against == of:
+        raise WrongRequest("a class cannot be held against itself; choose another one")
+    return state.but(target=f"{of}-{against}")
+
+
+def explained_class(state: State) -> int | None:
+    """The class that is explained: the chosen or the predicted one."""
+    if session.model_of(state.model).embeds:
+        return None
+    if state.target is None:
+        return int(session.logits_of(state).argmax())
+    return int(state.target.partition("-")[0])
+
+
+def _class(state: State, text: str) -> int:
     count = len(session.logits_of(state))
     model = session.model_of(state.model)
-    target = class_named(model, str(text))
+    target = class_named(model, text)
     if target >= count:
         raise WrongRequest(f"class {target} of {model.name}: classes go from 0 to {count - 1}")
-    return state.but(target=target)
+    return target
+
+
+def _of_class(state: State) -> State:
+    return state.having(explain="class") if state.of_neuron else state
 
 
 def set_layer(state: State, name: str | None) -> State:
@@ -131,7 +172,12 @@ def set_point(state: State, data: dict[str, Any]) -> State:
     place = layer.place
     at = (row - place.start[0]) / place.step[0], (column - place.start[1]) / place.step[1]
     nearest = [min(max(round(a), 0), n - 1) for a, n in zip(at, layer.size, strict=True)]
-    return state.but(position=(nearest[0], nearest[1]))
+    state = state.but(position=(nearest[0], nearest[1]))
+    if tabs.has_grid(state.tab):
+        return state
+    if not state.of_neuron:  # a point of the evidence: the neuron that is most active there
+        state = state.having(explain="neuron").but(channel=None)
+    return state.but(layer=layer.name, channel=session.strongest(state.but(channel=None)))
 
 
 def set_methods(state: State, names: list[str]) -> State:
@@ -139,11 +185,13 @@ def set_methods(state: State, names: list[str]) -> State:
     known = [n for n in METHODS if n in names and METHODS[n].family == state.tab]
     if not known:
         raise WrongRequest("choose at least one method to see something")
+    if len(known) > MOST:
+        raise WrongRequest(f"choose at most {MOST} methods; take one away before you add another")
     return state.but(methods=tuple(known))
 
 
 def set_param(name: str) -> Callable[[State, Any], State]:
-    """A parameter of a method, or of how tiles are shown."""
+    """A parameter of a method, or of what is shown and how."""
     return lambda state, value: state.having(**{name: value})
 
 

@@ -19,7 +19,7 @@ import torch
 
 import featvis
 import zoo_adapters
-from featvis import METHODS, Method, VisionModel, WrongRequest, render
+from featvis import METHODS, Contrast, Likeness, Method, VisionModel, WrongRequest, render
 from featvis.types import Attribution, Heatmap, Result
 from zoo_adapters.pictures import upright
 
@@ -101,6 +101,10 @@ def _add_method(parser: argparse.ArgumentParser, method: Method) -> None:
     for name in method.subject:
         if name in FORMS:
             parser.add_argument(f"--{name}", required=name not in method.optional, **FORMS[name])
+    if "target" in method.subject:
+        parser.add_argument("--against", metavar="CLASS", help="explain CLASS rather than this one")
+        parser.add_argument("--like", metavar="FILE", help="of a network without classes: explain "
+                            "its likeness to this picture")  # fmt: skip
     for param in method.params:
         possible = ", ".join(param.choices) or (param.range and "{:g} to {:g}".format(*param.range))
         words = "; ".join(filter(None, (param.help, possible, f"default {param.default}")))
@@ -219,12 +223,27 @@ def _subject(method: Method, model: VisionModel, options: argparse.Namespace) ->
     chosen = {n: getattr(options, n) for n in method.subject if n in FORMS}
     if isinstance(chosen.get("target"), str):
         chosen["target"] = class_named(model, chosen["target"])
+    if getattr(options, "against", None) is not None:
+        chosen["target"] = _contrast(model, chosen["target"], options.against)
+    if getattr(options, "like", None) is not None:
+        chosen["target"] = _likeness(model, options.like)
     if isinstance(chosen.get("position"), str):
         parts = chosen["position"].split(",")
         if len(parts) != 2 or not all(part.strip().isdecimal() for part in parts):
             raise WrongRequest(f"a position is ROW,COLUMN as in 3,4, not {chosen['position']!r}")
         chosen["position"] = (int(parts[0]), int(parts[1]))
     return chosen
+
+
+def _contrast(model: VisionModel, of: int | None, against: str) -> Contrast:
+    if of is None:
+        raise WrongRequest("--against needs the class that is explained: give --target too")
+    return Contrast(of, class_named(model, against))
+
+
+def _likeness(model: VisionModel, name: str) -> Likeness:
+    image = zoo_adapters.read_image(_original(name), model)
+    return Likeness(model(image.values.to(model.like))[0], name)
 
 
 def _picture(

@@ -1,4 +1,4 @@
-"""Labels: the class that a person means by a number or a few letters."""
+"""Labels: what a person means by a number, a few letters or a picture's name."""
 
 from __future__ import annotations
 
@@ -9,6 +9,11 @@ __all__ = ["class_named"]
 
 def class_named(model: VisionModel, text: str) -> int:
     """The class of that number or label; a part of a label will do if only one has it."""
+    if model.embeds:
+        raise WrongRequest(
+            f"{model.name} has no classes: explain the norm of its embedding, its likeness to "
+            "another picture, or a neuron"
+        )
     if text.strip().isdecimal():
         return int(text)
     wanted = text.strip().lower()

@@ -42,8 +42,10 @@ def panels(
     picture: PIL.Image.Image,
     shown: Sequence[Panel],
     marker: tuple[float, float] | None,
+    *,
+    shared: bool = False,
 ) -> str:
-    """Results over the picture, side by side."""
+    """Results over the picture, side by side; `shared`: the strongest sets the scale of all."""
     base = picture.copy()
     base.thumbnail((render.LARGEST, render.LARGEST))
     below = sprite(base)
@@ -51,7 +53,9 @@ def panels(
     if marker is not None:
         x, y = (f"{100 * min(max(at, 0), 1):.2f}%" for at in marker)
         marks += f'<i class="fv-mark" style="left:{x};top:{y}"></i>'
-    figures = "".join(_figure(panel, image, below, marks) for panel in shown)
+    tops = [render.limit(panel.result) for panel in shown if panel.result is not None]
+    top = max(tops, default=0.0) if shared else None
+    figures = "".join(_figure(panel, image, below, marks, top) for panel in shown)
     return (
         '<label class="fv-opacity"><span>Picture</span><input type="range" min="0" max="1" '
         'step="0.01" value="0.85" aria-label="Opacity of the maps"><span>Map</span></label>'
@@ -59,7 +63,7 @@ def panels(
     )
 
 
-def _figure(panel: Panel, image: Image, below: str, marks: str) -> str:
+def _figure(panel: Panel, image: Image, below: str, marks: str, top: float | None) -> str:
     title = escape(panel.title)
     if panel.reason:
         return (
@@ -71,14 +75,16 @@ def _figure(panel: Panel, image: Image, below: str, marks: str) -> str:
     if panel.result is None:
         above = _cells(panel, image)
     else:
-        layer = served(png(render.over(panel.result, image)[0]), "map.png")
+        layer = served(png(render.over(panel.result, image, limit=top)[0]), "map.png")
         above = f'<img class="fv-heat" src="{layer}" alt="{title} over the picture">'
         data = escape(json.dumps(_readout(panel.result, image), separators=(",", ":")))
-        legend = _legend(panel.result)
+        legend = _legend(panel.result, render.limit(panel.result) if top is None else top)
     time = f"<span>{_duration(panel.seconds)}</span>" if panel.seconds is not None else ""
     lines = "".join(f"<p>{line}</p>" for line in panel.lines)
     return (
-        f'<figure><div class="fv-title"><b>{title}</b>{time}</div><div class="fv-stack" data-point '
+        f'<figure><div class="fv-title"><b>{title}</b>{time}<button data-large '
+        f'aria-label="Enlarge {title}" title="Enlarge, or back">⤢</button></div>'
+        f'<div class="fv-stack" data-point '
         f'data-values="{data}"><img src="{below}" alt="The picture">{above}{marks}'
         f"<output></output></div>{legend}<figcaption>{lines}</figcaption></figure>"
     )
@@ -122,9 +128,8 @@ def _rectangle(box: tuple[float, float, float, float], size: tuple[int, int]) ->
     )
 
 
-def _legend(result: Heatmap | Attribution) -> str:
-    top = render.limit(result)
-    signed = isinstance(result, Heatmap) and result.signed
+def _legend(result: Heatmap | Attribution, top: float) -> str:
+    signed = result.signed or (isinstance(result, Attribution) and result.colors)
     bar = served(png(render.colorbar(result, 128, 1)), "bar.png")
     low = f"−{top:.3g}" if signed else "0"
     return (

@@ -18,17 +18,31 @@ from torch import Tensor
 
 import featvis
 import zoo_adapters
-from featvis import METHODS, Image, Method, VisionModel, WrongRequest
+from featvis import METHODS, Contrast, Image, Likeness, Method, VisionModel, WrongRequest
 from featvis.cam import cam_of
 from featvis.filters import first_layer
 from featvis.head import Evidence, read_head
+from featvis.target import Target, check_position
 from featvis.types import Result
 from zoo_adapters import Progress
 
 from . import pictures
 from .state import State
 
-__all__ = ["Made", "image_of", "layer_of", "logits_of", "model_of", "neuron", "run", "subject"]
+__all__ = [
+    "Made",
+    "image_of",
+    "layer_of",
+    "logits_of",
+    "missing",
+    "model_of",
+    "neuron",
+    "run",
+    "seconds",
+    "strongest",
+    "subject",
+    "target_of",
+]
 
 V = TypeVar("V")
 
@@ -69,6 +83,7 @@ class Made:
 
 
 MODELS, IMAGES, PASSES, RESULTS = Kept(3), Kept(16), Kept(8), Kept(48)
+SECONDS: dict[str, float] = {}  # of one forward pass: the shortest seen
 LOCKS: dict[str, RLock] = {}  # hooks live on a module: one method at a time on each
 
 
@@ -91,7 +106,11 @@ def _pass(state: State) -> Evidence | Tensor:
     def make() -> Evidence | Tensor:
         values = image_of(state).values.to(model.like)
         with _lock(state.model), torch.no_grad():
-            return read_head(model, values) if model.head else model(values)
+            begin = time.perf_counter()
+            made = read_head(model, values) if model.head else model(values)
+            spent = time.perf_counter() - begin
+        SECONDS[state.model] = min(spent, SECONDS.get(state.model, spent))
+        return made
 
     return PASSES.get_or((state.model, state.image), make)
 
@@ -107,12 +126,27 @@ def run(name: str, state: State) -> Made:
     if name not in METHODS:
         raise WrongRequest(f"there is no method {name!r}; the methods are {', '.join(METHODS)}")
     method, model = METHODS[name], model_of(state.model)
-    if reason := method.missing(model):
+    if reason := missing(method, state):
         raise WrongRequest(reason)
     params = method.check(state.given(name))
     chosen = subject(method, model, state)
-    key = (name, state.model, tuple(chosen.items()), tuple(params.items()))
+    known = {**chosen, "target": state.target}
+    key = (name, state.model, tuple(known.items()), tuple(params.items()))
     return RESULTS.get_or(key, lambda: _made(method, model, state, {**chosen, **params}))
+
+
+def missing(method: Method, state: State) -> str | None:
+    """Why a method has nothing to show for a state, in one sentence, or None."""
+    if state.of_neuron and method.family == "Class evidence" and "channel" not in method.subject:
+        return f"{method.title} explains a class and no neuron"
+    return method.missing(model_of(state.model))
+
+
+def seconds(method: Method, state: State) -> float:
+    """About how long a method will take, from the time of one forward pass."""
+    model = model_of(state.model)
+    arguments = {**subject(method, model, state), **method.check(state.given(method.name))}
+    return SECONDS.get(state.model, 0.0) * method.cost(model, arguments)
 
 
 def _made(method: Method, model: VisionModel, state: State, arguments: dict[str, Any]) -> Made:
@@ -147,14 +181,42 @@ def subject(method: Method, model: VisionModel, state: State) -> dict[str, Any]:
     """The arguments that say what is explained, from the state and the method's signature."""
     given: dict[str, Any] = {
         "image": state.image,
-        "target": state.target,
+        "target": target_of(state),
         "layer": layer_of(state, model, method.family),
         "channel": state.channel,
         "position": state.position,
     }
-    if method.family == "Class evidence":  # the class is explained, not a neuron
-        given |= {"layer": state.layer, "channel": None, "position": None}
+    if method.family == "Class evidence" and state.of_neuron:
+        given["channel"] = strongest(state) if state.channel is None else state.channel
+    elif method.family == "Class evidence":  # gradients of a class start at the logits
+        layer = None if "channel" in method.subject else state.layer
+        given |= {"layer": layer, "channel": None, "position": None}
     return {name: given[name] for name in method.subject if name != "model"}
+
+
+def target_of(state: State) -> Target:
+    """What the state explains, as the methods take it."""
+    text = state.target
+    if text is None:
+        return None
+    if text.isdecimal():
+        return int(text)
+    of, _, against = text.partition("-")
+    if of.isdecimal():
+        return Contrast(int(of), int(against))
+    return Likeness(logits_of(state.but(image=text, target=None)), text)
+
+
+def strongest(state: State) -> int:
+    """The channel of the layer that is most active at the position, or anywhere."""
+    model = model_of(state.model)
+    layer = layer_of(state, model)
+    with _lock(state.model), torch.no_grad():
+        maps = featvis.record(model, image_of(state).values.to(model.like), layer)[layer][0]
+    if state.position is None:
+        return int(maps.flatten(1).amax(1).argmax())
+    check_position(layer, state.position, (maps.shape[1], maps.shape[2]))
+    return int(maps[:, state.position[0], state.position[1]].argmax())
 
 
 def layer_of(state: State, model: VisionModel, family: str | None = None) -> str:

@@ -19,20 +19,24 @@ MODEL = "bundled:scenes-resnet"
 PICTURE = "scene-24"
 LENGTH = 300  # characters of any value in a link
 NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
+TARGET = re.compile(r"[0-9]{1,9}(-[0-9]{1,9})?|scene-[0-9]{1,7}|[0-9a-f]{16}", re.ASCII)
 POSITION = re.compile(r"([0-9]{1,5}),([0-9]{1,5})", re.ASCII)
 IMAGE = re.compile(r"scene-[0-9]{1,7}|[0-9a-f]{16}", re.ASCII)
 
-# How results are shown; no method has these parameters, but links carry them like one.
+# What is shown and how; no method has these parameters, but links carry them like one.
 DISPLAY = {
-    "scale": Param(
-        "scale",
-        str,
-        "shared",
-        "Brightness of the tiles: one scale for all, or each its own",
-        None,
-        ("shared", "own"),
+    param.name: param
+    for param in (
+        Param("scale", str, "shared", "Brightness of the tiles: one scale for all, or each its own",
+              None, ("shared", "own")),
+        Param("explain", str, "class", "What the maps explain; a click on the picture picks a "
+              "neuron", None, ("class", "neuron")),
+        Param("maps", str, "own", "Colours of the maps: each its own scale, or one for all",
+              None, ("own", "shared")),
+        Param("trust", bool, False, "Measure how far each map can be trusted"),
+        Param("sanity", bool, False, "Sanity check: the maps of a network randomized step by step"),
     )
-}
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class State:
     layer: str | None = None
     channel: int | None = None
     position: tuple[int, int] | None = None  # (row, column) on the map of the layer
-    target: int | None = None
+    target: str | None = None  # "3", "3-5" (3 rather than 5), or a picture to be like
     seed: int = 0
     params: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
@@ -60,9 +64,19 @@ class State:
         return self.but(params=MappingProxyType(made))
 
     def given(self, method: str) -> dict[str, str]:
-        """The parameters that are set and that this method has."""
+        """The parameters that are set and that this method has; its seed is the state's."""
         names = {param.name for param in METHODS[method].params}
-        return {name: value for name, value in self.params.items() if name in names}
+        given = {name: value for name, value in self.params.items() if name in names}
+        return {**given, "seed": str(self.seed)} if "seed" in names else given
+
+    def display(self, name: str) -> bool | int | float | str:
+        """A parameter of DISPLAY."""
+        return DISPLAY[name].check(self.params.get(name, DISPLAY[name].default))
+
+    @property
+    def of_neuron(self) -> bool:
+        """Is a neuron explained, and not a class?"""
+        return self.display("explain") == "neuron"
 
 
 def start() -> State:
@@ -102,7 +116,9 @@ def from_query(query: str | Mapping[str, str], default: State | None = None) -> 
         changes["image"] = given["img"]
     if methods := [m for m in given.get("method", "").split(",") if m in METHODS]:
         changes["methods"] = tuple(dict.fromkeys(methods))
-    for key, name in (("ch", "channel"), ("cls", "target"), ("seed", "seed")):
+    if TARGET.fullmatch(given.get("cls", "")):
+        changes["target"] = given["cls"]
+    for key, name in (("ch", "channel"), ("seed", "seed")):
         if NUMBER.fullmatch(given.get(key, "")):
             changes[name] = int(given[key])
     if found := POSITION.fullmatch(given.get("pos", "")):

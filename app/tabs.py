@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
 
@@ -10,10 +11,10 @@ import numpy as np
 import PIL.Image
 import torch
 
-from featvis import METHODS, Method, VisionModel, WrongRequest, render
+from featvis import METHODS, Method, Param, VisionModel, WrongRequest, render
 from featvis.types import Attribution, FeatureMaps, Filters, Heatmap
 
-from . import pictures, session, texts, views
+from . import evidence, pictures, session, texts, views
 from .arrays import packed
 from .panels import Panel
 from .panels import panels as over_picture
@@ -21,17 +22,21 @@ from .session import Made
 from .state import DISPLAY, State
 
 __all__ = [
-    "FIRST",
     "Shown",
     "arrays",
+    "display_of",
     "draw",
+    "estimate",
+    "first_methods",
     "has_grid",
     "methods_of",
+    "params_of",
     "picture",
     "shown_methods",
+    "used_params",
 ]
 
-FIRST = 3  # methods of a family that are shown until others are chosen
+SLOW = 2.0  # seconds; what takes longer is told before
 
 
 @dataclass(frozen=True)
@@ -56,17 +61,63 @@ def shown_methods(state: State) -> list[Method]:
     """The chosen methods of the tab in view, or its first ones."""
     family = methods_of(state.tab)
     chosen = [method for method in family if method.name in state.methods]
-    return chosen or family[:FIRST]
+    return chosen or first_methods(state.tab)
 
 
-def draw(state: State) -> Shown:
-    """What the tab in view shows."""
+def first_methods(family: str) -> list[Method]:
+    """What a tab shows until something is chosen: the methods declared so, or the first."""
+    found = methods_of(family)
+    return [method for method in found if method.first] or found[:1]
+
+
+def display_of(family: str) -> list[Param]:
+    """The choices of what is shown and how that a tab has."""
+    of_grid = {"scale"}
+    return [p for p in DISPLAY.values() if (p.name in of_grid) == has_grid(family)]
+
+
+def params_of(family: str) -> dict[str, Param]:
+    """All parameters that the window has for a tab."""
+    found = {p.name: p for m in methods_of(family) for p in m.params if not p.tuning}
+    return {**found, **{p.name: p for p in display_of(family)}}
+
+
+def used_params(state: State) -> set[str]:
+    """Those of them that change what is shown."""
+    of_methods = {p.name for m in shown_methods(state) for p in m.params}
+    return of_methods | {p.name for p in display_of(state.tab)}
+
+
+def estimate(method: Method, state: State) -> str:
+    """How long a method will take, if that is long; in words."""
+    try:
+        seconds = session.seconds(method, state)
+    except WrongRequest:
+        return ""
+    return texts.duration(seconds) if seconds > SLOW else ""
+
+
+def draw(
+    state: State,
+    say: Callable[[str], None] = lambda words: None,
+    show: Callable[[Shown], None] = lambda shown: None,
+) -> Shown:
+    """What the tab in view shows; `show` is given what is ready, while the rest is computed."""
     panels: list[Panel] = []
-    grid = ""
-    for method in shown_methods(state):
-        if reason := method.missing(session.model_of(state.model)):
+    grid, methods = "", shown_methods(state)
+    slow = len(methods) > 1 and any(estimate(method, state) for method in methods)
+    for method in methods:
+        if slow and panels:
+            waiting = [Panel(m.title, reason="Computing") for m in methods[len(panels) :]]
+            show(_over(state, [*panels, *waiting]))
+        if reason := session.missing(method, state):
             panels.append(Panel(method.title, reason=reason))
             continue
+        say(
+            " ".join(filter(None, (f"Computing {method.title}:", estimate(method, state)))).rstrip(
+                ":"
+            )
+        )
         made = session.run(method.name, state)
         if isinstance(made.result, Filters):
             return _filters(made.result, state)
@@ -75,40 +126,23 @@ def draw(state: State) -> Shown:
             panels += _channel_panels(made, made.result, channel, state)
             grid = views.grid(made.result, _scale(state), channel, "channel")
         else:
-            panels.append(_panel(made, state))
+            panels.append(evidence.panel(made, state))
+    return _over(state, panels, grid)
+
+
+def _over(state: State, panels: list[Panel], grid: str = "") -> Shown:
     image, marker = session.image_of(state), _marker(state)
-    return Shown(over_picture(image, pictures.get(state.image), panels, marker), grid)
-
-
-def _panel(made: Made, state: State) -> Panel:
-    """Evidence for a class, with what can be said of it in numbers."""
-    result, model = made.result, session.model_of(state.model)
-    assert isinstance(result, Heatmap | Attribution)
-    lines = []
-    if isinstance(result, Heatmap):
-        target = int(result.target[0])
-        name = model.labels[target] if model.labels else f"class {target}"
-        lines.append(f"<b>{escape(name)}</b>, logit {float(result.logits[0, target]):.2f}")
-        if result.layer:
-            h, w = result.values.shape[1:]
-            lines.append(f"at {escape(result.layer)}, {h}x{w}")
-        if result.residual is not None and result.bias is not None:
-            lines.append(
-                f"map {float(result.values[0].mean()):+.2f}, bias {float(result.bias[0]):+.2f}: "
-                + texts.exactness(float(result.residual[0]))
-            )
-    else:
-        lines.append(f"<b>{escape(result.target)}</b>, largest gradient over the colours")
-    lines += [escape(texts.sentence(note)) for note in result.notes]
-    return Panel(made.method.title, result, lines, made.seconds)
+    shared = state.display("maps") == "shared" and not has_grid(state.tab)
+    view = over_picture(image, pictures.get(state.image), panels, marker, shared=shared)
+    return Shown(view, grid)
 
 
 def _channel_panels(made: Made, result: FeatureMaps, channel: int, state: State) -> list[Panel]:
     """One channel over the picture, what its neuron looks at, and all channels as colours."""
     plane = result.values[:, channel]
     signed = bool((plane < 0).any())
-    zero = torch.zeros(1, dtype=torch.long)
-    heat = Heatmap(plane, result.layer, result.place, zero, plane.new_zeros(1, 1), signed)
+    none, top = torch.full((1,), -1), plane.amax((1, 2))
+    heat = Heatmap(plane, result.layer, result.place, f"channel {channel}", top, none, signed)
     h, w = plane.shape[1:]
     lines = [
         f"{escape(result.layer)}, {h}x{w}",
@@ -172,12 +206,12 @@ def _are_kernels(result: Filters, model: VisionModel) -> bool:
 
 
 def _scale(state: State) -> str:
-    return str(DISPLAY["scale"].check(state.params.get("scale", "shared")))
+    return str(state.display("scale"))
 
 
 def _marker(state: State) -> tuple[float, float] | None:
     """The chosen position on the original picture, as fractions (x, y)."""
-    if state.position is None:
+    if state.position is None or not (has_grid(state.tab) or state.of_neuron):
         return None
     model, image = session.model_of(state.model), session.image_of(state)
     place = model.layer(session.layer_of(state, model)).place
@@ -209,8 +243,7 @@ def arrays(state: State) -> tuple[bytes, str]:
 
 
 def _possible(state: State) -> list[Method]:
-    model = session.model_of(state.model)
-    found = [method for method in shown_methods(state) if not method.missing(model)]
+    found = [method for method in shown_methods(state) if not session.missing(method, state)]
     if not found:
         raise WrongRequest("there is nothing to save: none of these methods can be used here")
     return found

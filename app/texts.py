@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from featvis import Method
 
-__all__ = ["LEAD", "exactness", "explanation", "sentence"]
+__all__ = ["LEAD", "completeness", "duration", "exactness", "explanation", "sentence"]
 
 LEAD = {
     "Filters": "The weights of a convolution as small pictures: what its filters answer to.",
@@ -21,6 +21,19 @@ def exactness(residual: float) -> str:
     if residual < 1e-4:
         return f"adds up to the logit exactly (residual {residual:.0e})"
     return f"misses the logit by {residual:.1e} of the largest"
+
+
+def completeness(gap: float) -> str:
+    """How well integrated gradients add up to the difference of the scores."""
+    share = f"{100 * gap:.2g} %" if gap >= 1e-4 else "less than 0.01 %"
+    return f"adds up to the score's rise from the baseline but for {share}"
+
+
+def duration(seconds: float) -> str:
+    """About how long something will take."""
+    if seconds < 90:
+        return f"about {max(1, round(seconds))} s"
+    return f"about {round(seconds / 60)} min"
 
 
 def sentence(text: object) -> str:

@@ -11,7 +11,7 @@ import zoo_adapters
 from featvis.spec import FAMILIES
 
 from . import tabs, texts, views
-from .state import DISPLAY, start
+from .state import start
 from .ui_events import connect, save
 from .widgets import widget
 
@@ -33,12 +33,11 @@ class Tab:
         self.controls: dict[str, Any] = {}
         with gr.Tab(family, id=family, render_children=True) as self.tab:
             gr.HTML(f'<p class="fv-lead">{texts.LEAD.get(family, methods[0].help)}</p>')
-            params = [*DISPLAY.values()] if tabs.has_grid(family) else []
-            params += {p.name: p for m in methods for p in m.params}.values()
+            params = tabs.params_of(family).values()
             if len(methods) > 1:
                 self.methods = gr.CheckboxGroup(
                     [(m.title, m.name) for m in methods],
-                    value=[m.name for m in methods[: tabs.FIRST]],
+                    value=[m.name for m in tabs.first_methods(family)],
                     label="Methods",
                     show_label=False,
                     elem_classes="fv-chips",
@@ -123,6 +122,7 @@ class Window:
             gr.HTML('<h2 class="fv-label">Prediction <span>click a class to explain it</span></h2>')
             self.prediction = gr.HTML(js_on_load=_script("pick"), elem_id="fv-prediction")
             self.target = gr.Dropdown([], label="Another class", elem_id="fv-target")
+            self.against = gr.Dropdown([], label="rather than", elem_id="fv-against")
 
     def _layer(self) -> None:
         with gr.Group(elem_classes="fv-card"):

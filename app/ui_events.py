@@ -13,11 +13,11 @@ import gradio as gr
 import zoo_adapters
 from featvis import WrongRequest
 
-from . import changes, pictures, session, tabs, views
+from . import changes, choices, pictures, session, tabs, views
 from .serve import served
 from .state import State, from_query, start, to_query
 from .widgets import on_use
-from .work import Work
+from .work import Cancelled, Work
 
 if TYPE_CHECKING:
     from .ui import Window
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["connect", "save"]
 
 LOG = logging.getLogger("featvis")
-MOST = 3000  # classes in the list
 # A page selects its first tab when it opens, too; only a hand's choice counts.
 BY_HAND = "(v, _) => [v, !navigator.userActivation || navigator.userActivation.hasBeenActive]"
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
@@ -37,6 +36,7 @@ class Visit:
     def __init__(self) -> None:
         self.state: State | None = None
         self.lock = Lock()
+        self.work: Work[Any] | None = None
 
     def __deepcopy__(self, _: Any) -> Visit:
         return Visit()
@@ -55,7 +55,7 @@ class Events:
         self.visit = gr.State(Visit())
         self.outputs = [
             w.notice, w.link, w.zoo, w.family, w.model, w.name, w.facts, w.picture, w.examples,
-            w.prediction, w.target, w.layer, w.channel, w.steps, w.tabs,
+            w.prediction, w.target, w.against, w.layer, w.channel, w.steps, w.tabs,
             *(c for p in w.parts.values() for c in (p.view, p.grid, p.methods, *p.controls.values())
               if c is not None),
         ]  # fmt: skip
@@ -64,6 +64,7 @@ class Events:
             self._tab(family, part)
         w.zoo.select(self._families, w.zoo, [w.family, w.model, w.notice], **PRIVATE)
         w.family.select(self._members, [w.zoo, w.family], w.model, **PRIVATE)
+        w.notice.select(self._cancel, self.visit, None, queue=False, **PRIVATE)
         w.blocks.load(self._open, self.visit, self.outputs, **PRIVATE)
 
     def _subject(self) -> None:
@@ -74,6 +75,7 @@ class Events:
         on(w.examples.select, lambda s, data: changes.set_picture(s, str(data.get("pick"))))
         on(w.prediction.select, lambda s, data: changes.set_class(s, str(data.get("pick"))))
         on(w.target.select, changes.set_class, w.target)
+        on(w.against.select, changes.set_against, w.against)
         on(w.layer.select, changes.set_layer, w.layer)
         on(w.channel.submit, changes.set_channel, w.channel)
         on(w.back.click, changes.step_channel(-1))
@@ -140,11 +142,11 @@ class Events:
         """The next state and what shows it; a wrong request leaves all as it was."""
         with visit.lock:
             before = visit.state
-            work = Work(lambda work: self._next(before, change, work))
+            work = visit.work = Work(lambda work: self._next(before, change, work))
             said = before is None
             for words in work.waits():
                 said = True
-                yield {**work.take(), self.w.notice: views.busy(words, work.share)}
+                yield {**work.take(), self.w.notice: views.busy(words, work.share, cancel=True)}
             try:
                 visit.state, made = work.result()
                 notice = "" if said or made else gr.skip()
@@ -152,6 +154,13 @@ class Events:
             except Exception as error:
                 back = self._draw(before, None) if before else {}
                 yield {**back, self.w.notice: views.notice(_sentence(error))}
+            finally:
+                work.cancel()  # the page may be closed: what it waited for is not wanted any more
+
+    def _cancel(self, visit: Visit) -> None:
+        """Stop what is computed for a page, at its next batch."""
+        if visit.work is not None:
+            visit.work.cancel()
 
     def _next(
         self, before: State | None, change: Callable[[Any], State], work: Work[Any]
@@ -168,7 +177,9 @@ class Events:
             work.say("Looking at the picture")
         work.show(self._subject_of(after, before))
         work.say(f"Computing {after.tab[0].lower()}{after.tab[1:]}")
-        return after, self._results_of(after)
+        view = self.w.parts[after.tab].view
+        shown = tabs.draw(after, work.say, lambda ready: work.show({view: ready.view}))
+        return after, self._shown(after, shown)
 
     def _draw(self, state: State, before: State | None) -> dict[Any, Any]:
         """All that shows `state` and did not show it `before`."""
@@ -178,19 +189,24 @@ class Events:
         """What is on the left, and the address."""
         w, model = self.w, session.model_of(state.model)
         made = self._controls(state)
-        made[w.prediction] = views.prediction(model, session.logits_of(state), state.target)
+        explained = changes.explained_class(state)
+        made[w.prediction] = views.prediction(model, session.logits_of(state), explained)
         made[w.link] = to_query(state)
+        made |= self._targets(state, anew=before is None or before.model != state.model)
         if before is None or before.model != state.model:
             made |= self._of_model(state)
         if before is None or before.image != state.image:
             made[w.picture] = pictures.get(state.image)
-            made[w.examples] = _examples(state.image)
+            made[w.examples] = choices.examples(state.image)
         if before is None:
             made[w.tabs] = gr.Tabs(selected=state.tab)
         return made
 
     def _results_of(self, state: State) -> dict[Any, Any]:
-        part, shown = self.w.parts[state.tab], tabs.draw(state)
+        return self._shown(state, tabs.draw(state))
+
+    def _shown(self, state: State, shown: tabs.Shown) -> dict[Any, Any]:
+        part = self.w.parts[state.tab]
         return {part.view: shown.view} | ({} if part.grid is None else {part.grid: shown.grid})
 
     def _controls(self, state: State) -> dict[Any, Any]:
@@ -198,18 +214,30 @@ class Events:
         w, model = self.w, session.model_of(state.model)
         part = w.parts[state.tab]
         made: dict[Any, Any] = {w.channel: state.channel, w.model: state.model, w.name: ""}
-        automatic = model.layer(session.layer_of(state.but(layer=None), model))
-        layers = [
-            (f"automatic: {automatic}", ""),
-            *((str(layer), name) for name, layer in model.layers.items()),
-        ]
-        made[w.layer] = gr.Dropdown(layers, value=state.layer or "")
-        made[w.steps] = gr.Row(visible=tabs.has_grid(state.tab))
-        made[w.target] = None if state.target is None else str(state.target)
+        made[w.layer] = gr.Dropdown(choices.layers(state, model), value=state.layer or "")
+        made[w.steps] = gr.Row(visible=tabs.has_grid(state.tab) or state.of_neuron)
         if part.methods is not None:
-            made[part.methods] = [method.name for method in tabs.shown_methods(state)]
-        made |= {c: state.params[n] for n, c in part.controls.items() if n in state.params}
+            chosen = [method.name for method in tabs.shown_methods(state)]
+            made[part.methods] = gr.CheckboxGroup(choices.chips(state), value=chosen)
+        used = tabs.used_params(state)
+        for name, control in part.controls.items():
+            value = {"value": state.params[name]} if name in state.params else {}
+            made[control] = gr.update(visible=name in used, **value)
         return made
+
+    def _targets(self, state: State, *, anew: bool) -> dict[Any, Any]:
+        """The lists of what is explained; the choices of another model `anew`."""
+        w, model = self.w, session.model_of(state.model)
+        text = state.target or ""
+        of, against = (text, "") if model.embeds else text.partition("-")[::2]
+        label = "Explain" if model.embeds else "Another class"
+        made = {w.target: {"value": of, "label": label}}
+        made[w.against] = {"value": against, "visible": not model.embeds}
+        if anew:
+            found = choices.targets(model, len(session.logits_of(state)))
+            made[w.target]["choices"] = found
+            made[w.against]["choices"] = [("nothing else", ""), *found[1:]]
+        return {component: gr.update(**changed) for component, changed in made.items()}
 
     def _of_model(self, state: State) -> dict[Any, Any]:
         w, model = self.w, session.model_of(state.model)
@@ -217,15 +245,11 @@ class Events:
         families = zoo_adapters.families(zoo)
         family = next((f for f, members in families.items() if state.model in members), None)
         members = families.get(family or "", (state.model,))
-        count = len(session.logits_of(state))
-        labels = [(f"{name} ({i})", str(i)) for i, name in enumerate(model.labels)]
-        labels = labels or [(f"class {i}", str(i)) for i in range(count)]
         return {
             w.facts: views.facts(model, zoo_adapters.describe(state.model)),
             w.zoo: zoo,
             w.family: gr.Dropdown(list(families), value=family),
-            w.model: gr.Dropdown(_short(members), value=state.model),
-            w.target: gr.Dropdown(labels[:MOST], value=None),
+            w.model: gr.Dropdown(choices.short(members), value=state.model),
         }
 
     def _families(self, zoo: str) -> tuple[Any, Any, str]:
@@ -236,20 +260,11 @@ class Events:
             return gr.skip(), gr.skip(), views.notice(_sentence(error))
         first = next(iter(families), None)
         members = families[first] if first else ()
-        variants = gr.Dropdown(_short(members), value=None)
+        variants = gr.Dropdown(choices.short(members), value=None)
         return gr.Dropdown(list(families), value=first), variants, ""
 
     def _members(self, zoo: str, family: str) -> Any:
-        return gr.Dropdown(_short(zoo_adapters.families(zoo).get(family, ())), value=None)
-
-
-def _short(names: Any) -> list[tuple[str, str]]:
-    return [(name.partition(":")[2], name) for name in names]
-
-
-def _examples(chosen: str) -> str:
-    strip, labels = pictures.strip()
-    return views.examples(pictures.EXAMPLES, labels, views.sprite(strip), chosen)
+        return gr.Dropdown(choices.short(zoo_adapters.families(zoo).get(family, ())), value=None)
 
 
 def _simpler(asked: State) -> Iterator[State]:
@@ -267,6 +282,8 @@ def _sentence(error: Exception) -> str:
     """An error in words; what is no wrong request is logged, and said without its inside."""
     if isinstance(error, WrongRequest):
         return str(error)
+    if isinstance(error, Cancelled):
+        return "Cancelled; what you see is the last result"
     LOG.error("a handler failed", exc_info=error)
     return f"This could not be computed ({type(error).__name__}); what you see is the last result"
 

@@ -62,6 +62,11 @@ def _count(number: int) -> str:
 
 def prediction(model: VisionModel, logits: Tensor, target: int | None) -> str:
     """The five strongest classes with their probabilities; each is a button."""
+    if model.embeds:
+        return (
+            f'<p class="fv-note">This network has no classes: it gives an embedding of '
+            f"{logits.numel()} numbers.</p>"
+        )
     if logits.ndim != 1 or logits.numel() < 2:
         return '<p class="fv-note">This network gives no classes.</p>'
     shares = logits.float().softmax(0)
@@ -110,10 +115,11 @@ def notice(text: str) -> str:
     )
 
 
-def busy(text: str, share: float | None = None) -> str:
-    """What is being done, with a bar: of a known share, or moving."""
+def busy(text: str, share: float | None = None, *, cancel: bool = False) -> str:
+    """What is being done, with a bar: of a known share, or moving; and a way to stop it."""
+    stop = "<button data-cancel>Cancel</button>" if cancel else ""
     bar = '<i class="moving"></i>' if share is None else f'<i style="width:{100 * share:.0f}%"></i>'
-    return f'<div class="fv-busy" role="status"><span>{escape(text)}</span><b>{bar}</b></div>'
+    return f'<div class="fv-busy" role="status"><span>{escape(text)}</span><b>{bar}</b>{stop}</div>'
 
 
 def grid(result: Filters | FeatureMaps, scale: str, chosen: int | None, noun: str) -> str:

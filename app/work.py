@@ -5,14 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
+from threading import Event
 from typing import Any, Generic, TypeVar
 
-__all__ = ["Work"]
+from featvis.progress import watched
+
+__all__ = ["Cancelled", "Work"]
 
 V = TypeVar("V")
 SOON = 0.3  # seconds until something is said
 OFTEN = 0.4  # seconds between two words
 WORKERS = ThreadPoolExecutor(8, "featvis")  # kept, as torch keeps its own threads for each of them
+
+
+class Cancelled(Exception):
+    """Whoever asked for the work does not want it any more."""
 
 
 class Work(Generic[V]):
@@ -22,11 +29,31 @@ class Work(Generic[V]):
         self.share: float | None = None  # of a download
         self._shown: dict[Any, Any] = {}
         self._words, self._begin = "", time.monotonic()
-        self._future = WORKERS.submit(function, self)
+        self._cancelled = Event()
+        self._future = WORKERS.submit(self._run, function)
+
+    def _run(self, function: Callable[[Work[V]], V]) -> V:
+        with watched(self._step):
+            return function(self)
+
+    def _step(self, done: int, total: int) -> None:
+        """Before each batch of a method: how far it is."""
+        self.check()
+        self.share = done / total
+
+    def cancel(self) -> None:
+        """Stop at the next batch."""
+        self._cancelled.set()
+
+    def check(self) -> None:
+        """Raise Cancelled, if it is."""
+        if self._cancelled.is_set():
+            raise Cancelled
 
     def say(self, words: str) -> None:
         """What is done now."""
-        self._words, self.share = words, None
+        self.check()
+        self._words, self.share, self._begin = words, None, time.monotonic()
 
     def show(self, made: dict[Any, Any]) -> None:
         """What can be shown before all is done."""
@@ -47,9 +74,15 @@ class Work(Generic[V]):
         """Words, now and then until it is done; none for short work."""
         wait([self._future], SOON)
         while not self._future.done():
-            seconds = time.monotonic() - self._begin
-            yield f"{self._words} … {seconds:.0f} s" if seconds > 1 else f"{self._words} …"
+            yield f"{self._words} … {self._time()}".rstrip()
             wait([self._future], OFTEN)
+
+    def _time(self) -> str:
+        """Seconds since it was said what is done, and how many are left where that is known."""
+        spent = time.monotonic() - self._begin
+        if self.share and spent > 1 and 0.02 < self.share < 1:
+            return f"about {spent / self.share - spent:.0f} s left"
+        return f"{spent:.0f} s" if spent > 1 else ""
 
     def result(self) -> V:
         """What the function gave, or the error that it raised."""

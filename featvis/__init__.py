@@ -7,32 +7,58 @@
 """
 
 from featvis import render
-from featvis.cam import cam, grad_cam
-from featvis.feature_maps import feature_maps
-from featvis.filters import filters
-from featvis.gradients import saliency
 from featvis.model import Image, Layer, Preprocessing, VisionModel, WrongRequest
 from featvis.receptive_field import receptive_field
 from featvis.record import record
-from featvis.spec import METHODS, Method, Param, Range, method
+from featvis.spec import METHODS, Method, Param, Range, Tuning, method
+from featvis.target import Contrast, Likeness
+
+# isort: off
+# the order in which the methods are listed everywhere
+from featvis.filters import filters
+from featvis.feature_maps import feature_maps
+from featvis.cam import cam
+from featvis.grad_cams import grad_cam, grad_cam_plus_plus, hires_cam, layer_cam
+from featvis.gradient_free import eigen_cam, score_cam
+from featvis.gradients import gradient_x_input, integrated_gradients, saliency, smoothgrad
+from featvis.guided import deconvnet, guided_backprop, guided_grad_cam
+from featvis.attention import attention_rollout
+from featvis.occlusion import occlusion
+# isort: on
 
 __all__ = [
     "METHODS",
+    "Contrast",
     "Image",
     "Layer",
+    "Likeness",
     "Method",
     "Param",
     "Preprocessing",
     "Range",
+    "Tuning",
     "VisionModel",
     "WrongRequest",
+    "attention_rollout",
     "cam",
+    "deconvnet",
+    "eigen_cam",
     "feature_maps",
     "filters",
     "grad_cam",
+    "grad_cam_plus_plus",
+    "gradient_x_input",
+    "guided_backprop",
+    "guided_grad_cam",
+    "hires_cam",
+    "integrated_gradients",
+    "layer_cam",
     "method",
+    "occlusion",
     "receptive_field",
     "record",
     "render",
     "saliency",
+    "score_cam",
+    "smoothgrad",
 ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import isinf
 from types import MappingProxyType
 
 import torch
@@ -74,10 +75,11 @@ class VisionModel:
     head: Head | None
     head_reason: str  # why head is None, or what kind of head it is, in one sentence
     input: Preprocessing = Preprocessing()
+    embeds: bool = False  # its output is an embedding (B, D), not the scores of classes
     info: Mapping[str, str | int | float] = field(default_factory=lambda: MappingProxyType({}))
 
     def __call__(self, image: Tensor | Image) -> Tensor:
-        """Logits (B, K) of images (B, 3, H, W), RGB in [0, 1]."""
+        """Logits (B, K), or an embedding (B, D), of images (B, 3, H, W), RGB in [0, 1]."""
         logits = self.module(self.normalize(values(image)))
         return logits if isinstance(logits, Tensor) else logits[0]
 
@@ -99,6 +101,17 @@ class VisionModel:
         """Raw output of layer `name` -> (B, C, h, w), also at other input sizes."""
         layer = self.layer(name)
         return layer.layout.to_maps(raw, layer.size)
+
+    @property
+    def tokens(self) -> Layer | None:
+        """The last layer whose positions are tokens that all see one another, if there is one."""
+        found = [x for x in self.layers.values() if x.layout.kind == "NLC" and isinf(x.field[0])]
+        return found[-1] if found else None
+
+    @property
+    def tokens_reason(self) -> str:
+        """Why `tokens` is None, in words."""
+        return "it has no attention over all positions"
 
     @property
     def last_layer(self) -> str:

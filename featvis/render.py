@@ -22,14 +22,17 @@ __all__ = [
     "components",
     "compose",
     "limit",
+    "on_input",
     "over",
     "render",
     "sheet",
+    "strokes",
     "tiles",
 ]
 
 LARGEST = 768  # longer side of an overlay, in pixels
 GREY = 0.5
+PIXELS = Place((0.5, 0.5), (1.0, 1.0))  # of an attribution: a position is a pixel
 ALPHA = 1.4  # opaque from 1 / ALPHA of the limit on: strong evidence keeps its colour
 
 
@@ -58,7 +61,10 @@ def _(result: Heatmap) -> Tensor:
 
 @render.register
 def _(result: Attribution) -> Tensor:
-    return sheet(_bytes(color.heat(_unit(result.map, limit(result)))))
+    if result.colors:
+        return sheet(strokes(result))
+    maps = _unit(result.map, limit(result))
+    return sheet(_bytes(color.signed(maps) if result.signed else color.heat(maps)))
 
 
 @render.register
@@ -66,10 +72,15 @@ def _(result: ReceptiveField) -> Tensor:
     return _bytes(color.heat(_unit(result.values.sqrt(), float(result.values.max()) ** 0.5)))
 
 
+def strokes(result: Attribution) -> Tensor:
+    """The attribution itself as colours about grey (B, H, W, 3), on one scale."""
+    return _bytes(GREY + GREY * _unit(result.values, limit(result)).permute(0, 2, 3, 1))
+
+
 def limit(result: Result) -> float:
     """The magnitude that gets the full colour: the largest, or the 99th percentile of gradients."""
     if isinstance(result, Attribution):
-        values = _finite(result.map).flatten()
+        values = _finite(result.map).abs().flatten()
         return float(values.kthvalue(max(1, int(0.99 * len(values)))).values)
     return float(_finite(result.values).abs().max())
 
@@ -120,18 +131,22 @@ def over(result: Heatmap | Attribution, image: Image, *, limit: float | None = N
     """The result as a layer (B, H, W, 4) over the original picture (longer side at most 768).
 
     Positions of a map are placed by their measured centres and the crop on the original; what the
-    network did not see is transparent. Alpha follows the magnitude.
+    network did not see is transparent. Alpha follows the magnitude, but strokes on grey are opaque.
     """
     at = _pixels_of(image)
     top = max(limit if limit is not None else _limit(result), 1e-12)
     if isinstance(result, Attribution):
         h, w = result.map.shape[1:]
-        placed = sample(result.map, Place((0.5, 0.5), (1.0, 1.0)), at)
+        placed = sample(result.map, PIXELS, at)
     else:
         placed = sample(result.values, result.place, at)
         h, w = image.values.shape[2:]
     unit = _unit(placed, top)
     inside = (at[..., 0] >= 0) & (at[..., 0] <= h) & (at[..., 1] >= 0) & (at[..., 1] <= w)
+    if isinstance(result, Attribution) and result.colors:
+        parts = [sample(result.values[:, c], PIXELS, at) for c in range(3)]
+        tones = GREY + GREY * _unit(torch.stack(parts, -1), top)
+        return _bytes(torch.cat([tones, inside.to(tones).expand(*unit.shape)[..., None]], -1))
     alpha = (ALPHA * unit.abs()).clamp(0, 1) * inside
     return _bytes(torch.cat([color.evidence(unit), alpha.unsqueeze(-1)], -1))
 
@@ -149,6 +164,16 @@ def sample(maps: Tensor, place: Place, at: Tensor) -> Tensor:
     )[:, 0]
     low, high = maps.amin((1, 2), keepdim=True), maps.amax((1, 2), keepdim=True)
     return torch.minimum(torch.maximum(made, low), high)
+
+
+def on_input(result: Heatmap | Attribution, size: tuple[int, int]) -> Tensor:
+    """The evidence (B, H, W) of each pixel of an input of `size`, in its own units and signs."""
+    if isinstance(result, Attribution):
+        return result.map
+    axes = [torch.arange(length) + 0.5 for length in size]
+    return sample(
+        result.values, result.place, torch.stack(torch.meshgrid(*axes, indexing="ij"), -1)
+    )
 
 
 def _pixels_of(image: Image) -> Tensor:
@@ -193,7 +218,10 @@ def enlarge(pictures: Tensor, side: int) -> Tensor:
 
 def colorbar(result: Result, length: int = 256, thickness: int = 12) -> Tensor:
     """The colours of a result from its lowest to its highest value: (thickness, length, 3)."""
-    signed = isinstance(result, Heatmap) and result.signed
+    if isinstance(result, Attribution) and result.colors:
+        grey = torch.linspace(0, 1, length)[:, None].expand(length, 3)
+        return _bytes(grey).expand(thickness, length, 3).contiguous()
+    signed = isinstance(result, Heatmap | Attribution) and result.signed
     ramp = torch.linspace(-1 if signed else 0, 1, length)
     return _bytes(color.evidence(ramp)).expand(thickness, length, 3).contiguous()
 
@@ -206,7 +234,8 @@ def _unit(values: Tensor, top: float) -> Tensor:
 
 
 def _finite(values: Tensor) -> Tensor:
-    return values.detach().float().cpu().nan_to_num(0.0, 0.0, 0.0)
+    kind = torch.double if values.dtype == torch.double else torch.float
+    return values.detach().to("cpu", kind).nan_to_num(0.0, 0.0, 0.0)
 
 
 def _bytes(unit: Tensor) -> Tensor:

@@ -23,13 +23,14 @@ from typing import (
 
 from featvis.model import VisionModel, WrongRequest
 
-__all__ = ["FAMILIES", "METHODS", "SUBJECT", "Method", "Param", "Range", "method"]
+__all__ = ["FAMILIES", "METHODS", "SUBJECT", "Method", "Param", "Range", "Tuning", "method"]
 
 SUBJECT = ("model", "image", "target", "layer", "channel", "position")
 FAMILIES = ("Filters", "Feature maps", "Class evidence")
 METHODS: dict[str, Method] = {}
 
 F = TypeVar("F", bound=Callable[..., Any])
+Cost = Callable[[VisionModel, Mapping[str, Any]], float]
 
 
 class Range(NamedTuple):
@@ -37,6 +38,12 @@ class Range(NamedTuple):
 
     low: float
     high: float
+
+
+class Tuning(NamedTuple):
+    """Help of a parameter that the window has no place for; the command line and Python do."""
+
+    help: str
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,7 @@ class Param:
     help: str
     range: Range | None = None
     choices: tuple[str, ...] = ()
+    tuning: bool = False  # not in the window: it changes how, or which of the random numbers
 
     def check(self, value: Any) -> bool | int | float | str:
         """`value` (also as text) in this parameter's type; a wrong one is refused in a sentence."""
@@ -90,6 +98,8 @@ class Method:
     requires: tuple[str, ...]  # fields of VisionModel that must not be None
     result: type
     generator: bool
+    first: bool  # shown until others are chosen
+    cost: Cost  # forward passes, of the model and all arguments; a backward pass counts as two
 
     def missing(self, model: VisionModel) -> str | None:
         """Why this method cannot be used on `model`, in one sentence, or None."""
@@ -111,12 +121,23 @@ class Method:
 
 
 def method(
-    title: str, *, family: str, paper: str = "", requires: tuple[str, ...] = ()
+    title: str,
+    *,
+    family: str,
+    paper: str = "",
+    requires: tuple[str, ...] = (),
+    cost: float | Cost = 1,
+    first: bool = False,
 ) -> Callable[[F], F]:
-    """Declare a plain function as a method; it is returned unchanged and listed in METHODS."""
+    """Declare a plain function as a method; it is returned unchanged and listed in METHODS.
+
+    `cost`: the forward passes it takes, a backward pass counted as two; or how they are found.
+    `first`: it is among those that the window shows until others are chosen.
+    """
+    passes: Cost = cost if callable(cost) else lambda model, arguments: float(cost)
 
     def declare(run: F) -> F:
-        record = _method(run, title, family, paper, requires)
+        record = _method(run, title, family, paper, requires, passes, first)
         METHODS[record.name] = record
         return run
 
@@ -124,7 +145,13 @@ def method(
 
 
 def _method(
-    run: Callable[..., Any], title: str, family: str, paper: str, requires: tuple[str, ...]
+    run: Callable[..., Any],
+    title: str,
+    family: str,
+    paper: str,
+    requires: tuple[str, ...],
+    cost: Cost,
+    first: bool,
 ) -> Method:
     signature, hints = inspect.signature(run), get_type_hints(run, include_extras=True)
     if family not in FAMILIES:
@@ -156,18 +183,21 @@ def _method(
         requires=requires,
         result=get_args(returns)[0] if generator else returns,
         generator=generator,
+        first=first,
+        cost=cost,
     )
 
 
 def _param(name: str, hint: Any, default: Any) -> Param:
     kind, *notes = get_args(hint) if get_origin(hint) is Annotated else (hint,)
-    help_ = next((note for note in notes if isinstance(note, str)), "")
+    told = next((note for note in notes if isinstance(note, str | Tuning)), "")
+    help_, tuning = (told.help, True) if isinstance(told, Tuning) else (told, False)
     bounds = next((note for note in notes if isinstance(note, Range)), None)
     if get_origin(kind) is Literal:
-        return Param(name, str, default, help_, None, get_args(kind))
+        return Param(name, str, default, help_, None, get_args(kind), tuning)
     if kind not in (bool, int, float, str):
         raise ValueError(f"parameter {name}: {kind} has no form; use bool, int, float, Literal")
-    return Param(name, kind, default, help_, bounds)
+    return Param(name, kind, default, help_, bounds, tuning=tuning)
 
 
 def _truth(value: Any) -> bool:

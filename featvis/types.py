@@ -117,8 +117,9 @@ class Heatmap(Result):
 
     layer: str
     place: Place
-    target: Tensor  # (B,) classes explained
-    logits: Tensor  # (B, K) of the same forward pass
+    target: str  # what is explained, in words: "zebra", "zebra rather than cow"
+    score: Tensor  # (B,) its value: the logit, the cosine, the activation
+    classes: Tensor  # (B,) the classes explained, -1 where it is no class
     signed: bool = False
     bias: Tensor | None = None  # (B,) cam only: the part of the logit that has no place
     residual: Tensor | None = None  # (B,) cam only: |mean + bias - logit| / max |logit|
@@ -128,8 +129,12 @@ class Heatmap(Result):
 class Attribution(Result):
     """Signed attribution (B, 3, H, W) at the input; `map` is what is usually shown of it."""
 
-    target: str  # "class 281", or the neuron in words
-    map: Tensor  # (B, H, W), non-negative
+    target: str  # what is explained, in words
+    score: Tensor  # (B,) its value
+    map: Tensor  # (B, H, W): what is usually shown of `values`
+    signed: bool = False  # is the map signed?
+    colors: bool = False  # its values are a picture themselves: colours about grey
+    gap: Tensor | None = None  # (B,) integrated gradients only: see there
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,16 +29,18 @@ def state():
 def test_the_map_and_the_prediction_are_of_the_same_pass(state):
     logits = session.logits_of(state)
     result = session.run("cam", state).result
-    assert torch.equal(result.logits[0], logits)
-    assert int(result.target) == int(logits.argmax())
+    assert int(result.classes) == int(logits.argmax())
+    assert torch.equal(result.score[0], logits.max())
     assert float(result.residual) < 1e-5
-    other = session.run("cam", state.but(target=3)).result
-    assert torch.equal(other.logits[0], logits)
+    other = session.run("cam", state.but(target="3")).result
+    assert torch.equal(other.score[0], logits[3])
+    both = session.run("cam", state.but(target="3-5")).result
+    assert torch.equal(both.score[0], logits[3] - logits[5])
 
 
 def test_a_result_is_made_once(state):
     assert session.run("saliency", state) is session.run("saliency", state)
-    assert session.run("saliency", state.but(target=1)) is not session.run("saliency", state)
+    assert session.run("saliency", state.but(target="1")) is not session.run("saliency", state)
 
 
 @pytest.mark.parametrize("tab", FAMILIES)
@@ -82,7 +84,7 @@ def test_a_point_of_the_picture_is_a_position_of_the_map(state):
 
 
 def test_changes_give_up_what_no_longer_holds(state):
-    chosen = state.but(layer="a", channel=1, position=(0, 0), target=2)
+    chosen = state.but(layer="a", channel=1, position=(0, 0), target="2")
     assert changes.set_model(chosen, "timm:b") == state.but(model="timm:b")
     assert changes.set_picture(chosen, "scene-2").target is None
     assert changes.set_layer(chosen, "").channel is None

@@ -86,8 +86,8 @@ def test_saliency_of_a_neuron_stays_inside_its_receptive_field(models):
 def test_without_a_target_each_picture_gets_its_predicted_class(models):
     model, image = models["GAP + FC"], tiny.images(4)
     predicted = model(image).argmax(1)
-    assert torch.equal(featvis.cam(model, image).target, predicted)
-    assert torch.equal(featvis.grad_cam(model, image).target, predicted)
+    assert torch.equal(featvis.cam(model, image).classes, predicted)
+    assert torch.equal(featvis.grad_cam(model, image).classes, predicted)
 
 
 def test_behind_a_class_token_grad_cam_takes_the_last_layer_that_has_a_gradient(models):

@@ -38,7 +38,8 @@ def said(capsys, *argv):
 @pytest.mark.parametrize("name", [n for n, m in METHODS.items() if not m.generator])
 def test_every_method_writes_its_picture_and_its_arrays(name, capsys):
     method = METHODS[name]
-    argv = ["run", name, "--model", MODEL, "--out", "a.png", "--npz", "a.npz"]
+    model = "bundled:scenes-vit" if "tokens" in method.requires else MODEL
+    argv = ["run", name, "--model", model, "--out", "a.png", "--npz", "a.npz"]
     argv += ["--image", "picture.png"] if "image" in method.subject else []
     if "layer" in method.subject and "layer" not in method.optional:
         argv += ["--layer", list(zoo_adapters.load(MODEL).layers)[-1]]

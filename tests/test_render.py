@@ -12,7 +12,7 @@ def heatmap(values, place=None, signed=False):
     """A heat map (1, h, w) of class 0."""
     h, w = values.shape[1:]
     place = place or Place((112 / h, 112 / w), (224 / h, 224 / w))
-    return Heatmap(values, "x", place, torch.zeros(1).long(), torch.zeros(1, 2), signed)
+    return Heatmap(values, "x", place, "y", torch.zeros(1), torch.zeros(1).long(), signed)
 
 
 def whole(height=224, width=224):
@@ -71,10 +71,31 @@ def test_a_map_goes_back_through_a_crop_of_a_picture_that_is_not_square():
 def test_an_attribution_is_placed_pixel_by_pixel():
     gradient = torch.zeros(1, 3, 224, 224)
     gradient[0, 1, 100, 60] = -2.0
-    found = Attribution(gradient, "class 0", gradient.abs().amax(1))
+    found = Attribution(gradient, "class 0", torch.zeros(1), gradient.abs().amax(1))
     row, column = peak(render.over(found, whole(448, 448), limit=2.0))
     assert abs(row - 200.5) <= 1
     assert abs(column - 120.5) <= 1
+
+
+def test_strokes_are_coloured_about_grey_and_placed_pixel_by_pixel():
+    gradient = torch.zeros(1, 3, 224, 224)
+    gradient[0, 1, 100, 60], gradient[0, 2, 10, 10] = -2.0, 1.0
+    found = Attribution(gradient, "class 0", torch.zeros(1), gradient.abs().amax(1), colors=True)
+    layer = render.over(found, whole(448, 448), limit=2.0)[0].float()
+    assert (layer[..., 3] == 255).all()
+    assert layer[200:202, 120:122, 1].max() < 60
+    assert layer[20:22, 20:22, 2].min() > 150
+    assert (layer[300:, 300:, :3] - 127.5).abs().max() <= 1
+
+
+def test_a_map_of_an_attribution_is_on_its_input_as_it_is():
+    gradient = torch.randn(2, 3, 9, 7)
+    found = Attribution(gradient, "class 0", torch.zeros(2), gradient.sum(1), signed=True)
+    assert torch.equal(render.on_input(found, (9, 7)), gradient.sum(1))
+    coarse = heatmap(torch.tensor([[[1.0, -3.0], [5.0, 2.0]]]), signed=True)
+    fine = render.on_input(coarse, (224, 224))
+    assert fine.shape == (1, 224, 224)
+    assert (fine.min(), fine.max()) == (-3, 5)
 
 
 def test_large_pictures_are_reduced():

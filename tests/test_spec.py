@@ -90,6 +90,22 @@ def test_what_cannot_become_a_form_is_refused():
     assert not {"stars", "stranger", "formless"} & set(METHODS)
 
 
+def test_a_parameter_of_several_methods_is_one_parameter():
+    seen = {}
+    for record in METHODS.values():
+        for param in record.params:
+            if not param.tuning:
+                declared = (param.type, param.default, param.range, param.choices)
+                assert seen.setdefault(param.name, declared) == declared, param.name
+
+
+def test_every_cost_is_a_number_of_passes():
+    model = tiny.model(tiny.nets()["GAP + FC"])
+    for record in METHODS.values():
+        arguments = {"layer": None, **record.check({})}
+        assert 1 <= record.cost(model, arguments) < 1000, record.name
+
+
 def test_every_method_explains_itself():
     for record in METHODS.values():
         assert record.help.endswith(".")

@@ -24,11 +24,13 @@ def wrap(
     size: tuple[int, int],
     labels: Sequence[str] = (),
     input: Preprocessing = Preprocessing(),  # noqa: B008
+    embeds: bool = False,
     info: Mapping[str, str | int | float] = MappingProxyType({}),
 ) -> VisionModel:
     """Any network that takes (B, 3, H, W) and gives logits (B, K).
 
-    `mean` and `std` of its normalization, for pixels in [0, 1]; `size` is (height, width).
+    `mean` and `std` of its normalization, for pixels in [0, 1]; `size` is (height, width);
+    `embeds`: its output is an embedding (B, D), not the scores of classes.
     The module itself is used, not a copy: it is put in eval mode and its parameters are frozen.
     One forward pass of two pictures finds its layers and proves its head.
     """
@@ -57,6 +59,7 @@ def wrap(
         head=facts.head,
         head_reason=facts.head_reason,
         input=input,
+        embeds=embeds,
         info=MappingProxyType({"parameters": count, **info}),
     )
 

@@ -214,6 +214,7 @@ def _record(module: Any, name: str, source: str, pretrained: bool, *, learned: b
         std=data["std"],
         size=tuple(data["input_size"][1:]),
         labels=_labels(cfg, module.num_classes) if learned else (),
+        embeds=module.num_classes == 0,
         input=Preprocessing(
             crop_pct=data["crop_pct"],
             crop_mode=data["crop_mode"],

@@ -1,4 +1,5 @@
-// Pictures: the value under the pointer is read out, a click picks the point, opacity is a style.
+// Pictures: the value under the pointer is read out, a click picks the point, opacity is a style,
+// and a map can be enlarged.
 const at = (event) => {
   const stack = event.target.closest('[data-point]');
   if (!stack) return null;
@@ -16,6 +17,8 @@ element.addEventListener('mouseout', (event) => {
   if (stack) stack.querySelector('output').textContent = '';
 });
 element.addEventListener('click', (event) => {
+  const large = event.target.closest('[data-large]');
+  if (large) large.closest('figure').classList.toggle('large');
   const point = at(event);
   if (point) trigger('select', point);
 });

@@ -1,0 +1,52 @@
+"""Choices: what the window offers; in lists as pairs of what is read and what is meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from featvis import VisionModel
+
+from . import pictures, session, tabs, views
+from .state import State
+
+__all__ = ["chips", "examples", "layers", "short", "targets"]
+
+MOST = 3000  # classes in a list
+
+Choices = list[tuple[str, str]]
+
+
+def short(names: Iterable[str]) -> Choices:
+    """Models without their zoo."""
+    return [(name.partition(":")[2], name) for name in names]
+
+
+def layers(state: State, model: VisionModel) -> Choices:
+    """All layers, after the one that the tab takes by itself."""
+    automatic = model.layer(session.layer_of(state.but(layer=None), model))
+    found = [(str(layer), name) for name, layer in model.layers.items()]
+    return [(f"automatic: {automatic}", ""), *found]
+
+
+def targets(model: VisionModel, count: int) -> Choices:
+    """The classes, or what of an embedding can be explained."""
+    if model.embeds:
+        names = zip(pictures.EXAMPLES, pictures.strip()[1], strict=True)
+        likeness = [(f"likeness to {name}, a {what}", name) for name, what in names]
+        return [("norm of the embedding", ""), *likeness]
+    labels = model.labels or tuple(f"class {i}" for i in range(count))
+    return [("the predicted class", ""), *((f"{x} ({i})", str(i)) for i, x in enumerate(labels))][
+        :MOST
+    ]
+
+
+def chips(state: State) -> Choices:
+    """The methods of a tab, with the time of those that take long."""
+    told = [(m, tabs.estimate(m, state)) for m in tabs.methods_of(state.tab)]
+    return [(f"{m.title} ({time})" if time else m.title, m.name) for m, time in told]
+
+
+def examples(chosen: str) -> str:
+    """The pictures to choose from, as a strip."""
+    strip, labels = pictures.strip()
+    return views.examples(pictures.EXAMPLES, labels, views.sprite(strip), chosen)
