@@ -76,7 +76,8 @@ def _figure(panel: Panel, image: Image, below: str, marks: str, top: float | Non
         above = _cells(panel, image)
     else:
         layer = served(png(render.over(panel.result, image, limit=top)[0]), "map.png")
-        above = f'<img class="fv-heat" src="{layer}" alt="{title} over the picture">'
+        kind = "strokes" if isinstance(panel.result, Attribution) and panel.result.colors else ""
+        above = f'<img class="fv-heat {kind}" src="{layer}" alt="{title} over the picture">'
         data = escape(json.dumps(_readout(panel.result, image), separators=(",", ":")))
         legend = _legend(panel.result, render.limit(panel.result) if top is None else top)
     time = f"<span>{_duration(panel.seconds)}</span>" if panel.seconds is not None else ""

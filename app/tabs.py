@@ -79,7 +79,7 @@ def display_of(family: str) -> list[Param]:
 def params_of(family: str) -> dict[str, Param]:
     """All parameters that the window has for a tab."""
     found = {p.name: p for m in methods_of(family) for p in m.params if not p.tuning}
-    return {**found, **{p.name: p for p in display_of(family)}}
+    return {**{p.name: p for p in display_of(family)}, **found}
 
 
 def used_params(state: State) -> set[str]:

@@ -14,8 +14,9 @@ import zoo_adapters
 from featvis import WrongRequest
 
 from . import changes, choices, pictures, session, tabs, views
+from .drawing import Drawing
 from .serve import served
-from .state import State, from_query, start, to_query
+from .state import State, from_query, start
 from .widgets import on_use
 from .work import Cancelled, Work
 
@@ -52,6 +53,7 @@ class Events:
 
     def __init__(self, window: Window) -> None:
         self.w = w = window
+        self.drawing = Drawing(window)
         self.visit = gr.State(Visit())
         self.outputs = [
             w.notice, w.link, w.zoo, w.family, w.model, w.name, w.facts, w.picture, w.examples,
@@ -132,11 +134,13 @@ class Events:
             said = said or made[self.w.notice]
 
     def _used(self, visit: Visit, change: Callable[[Any], State]) -> Iterator[dict[Any, Any]]:
-        """A step from something that was used; before the page is there, nothing can be."""
-        if visit.state is None:
-            yield {self.w.notice: gr.skip()}
-        else:
+        """A step from something that was used; before the page was opened, nothing can be."""
+        with visit.lock:  # what is used while the page opens waits until it is there
+            opened = visit.state is not None
+        if opened:
             yield from self._step(visit, change)
+        else:
+            yield {self.w.notice: gr.skip()}
 
     def _step(self, visit: Visit, change: Callable[[Any], State]) -> Iterator[dict[Any, Any]]:
         """The next state and what shows it; a wrong request leaves all as it was."""
@@ -152,7 +156,7 @@ class Events:
                 notice = "" if said or made else gr.skip()
                 yield {**work.take(), self.w.notice: notice, **made}
             except Exception as error:
-                back = self._draw(before, None) if before else {}
+                back = self.drawing.all(before) if before else {}
                 yield {**back, self.w.notice: views.notice(_sentence(error))}
             finally:
                 work.cancel()  # the page may be closed: what it waited for is not wanted any more
@@ -169,88 +173,20 @@ class Events:
         if after is before:
             return after, {}
         if after == before:  # what was used shows the state again
-            return after, {**self._controls(after), self.w.picture: pictures.get(after.image)}
+            return after, {
+                **self.drawing.controls(after),
+                self.w.picture: pictures.get(after.image),
+            }
         if before is None or before.model != after.model:
             work.say(f"Loading {after.model}")
             session.model_of(after.model, work.progress)
         if before is None or before.image != after.image:
             work.say("Looking at the picture")
-        work.show(self._subject_of(after, before))
+        work.show(self.drawing.subject(after, before))
         work.say(f"Computing {after.tab[0].lower()}{after.tab[1:]}")
         view = self.w.parts[after.tab].view
         shown = tabs.draw(after, work.say, lambda ready: work.show({view: ready.view}))
-        return after, self._shown(after, shown)
-
-    def _draw(self, state: State, before: State | None) -> dict[Any, Any]:
-        """All that shows `state` and did not show it `before`."""
-        return {**self._subject_of(state, before), **self._results_of(state)}
-
-    def _subject_of(self, state: State, before: State | None) -> dict[Any, Any]:
-        """What is on the left, and the address."""
-        w, model = self.w, session.model_of(state.model)
-        made = self._controls(state)
-        explained = changes.explained_class(state)
-        made[w.prediction] = views.prediction(model, session.logits_of(state), explained)
-        made[w.link] = to_query(state)
-        made |= self._targets(state, anew=before is None or before.model != state.model)
-        if before is None or before.model != state.model:
-            made |= self._of_model(state)
-        if before is None or before.image != state.image:
-            made[w.picture] = pictures.get(state.image)
-            made[w.examples] = choices.examples(state.image)
-        if before is None:
-            made[w.tabs] = gr.Tabs(selected=state.tab)
-        return made
-
-    def _results_of(self, state: State) -> dict[Any, Any]:
-        return self._shown(state, tabs.draw(state))
-
-    def _shown(self, state: State, shown: tabs.Shown) -> dict[Any, Any]:
-        part = self.w.parts[state.tab]
-        return {part.view: shown.view} | ({} if part.grid is None else {part.grid: shown.grid})
-
-    def _controls(self, state: State) -> dict[Any, Any]:
-        """The values of what is set, as they are in the state."""
-        w, model = self.w, session.model_of(state.model)
-        part = w.parts[state.tab]
-        made: dict[Any, Any] = {w.channel: state.channel, w.model: state.model, w.name: ""}
-        made[w.layer] = gr.Dropdown(choices.layers(state, model), value=state.layer or "")
-        made[w.steps] = gr.Row(visible=tabs.has_grid(state.tab) or state.of_neuron)
-        if part.methods is not None:
-            chosen = [method.name for method in tabs.shown_methods(state)]
-            made[part.methods] = gr.CheckboxGroup(choices.chips(state), value=chosen)
-        used = tabs.used_params(state)
-        for name, control in part.controls.items():
-            value = {"value": state.params[name]} if name in state.params else {}
-            made[control] = gr.update(visible=name in used, **value)
-        return made
-
-    def _targets(self, state: State, *, anew: bool) -> dict[Any, Any]:
-        """The lists of what is explained; the choices of another model `anew`."""
-        w, model = self.w, session.model_of(state.model)
-        text = state.target or ""
-        of, against = (text, "") if model.embeds else text.partition("-")[::2]
-        label = "Explain" if model.embeds else "Another class"
-        made = {w.target: {"value": of, "label": label}}
-        made[w.against] = {"value": against, "visible": not model.embeds}
-        if anew:
-            found = choices.targets(model, len(session.logits_of(state)))
-            made[w.target]["choices"] = found
-            made[w.against]["choices"] = [("nothing else", ""), *found[1:]]
-        return {component: gr.update(**changed) for component, changed in made.items()}
-
-    def _of_model(self, state: State) -> dict[Any, Any]:
-        w, model = self.w, session.model_of(state.model)
-        zoo = state.model.partition(":")[0]
-        families = zoo_adapters.families(zoo)
-        family = next((f for f, members in families.items() if state.model in members), None)
-        members = families.get(family or "", (state.model,))
-        return {
-            w.facts: views.facts(model, zoo_adapters.describe(state.model)),
-            w.zoo: zoo,
-            w.family: gr.Dropdown(list(families), value=family),
-            w.model: gr.Dropdown(choices.short(members), value=state.model),
-        }
+        return after, self.drawing.results(after, shown)
 
     def _families(self, zoo: str) -> tuple[Any, Any, str]:
         """The families of a zoo; nothing is loaded yet."""

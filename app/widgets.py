@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import floor, log10
 from typing import Any
 
 import gradio as gr
@@ -25,7 +26,7 @@ def widget(param: Param) -> Any:
     if param.range is None:
         return gr.Number(value=param.default, precision=0 if whole else None, **words)
     low, high = param.range
-    step = 1 if whole else (high - low) / 100
+    step = 1 if whole else 10 ** floor(log10((high - low) / 50))
     return gr.Slider(low, high, value=param.default, step=step, **words)
 
 

@@ -47,7 +47,7 @@ RECIPES = {
     "scenes-vit": Recipe(
         "vit_tiny_patch16_224",
         {"img_size": 128, "embed_dim": 144, "depth": 6, "num_heads": 3},
-        30,
+        14,
         rate=1.5e-3,
         teacher="scenes-resnet",
         title="a vision transformer, class token",
