@@ -24,6 +24,7 @@ from featvis.gradients import gradient_x_input, integrated_gradients, saliency, 
 from featvis.guided import deconvnet, guided_backprop, guided_grad_cam
 from featvis.attention import attention_rollout
 from featvis.occlusion import occlusion
+from featvis.maximize import maximize
 # isort: on
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "hires_cam",
     "integrated_gradients",
     "layer_cam",
+    "maximize",
     "method",
     "occlusion",
     "receptive_field",

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from featvis.hooks import first_tensor, hooked
 from featvis.model import Image, VisionModel, values
 
-__all__ = ["record", "record_logits"]
+__all__ = ["record", "record_logits", "record_output"]
 
 
 class _Stop(Exception):
@@ -44,6 +44,24 @@ def record(model: VisionModel, image: Tensor | Image, *layers: str) -> dict[str,
             return {name: maps[name] for name in layers}
     missing = ", ".join(set(layers) - set(maps))
     raise RuntimeError(f"{model.name}: {missing} did not run in this forward pass")
+
+
+def record_output(
+    model: VisionModel, image: Tensor | Image, *layers: str
+) -> tuple[dict[str, Tensor], Tensor]:
+    """Maps (B, C, h, w) of the layers, with their graph, and the network's output (B, K)."""
+    maps: dict[str, Tensor] = {}
+
+    def seen(name: str, _: nn.Module, out: Any) -> Any:
+        if name in maps:
+            return None
+        maps[name] = model.maps(name, first_tensor(out))
+        return _clone(out)
+
+    modules = {name: model.module.get_submodule(model.layer(name).name) for name in layers}
+    with hooked(modules, seen):
+        output = model(image)
+    return maps, output
 
 
 def record_logits(

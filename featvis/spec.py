@@ -26,7 +26,7 @@ from featvis.model import VisionModel, WrongRequest
 __all__ = ["FAMILIES", "METHODS", "SUBJECT", "Method", "Param", "Range", "Tuning", "method"]
 
 SUBJECT = ("model", "image", "target", "layer", "channel", "position")
-FAMILIES = ("Filters", "Feature maps", "Class evidence")
+FAMILIES = ("Filters", "Feature maps", "Class evidence", "Synthesis", "DeepDream")
 METHODS: dict[str, Method] = {}
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -139,10 +139,12 @@ class Attribution(Result):
 
 @dataclass(frozen=True, eq=False)
 class Synthesis(Result):
-    """Pictures (B, 3, H, W) in [0, 1] made by ascent, with the activation reached at `step`."""
+    """Pictures (B, 3, H, W) in [0, 1] made by ascent, as they are after `step` steps."""
 
-    activation: Tensor  # (B,)
+    activation: Tensor  # (B,) of the objective: of the last view, of the picture itself at the end
     step: int
+    subjects: tuple[str, ...] = ()  # of each picture, in words: "zebra", "layer3, channel 17"
+    curve: Tensor | None = None  # (B, step) the objective of every step's view
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LONGEST = 300  # lines of a file; see that it is still one noun before you cut it in two
-MODES = ["featvis/head.py", "featvis/graph.py", "featvis/guided.py", "featvis/attention.py"]
+MODES = [f"featvis/{name}.py" for name in ("attention", "graph", "guided", "head", "leak")]
 SEEDED = ["zoo_adapters/timm.py", "zoo_adapters/torchvision.py", "zoo_adapters/transformers.py"]
 TERMINAL = ["app/cli*.py", "app/__main__.py", "benchmarks/*", "zoo_adapters/bundled/train.py"]
 

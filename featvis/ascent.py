@@ -1,0 +1,222 @@
+"""The ascent: a picture is changed step by step towards more of an objective.
+
+Nothing is read back from the device between the previews, which come at most twice a second. A row
+of the batch whose numbers stop being numbers stays at its last good picture; the others go on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+
+from featvis.leak import Leak
+from featvis.model import VisionModel
+from featvis.objectives import Objective, watch
+from featvis.param import Canvas
+from featvis.progress import tick
+from featvis.regularize import Regularizer
+from featvis.transform import Draw, still, warp
+from featvis.types import Synthesis
+
+__all__ = ["Plan", "Step", "adam", "ascend", "normalized", "seen_size"]
+
+PREVIEW = 0.5  # seconds between previews, at least
+LEAKING = 16  # first steps in which wholly stopped gradients pass through rectifiers
+CHECKED = 16  # steps after which it is seen whether any row still goes on
+
+Step = Callable[[Tensor, int], Tensor]  # gradient (B, ...), step -> change
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to climb: the views of a step, the steps' lengths, and what keeps the picture one."""
+
+    step: Callable[[], Step]
+    view: Draw = still
+    views: int = 1  # per step: the gradient is their mean's
+    penalty: Objective | None = None  # added to the objective, not to the curve
+    after: tuple[Regularizer, ...] = ()
+    bfloat16: bool = False  # the network in bfloat16
+
+
+def adam(rate: float, *, beta: float = 0.9, gamma: float = 0.999) -> Callable[[], Step]:
+    """Adam (Kingma and Ba 2014): every number moves by about `rate`, whatever its gradient's size.
+
+    Elementwise, so a batch climbs as each of its pictures would alone.
+    """
+
+    def begin() -> Step:
+        mean: Tensor | float = 0.0
+        square: Tensor | float = 0.0
+
+        def step(gradient: Tensor, count: int) -> Tensor:
+            nonlocal mean, square
+            # a gradient that is not a number must not stay in the means of a row that goes on
+            gradient = gradient.nan_to_num(0.0, 0.0, 0.0)
+            mean = beta * mean + (1 - beta) * gradient
+            square = gamma * square + (1 - gamma) * gradient.square()
+            first, second = 1 - beta ** (count + 1), 1 - gamma ** (count + 1)
+            return rate * (mean / first) / ((square / second).sqrt() + 1e-8)
+
+        return step
+
+    return begin
+
+
+def normalized(rate: float) -> Callable[[], Step]:
+    """Plain ascent; a picture's whole step has the root mean square `rate`."""
+
+    def step(gradient: Tensor, count: int) -> Tensor:
+        size = gradient.square().flatten(1).mean(1).sqrt().clamp_min(1e-30)
+        return rate * gradient / _column(size, gradient)
+
+    return lambda: step
+
+
+def seen_size(model: VisionModel, size: tuple[int, int]) -> tuple[int, int]:
+    """The size at which the network sees pictures of `size`: its own where it takes no other."""
+    return model.size if model.input.fixed_size or model.tokens else size
+
+
+def ascend(
+    model: VisionModel,
+    objective: Objective,
+    canvas: Canvas,
+    plan: Plan,
+    *,
+    steps: int,
+    seed: int,
+    subjects: Sequence[str],
+) -> Iterator[Synthesis]:
+    """Pictures on the way and at the end; `subjects` are the words for each of the B pictures."""
+    generator = torch.Generator().manual_seed(seed)
+    climb = Climb(model, objective, canvas, plan)
+    shown = time.monotonic()
+    for step in range(steps):
+        tick(step, steps)
+        climb.step(generator)
+        if step % CHECKED == CHECKED - 1 and not bool(climb.alive.any()):
+            break
+        if time.monotonic() - shown >= PREVIEW and step + 1 < steps:
+            yield climb.result(subjects)
+            shown = time.monotonic()
+    tick(steps, steps)
+    climb.finish()
+    yield climb.result(subjects, climb.notes(subjects))
+
+
+class Climb:
+    """The state between steps: numbers of the canvas, and which rows still go on."""
+
+    def __init__(
+        self, model: VisionModel, objective: Objective, canvas: Canvas, plan: Plan
+    ) -> None:
+        self.model, self.objective, self.canvas, self.plan = model, objective, canvas, plan
+        self.x = self.good = canvas.start
+        self.alive = torch.ones(len(self.x), dtype=torch.bool, device=self.x.device)
+        self.felt = torch.zeros_like(self.alive)  # any gradient at all
+        self.advance = plan.step()
+        self.values: list[Tensor] = []  # (B,) of each step
+        self.activation: Tensor | None = None  # of the finished picture
+
+    def step(self, generator: Generator) -> None:
+        """One step of all rows."""
+        count = len(self.values)
+        views = torch.stack([self.plan.view(generator) for _ in range(self.plan.views)])
+        value, gradient = self._gradient(views, count)
+        flat = gradient.flatten(1)
+        self.alive = self.alive & value.isfinite() & flat.isfinite().all(1)
+        self.felt = self.felt | flat.any(1)
+        self.good = self._where_alive(self.x, self.good)
+        moved = self.x + self.advance(gradient, count)
+        for regularizer in self.plan.after:
+            moved = regularizer(moved, gradient, count)
+        self.x = self._where_alive(moved, self.good)
+        self.values.append(torch.where(self.alive, value, torch.nan))
+
+    def _gradient(self, views: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        """The objective (B,), and its gradient at the canvas' numbers."""
+        leaf = self.x.detach().requires_grad_()
+        with torch.enable_grad(), ExitStack() as stack:
+            value, total = self._value(self.canvas.paint(leaf), views)
+            if count < LEAKING:
+                stack.enter_context(Leak())
+            return value.detach(), torch.autograd.grad(total.sum(), leaf)[0]
+
+    def _value(self, picture: Tensor, views: Tensor) -> tuple[Tensor, Tensor]:
+        """The objective of pictures (B, 3, H, W), averaged over views, without and with penalty."""
+        size = seen_size(self.model, (picture.shape[2], picture.shape[3]))
+        seen = warp(picture, views, size).contiguous(memory_format=torch.channels_last)
+        penalty = self.plan.penalty
+        wanted = self.objective + penalty if penalty else self.objective
+        with torch.autocast(seen.device.type, torch.bfloat16, enabled=self.plan.bfloat16):
+            found = watch(self.model, seen, wanted)
+            value = self.objective(found)
+            total = value + penalty(found) if penalty else value
+        shape = (len(views), -1)
+        return (
+            value.to(picture).unflatten(0, shape).mean(0),
+            total.to(picture).unflatten(0, shape).mean(0),
+        )
+
+    def _where_alive(self, new: Tensor, old: Tensor) -> Tensor:
+        return torch.where(_column(self.alive, new), new, old)
+
+    def finish(self) -> None:
+        """Look at the pictures as they are; one that cannot be looked at is the last good one."""
+        with torch.no_grad():
+            value, _ = self._value(self.canvas.paint(self.x), torch.eye(3).double()[None])
+        self.alive = self.alive & value.isfinite()
+        self.x = self._where_alive(self.x, self.good)
+        self.activation = torch.where(self.alive, value, self._last())
+
+    def _last(self) -> Tensor:
+        """The last value of each row that was a number; 0 where there was none."""
+        curve = torch.stack(self.values, 1)
+        steps = torch.arange(1, curve.shape[1] + 1, device=curve.device) * curve.isfinite()
+        last = steps.amax(1)
+        found = curve.nan_to_num(0.0).gather(1, (last - 1).clamp_min(0)[:, None])[:, 0]
+        return torch.where(last > 0, found, 0.0)
+
+    def result(self, subjects: Sequence[str], notes: tuple[str, ...] = ()) -> Synthesis:
+        """The pictures as they are now."""
+        with torch.no_grad():
+            pictures = self.canvas.paint(self._where_alive(self.x, self.good))
+        activation = self._last() if self.activation is None else self.activation
+        curve = torch.stack(self.values, 1)
+        made = pictures.clamp(0, 1).contiguous()
+        return Synthesis(made, activation, len(self.values), tuple(subjects), curve, notes=notes)
+
+    def notes(self, subjects: Sequence[str]) -> tuple[str, ...]:
+        """What went wrong, for each picture."""
+        curve = torch.stack(self.values, 1).cpu()
+        alive, felt = self.alive.tolist(), self.felt.tolist()
+        reached = self.activation.tolist() if self.activation is not None else []
+        said = []
+        for row, subject in enumerate(subjects):
+            steps = int(curve[row].isfinite().sum())
+            if not alive[row]:
+                said.append(
+                    f"{subject}: after {steps} steps the activation was no longer a number; "
+                    "the last good picture is shown"
+                )
+            elif not felt[row]:
+                said.append(
+                    f"{subject} could not be excited: it stayed at {reached[row]:.3g} and no "
+                    "change of a pixel made a difference; another seed may"
+                )
+            elif reached[row] <= float(curve[row, 0]) and steps > LEAKING:
+                said.append(
+                    f"{subject} could not be excited: {reached[row]:.3g} at the end, "
+                    f"{float(curve[row, 0]):.3g} at the start"
+                )
+        return tuple(said)
+
+
+def _column(rows: Tensor, like: Tensor) -> Tensor:
+    return rows.reshape(-1, *[1] * (like.ndim - 1))

@@ -1,0 +1,155 @@
+"""Activation maximization: the picture that excites a channel, a neuron or a class the most."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Annotated, Literal
+
+from torch import Tensor
+
+from featvis import objectives, param, regularize, transform
+from featvis.ascent import Plan, adam, ascend, normalized
+from featvis.model import VisionModel, WrongRequest
+from featvis.objectives import Objective
+from featvis.param import Canvas
+from featvis.spec import Range, Tuning, method
+from featvis.target import check_channel, check_position
+from featvis.types import Synthesis
+
+__all__ = ["PRESETS", "maximize"]
+
+Preset = Literal["Fourier + robust", "MACO", "regularized pixels", "raw gradient"]
+Numbers = int | Sequence[int] | None
+Size = tuple[int, int]
+
+
+def _raw(size: Size) -> Plan:
+    return Plan(normalized(0.02))
+
+
+def _regularized(size: Size) -> Plan:
+    return Plan(
+        normalized(0.02),
+        transform.jitter(max(1, min(size) // 24)),
+        after=(
+            regularize.decay(0.005),
+            regularize.blur(0.5),
+            regularize.clip_norm(10),
+            regularize.clip_contribution(10),
+        ),
+    )
+
+
+def _robust(size: Size) -> Plan:
+    return Plan(adam(0.05), transform.robust(min(size)))
+
+
+def _maco(size: Size) -> Plan:
+    return Plan(adam(0.2), transform.crop(0.3, 0.9, size), views=2)
+
+
+# how a picture is stored, and how it climbs
+PRESETS: dict[str, tuple[Callable[[Size, Sequence[int], Tensor], Canvas], Callable[[Size], Plan]]]
+PRESETS = {
+    "Fourier + robust": (param.fourier, _robust),
+    "MACO": (param.maco, _maco),
+    "regularized pixels": (param.pixels, _regularized),
+    "raw gradient": (param.pixels, _raw),
+}
+
+
+@method(
+    "Activation maximization",
+    family="Synthesis",
+    paper="Erhan et al. 2009; Olah et al. 2017, doi:10.23915/distill.00007",
+    cost=lambda _, given: 3 * given["steps"] * given["copies"],
+)
+def maximize(
+    model: VisionModel,
+    target: Numbers = None,
+    layer: str | None = None,
+    channel: Numbers = None,
+    position: tuple[int, int] | None = None,
+    *,
+    preset: Annotated[Preset, "From plain ascent on pixels to what keeps a picture one"] = (
+        "Fourier + robust"
+    ),
+    steps: Annotated[int, Range(1, 4096), "Steps of the ascent"] = 256,
+    size: Annotated[int, Range(0, 1024), "Longer side in pixels; 0: the network's own"] = 0,
+    copies: Annotated[int, Range(1, 16), "Pictures of each subject, from different starts"] = 1,
+    diversity: Annotated[float, Range(0, 100), "How hard copies are kept apart"] = 0.0,
+    seed: Annotated[int, Range(0, 2**31 - 1), Tuning("Of the start and of the views")] = 0,
+) -> Iterator[Synthesis]:
+    """The picture that excites a channel, a neuron or a class the most, found by ascent from noise.
+
+        picture = argmax of activation(T(picture)),  picture <- picture + rate . gradient
+
+    A channel is its mean over all positions, a neuron one position of it, a class its score before
+    the softmax, and a layer without a channel its mean square. T are small random moves, turns and
+    zooms. Plain ascent on pixels finds grain that excites the network and means nothing to us; the
+    presets show step by step what is needed against that. The picture shows what is sufficient for
+    a high activation, not what usually causes it: compare with natural pictures.
+    """
+    goal, numbers, subjects = _goal(model, target, layer, channel, position)
+    shape = _shape(model, size)
+    # pictures of one subject stand side by side in the batch, each from a start of its own
+    starts = [seed * 1009 + copy for copy in range(copies)]
+    start, planned = PRESETS[preset]
+    canvas = start(shape, starts, model.like).repeated(len(subjects))
+    plan = planned(shape)
+    if diversity and copies > 1:
+        apart = objectives.diversity(layer or model.last_layer, copies)
+        plan = replace(plan, penalty=diversity * apart)
+    yield from ascend(
+        model,
+        goal([number for number in numbers for _ in range(copies)]),
+        canvas,
+        plan,
+        steps=steps,
+        seed=seed,
+        subjects=[words for words in subjects for _ in range(copies)],
+    )
+
+
+def _goal(
+    model: VisionModel,
+    target: Numbers,
+    layer: str | None,
+    channel: Numbers,
+    position: tuple[int, int] | None,
+) -> tuple[Callable[[list[int]], Objective], list[int], list[str]]:
+    """The objective for the numbers of a batch, the numbers asked for, and each in words."""
+    if layer is None and channel is None and model.labels:
+        classes = _numbers(0 if target is None else target)
+        return objectives.logit, classes, [_label(model, number) for number in classes]
+    name = layer or model.last_layer
+    if layer is not None and channel is None:
+        model.layer(name)
+        return lambda numbers: objectives.layer(name), [0], [name]
+    channels = [check_channel(model, name, n) for n in _numbers(0 if channel is None else channel)]
+    words = [f"{name}, channel {number}" for number in channels]
+    if position is None:
+        return lambda numbers: objectives.channel(name, numbers), channels, words
+    check_position(name, position, model.layer(name).size)
+    row, column = position
+    words = [f"{text}, position {row},{column}" for text in words]
+    return lambda numbers: objectives.neuron(name, numbers, (row, column)), channels, words
+
+
+def _numbers(given: int | Sequence[int]) -> list[int]:
+    return [given] if isinstance(given, int) else [int(number) for number in given]
+
+
+def _label(model: VisionModel, number: int) -> str:
+    if not 0 <= number < len(model.labels):
+        last = len(model.labels) - 1
+        raise WrongRequest(f"class {number} of {model.name}: classes go from 0 to {last}")
+    return model.labels[number]
+
+
+def _shape(model: VisionModel, size: int) -> Size:
+    """Height and width with the network's proportions."""
+    h, w = model.size
+    factor = size / max(h, w) if size else 1.0
+    return max(1, round(h * factor)), max(1, round(w * factor))
