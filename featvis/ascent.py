@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -16,7 +16,7 @@ from torch import Generator, Tensor
 
 from featvis.leak import Leak
 from featvis.model import VisionModel
-from featvis.objectives import Objective, watch
+from featvis.objectives import Objective, Seen, watch
 from featvis.param import Canvas
 from featvis.progress import tick
 from featvis.regularize import Regularizer
@@ -39,7 +39,8 @@ class Plan:
     step: Callable[[], Step]
     view: Draw = still
     views: int = 1  # per step: the gradient is their mean's
-    penalty: Objective | None = None  # added to the objective, not to the curve
+    apart: Objective | None = None  # added to the objective, not to the curve
+    prior: Objective | None = None  # of the pictures alone; see `Climb`
     after: tuple[Regularizer, ...] = ()
     bfloat16: bool = False  # the network in bfloat16
 
@@ -111,7 +112,12 @@ def ascend(
 
 
 class Climb:
-    """The state between steps: numbers of the canvas, and which rows still go on."""
+    """The state between steps: numbers of the canvas, and which rows still go on.
+
+    At the picture the objective's gradient is brought to a root mean square of 1, and that of the
+    prior is added as it is, per pixel. So one weight of the prior serves logits of 50 and channels
+    of 0.01, and the ascent does not depend on the objective's unit.
+    """
 
     def __init__(
         self, model: VisionModel, objective: Objective, canvas: Canvas, plan: Plan
@@ -142,22 +148,34 @@ class Climb:
     def _gradient(self, views: Tensor, count: int) -> tuple[Tensor, Tensor]:
         """The objective (B,), and its gradient at the canvas' numbers."""
         leaf = self.x.detach().requires_grad_()
-        with torch.enable_grad(), ExitStack() as stack:
-            value, total = self._value(self.canvas.paint(leaf), views)
-            if count < LEAKING:
-                stack.enter_context(Leak())
-            return value.detach(), torch.autograd.grad(total.sum(), leaf)[0]
+        with torch.enable_grad():
+            painted = self.canvas.paint(leaf)
+            picture = painted.detach().requires_grad_()
+            value, total = self._value(picture, views)
+            with Leak() if count < LEAKING else nullcontext():
+                gradient = torch.autograd.grad(total.sum(), picture)[0]
+            uphill = self._with_prior(picture, gradient)
+            return value.detach(), torch.autograd.grad(painted, leaf, uphill)[0]
+
+    def _with_prior(self, picture: Tensor, gradient: Tensor) -> Tensor:
+        size = _column(gradient.square().flatten(1).mean(1).sqrt(), gradient)
+        unit = gradient / size.clamp_min(1e-30)
+        if self.plan.prior is None:
+            return unit
+        value = self.plan.prior(Seen(picture, {}, None)).sum()
+        per_pixel = torch.autograd.grad(value, picture)[0] * picture[0].numel()
+        return unit + per_pixel * (size > 0)  # what excites nothing must not fade to grey
 
     def _value(self, picture: Tensor, views: Tensor) -> tuple[Tensor, Tensor]:
-        """The objective of pictures (B, 3, H, W), averaged over views, without and with penalty."""
+        """The objective of pictures (B, 3, H, W), averaged over views, without and with `apart`."""
         size = seen_size(self.model, (picture.shape[2], picture.shape[3]))
         seen = warp(picture, views, size).contiguous(memory_format=torch.channels_last)
-        penalty = self.plan.penalty
-        wanted = self.objective + penalty if penalty else self.objective
+        apart = self.plan.apart
+        wanted = self.objective + apart if apart else self.objective
         with torch.autocast(seen.device.type, torch.bfloat16, enabled=self.plan.bfloat16):
             found = watch(self.model, seen, wanted)
             value = self.objective(found)
-            total = value + penalty(found) if penalty else value
+            total = value + apart(found) if apart else value
         shape = (len(views), -1)
         return (
             value.to(picture).unflatten(0, shape).mean(0),

@@ -100,7 +100,7 @@ def maximize(
     plan = planned(shape)
     if diversity and copies > 1:
         apart = objectives.diversity(layer or model.last_layer, copies)
-        plan = replace(plan, penalty=diversity * apart)
+        plan = replace(plan, apart=diversity * apart)
     yield from ascend(
         model,
         goal([number for number in numbers for _ in range(copies)]),
