@@ -25,6 +25,7 @@ from featvis.guided import deconvnet, guided_backprop, guided_grad_cam
 from featvis.attention import attention_rollout
 from featvis.occlusion import occlusion
 from featvis.maximize import maximize
+from featvis.dream import deepdream
 # isort: on
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "attention_rollout",
     "cam",
     "deconvnet",
+    "deepdream",
     "eigen_cam",
     "feature_maps",
     "filters",

@@ -34,6 +34,9 @@ class Leak(TorchDispatchMode):
     any gradient gets through by itself, nothing is altered (as Lucid's redirected ReLU has it).
     """
 
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
         below = BELOW.get(operation(func))

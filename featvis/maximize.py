@@ -42,7 +42,8 @@ def _regularized(size: Size) -> Plan:
 
 
 def _robust(size: Size) -> Plan:
-    return Plan(adam(0.05), transform.robust(min(size)))
+    calm = -0.05 * objectives.l2() - 0.1 * objectives.total_variation()
+    return Plan(adam(0.03), transform.robust(min(size)), prior=calm)
 
 
 def _maco(size: Size) -> Plan:

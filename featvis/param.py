@@ -60,16 +60,17 @@ def fourier(
     starts: Sequence[int],
     like: Tensor,
     *,
-    decay: float = 1.0,
+    decay: float = 1.5,
     spread: float = 0.01,
 ) -> Canvas:
     """Frequencies of decorrelated colours (Olah et al. 2017, "Feature Visualization").
 
         picture = sigmoid(M . irfft2(z / max(f, 1/L)^decay) . sqrt(H W) / 4)
 
-    f in cycles per pixel, L the longer side, M the colour matrix of `to_rgb`. Dividing by f lets a
-    step of the same length change all scales by the same energy, as natural pictures have it. The
-    numbers z are (B, 3, H, W // 2 + 1, 2), real and imaginary.
+    f in cycles per pixel, L the longer side, M the colour matrix of `to_rgb`. Divided by f, a step
+    of the same length changes all scales by the same energy, as natural pictures have it; a little
+    more than that lets large shapes come first. The numbers z are (B, 3, H, W // 2 + 1, 2), real
+    and imaginary.
     """
     h, w = size
     weight = frequencies(size).clamp_min(1 / max(size)).pow(-decay) * ((h * w) ** 0.5 / 4)

@@ -15,7 +15,16 @@ from torch.nn.functional import grid_sample, interpolate
 
 from featvis import color
 from featvis.model import Image
-from featvis.types import Attribution, FeatureMaps, Filters, Heatmap, Place, ReceptiveField, Result
+from featvis.types import (
+    Attribution,
+    FeatureMaps,
+    Filters,
+    Heatmap,
+    Place,
+    ReceptiveField,
+    Result,
+    Synthesis,
+)
 
 __all__ = [
     "colorbar",
@@ -70,6 +79,11 @@ def _(result: Attribution) -> Tensor:
 @render.register
 def _(result: ReceptiveField) -> Tensor:
     return _bytes(color.heat(_unit(result.values.sqrt(), float(result.values.max()) ** 0.5)))
+
+
+@render.register
+def _(result: Synthesis) -> Tensor:
+    return sheet(_bytes(_finite(result.values).permute(0, 2, 3, 1)))
 
 
 def strokes(result: Attribution) -> Tensor:

@@ -80,9 +80,13 @@ def compose(*draws: Draw) -> Draw:
 
 
 def robust(side: int) -> Draw:
-    """The transforms of Lucid, for a picture with sides of about `side` pixels."""
-    far = max(1, side // 16)
-    return compose(jitter(far), scale(0.9, 1.1), rotate(10), jitter(max(1, far // 2)))
+    """Moves, zooms and turns for a picture with sides of about `side` pixels.
+
+    The order is Lucid's, the zoom wider (there 0.9 to 1.1): a class then gets whole things, seen
+    from near and far, where it otherwise gets one texture at one scale.
+    """
+    far = max(1, side // 10)
+    return compose(jitter(far), scale(0.65, 1.4), rotate(15), jitter(max(1, far // 2)))
 
 
 def warp(
@@ -90,8 +94,9 @@ def warp(
 ) -> Tensor:
     """Views (V * B, 3, *size) of pictures (B, 3, H, W), all pictures under the first view first.
 
-    `matrices` are V views (V, 3, 3), float64, on the CPU as they were drawn. Before them a picture is brought to `size`. Around it is its
-    mirror image, or grey where `mirrored` is false: the border that padding would have made.
+    `matrices` are V views (V, 3, 3), float64, on the CPU as they were drawn. A picture is first
+    brought to `size`. Around it is its mirror image, or grey where `mirrored` is false: the border
+    that padding would have made.
     """
     (rows, columns), same = size, tuple(images.shape[2:]) == size
     if same and all(torch.equal(matrix, torch.eye(3).to(matrix)) for matrix in matrices):

@@ -90,13 +90,15 @@ def test_what_cannot_become_a_form_is_refused():
     assert not {"stars", "stranger", "formless"} & set(METHODS)
 
 
-def test_a_parameter_of_several_methods_is_one_parameter():
+def test_a_parameter_of_several_methods_of_a_tab_is_one_parameter():
     seen = {}
     for record in METHODS.values():
         for param in record.params:
             if not param.tuning:
                 declared = (param.type, param.default, param.range, param.choices)
-                assert seen.setdefault(param.name, declared) == declared, param.name
+                assert seen.setdefault((record.family, param.name), declared) == declared, (
+                    param.name
+                )
 
 
 def test_every_cost_is_a_number_of_passes():
