@@ -60,7 +60,7 @@ def arguments(method, model, image):
 
 
 def results(method, given):
-    """The last result of a method, of few steps if it has steps; none where the network lacks what it needs."""
+    """The last result of a method, in few steps; none where the network lacks what it needs."""
     if method.missing(given["model"]):
         with pytest.raises(featvis.WrongRequest):
             method.run(**given)
