@@ -26,8 +26,7 @@ from featvis.types import Synthesis
 __all__ = ["Plan", "Step", "adam", "ascend", "normalized", "seen_size"]
 
 PREVIEW = 0.5  # seconds between previews, at least
-LEAKING = 16  # first steps in which wholly stopped gradients pass through rectifiers
-CHECKED = 16  # steps after which it is seen whether any row still goes on
+CHECKED = 16  # steps after which it is seen whether any row goes on, and whether any is stuck
 
 Step = Callable[[Tensor, int], Tensor]  # gradient (B, ...), step -> change
 
@@ -101,7 +100,7 @@ def ascend(
     for step in range(steps):
         tick(step, steps)
         climb.step(generator)
-        if step % CHECKED == CHECKED - 1 and not bool(climb.alive.any()):
+        if step % CHECKED == CHECKED - 1 and not climb.goes_on():
             break
         if time.monotonic() - shown >= PREVIEW and step + 1 < steps:
             yield climb.result(subjects)
@@ -126,7 +125,9 @@ class Climb:
         self.x = self.good = canvas.start
         self.alive = torch.ones(len(self.x), dtype=torch.bool, device=self.x.device)
         self.felt = torch.zeros_like(self.alive)  # any gradient at all
+        self.leak: Leak | None = Leak()  # as long as a rectifier stops a picture's whole gradient
         self.advance = plan.step()
+        self.begin = self._plainly()
         self.values: list[Tensor] = []  # (B,) of each step
         self.activation: Tensor | None = None  # of the finished picture
 
@@ -152,7 +153,7 @@ class Climb:
             painted = self.canvas.paint(leaf)
             picture = painted.detach().requires_grad_()
             value, total = self._value(picture, views)
-            with Leak() if count < LEAKING else nullcontext():
+            with self.leak or nullcontext():
                 gradient = torch.autograd.grad(total.sum(), picture)[0]
             uphill = self._with_prior(picture, gradient)
             return value.detach(), torch.autograd.grad(painted, leaf, uphill)[0]
@@ -182,13 +183,25 @@ class Climb:
             total.to(picture).unflatten(0, shape).mean(0),
         )
 
+    def goes_on(self) -> bool:
+        """Whether any row does; asks the device, so it is asked now and then only."""
+        if self.leak and (self.leak.needed is None or not bool(self.leak.needed)):
+            self.leak = None
+        elif self.leak:
+            self.leak.needed = None
+        return bool(self.alive.any())
+
+    def _plainly(self) -> Tensor:
+        """The objective (B,) of the pictures as they are, without a change of view."""
+        with torch.no_grad():
+            return self._value(self.canvas.paint(self.x), torch.eye(3).double()[None])[0]
+
     def _where_alive(self, new: Tensor, old: Tensor) -> Tensor:
         return torch.where(_column(self.alive, new), new, old)
 
     def finish(self) -> None:
         """Look at the pictures as they are; one that cannot be looked at is the last good one."""
-        with torch.no_grad():
-            value, _ = self._value(self.canvas.paint(self.x), torch.eye(3).double()[None])
+        value = self._plainly()
         self.alive = self.alive & value.isfinite()
         self.x = self._where_alive(self.x, self.good)
         self.activation = torch.where(self.alive, value, self._last())
@@ -211,27 +224,22 @@ class Climb:
         return Synthesis(made, activation, len(self.values), tuple(subjects), curve, notes=notes)
 
     def notes(self, subjects: Sequence[str]) -> tuple[str, ...]:
-        """What went wrong, for each picture."""
-        curve = torch.stack(self.values, 1).cpu()
-        alive, felt = self.alive.tolist(), self.felt.tolist()
-        reached = self.activation.tolist() if self.activation is not None else []
+        """What went wrong, in a sentence for each picture."""
+        steps = torch.stack(self.values, 1).isfinite().sum(1).tolist()
+        rows = zip(subjects, self.alive.tolist(), self.felt.tolist(), strict=True)
+        ends = self._last() if self.activation is None else self.activation
+        numbers = zip(self.begin.tolist(), ends.tolist(), steps, strict=True)
         said = []
-        for row, subject in enumerate(subjects):
-            steps = int(curve[row].isfinite().sum())
-            if not alive[row]:
+        for (subject, alive, felt), (begin, end, step) in zip(rows, numbers, strict=True):
+            if not alive:
                 said.append(
-                    f"{subject}: after {steps} steps the activation was no longer a number; "
+                    f"{subject}: after {step} steps the activation was no longer a number; "
                     "the last good picture is shown"
                 )
-            elif not felt[row]:
+            elif not felt or end <= begin:
                 said.append(
-                    f"{subject} could not be excited: it stayed at {reached[row]:.3g} and no "
-                    "change of a pixel made a difference; another seed may"
-                )
-            elif reached[row] <= float(curve[row, 0]) and steps > LEAKING:
-                said.append(
-                    f"{subject} could not be excited: {reached[row]:.3g} at the end, "
-                    f"{float(curve[row, 0]):.3g} at the start"
+                    f"{subject} could not be excited: {begin:.3g} at the start, {end:.3g} after "
+                    f"{step} steps; another seed or layer may do better"
                 )
         return tuple(said)
 

@@ -69,9 +69,10 @@ def test_a_frequency_is_painted_as_its_wave():
     canvas = param.fourier(size, [0], LIKE, decay=1.0)
     z = torch.zeros_like(canvas.start)
     z[0, 0, 3, 4, 0] = 1.0
-    rows, columns = torch.meshgrid(torch.arange(24), torch.arange(32), indexing="ij")
+    rows, columns = torch.meshgrid(torch.arange(24.0), torch.arange(32.0), indexing="ij")
+    rows, columns = rows.double(), columns.double()
     f = math.hypot(3 / 24, 4 / 32)
-    wave = 2 / (24 * 32) * torch.cos(2 * math.pi * (3 * rows / 24 + 4 * columns / 32)).double()
+    wave = 2 / (24 * 32) * torch.cos(2 * math.pi * (3 * rows / 24 + 4 * columns / 32))
     expected = (wave / f * math.sqrt(24 * 32) / 4 / math.sqrt(3)).sigmoid()
     made = canvas.paint(z)[0]
     for plane in made:
@@ -102,7 +103,7 @@ def test_views_have_the_size_asked_for_and_are_differentiable(size):
     images = tiny.images(2).requires_grad_()
     seen = transform.warp(images, drawn(transform.robust(24)), size)
     assert seen.shape == (6, 3, *size)
-    assert 0 <= float(seen.min()) <= float(seen.max()) <= 1
+    assert 0 <= float(seen.detach().min()) <= float(seen.detach().max()) <= 1
     gradient = torch.autograd.grad(seen.sum(), images)[0]
     assert float(gradient.abs().sum()) > 0
     assert torch.autograd.gradcheck(
@@ -261,7 +262,7 @@ def test_every_preset_climbs_and_follows_its_seed(models, net, preset):
     assert torch.equal(one.curve, again.curve)
     assert not torch.allclose(one.values, other.values)
     assert one.step == one.curve.shape[1] == 20
-    assert float(one.activation) > float(one.curve[0, 0])
+    assert not one.notes, "it says so where the end is no better than the start"
     found = objectives.channel(name, 1)
     value = found(objectives.watch(model, one.values, found))
     torch.testing.assert_close(value, one.activation, rtol=0, atol=1e-10)
