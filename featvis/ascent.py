@@ -26,6 +26,7 @@ from featvis.types import Synthesis
 __all__ = ["Plan", "Step", "adam", "ascend", "normalized", "seen_size"]
 
 PREVIEW = 0.5  # seconds between previews, at least
+TREND = 0.9
 CHECKED = 16  # steps after which it is seen whether any row goes on, and whether any is stuck
 
 Step = Callable[[Tensor, int], Tensor]  # gradient (B, ...), step -> change
@@ -128,6 +129,7 @@ class Climb:
         self.leak: Leak | None = Leak()  # as long as a rectifier stops a picture's whole gradient
         self.advance = plan.step()
         self.begin = self._plainly()
+        self.trend: Tensor | float = 0.0
         self.values: list[Tensor] = []  # (B,) of each step
         self.activation: Tensor | None = None  # of the finished picture
 
@@ -165,7 +167,9 @@ class Climb:
             return unit
         value = self.plan.prior(Seen(picture, {}, None)).sum()
         per_pixel = torch.autograd.grad(value, picture)[0] * picture[0].numel()
-        return unit + per_pixel * (size > 0)  # what excites nothing must not fade to grey
+        self.trend = TREND * self.trend + (1 - TREND) * unit
+        steady = self.trend.square().flatten(1).mean(1).sqrt() / (1 - TREND ** (len(self.values) + 1))
+        return unit + per_pixel * _column(steady, unit) * (size > 0)  # what excites nothing must not fade to grey
 
     def _value(self, picture: Tensor, views: Tensor) -> tuple[Tensor, Tensor]:
         """The objective of pictures (B, 3, H, W), averaged over views, without and with `apart`."""

@@ -22,8 +22,6 @@ __all__ = ["Leak"]
 BELOW: dict[str, Callable[[Any], Tensor]] = {
     "threshold_backward": lambda args: args[1] <= args[2],
     "hardtanh_backward": lambda args: args[1] <= args[2],
-    "hardswish_backward": lambda args: args[1] <= -3,
-    "hardsigmoid_backward": lambda args: args[1] <= -3,
 }
 
 

@@ -24,30 +24,35 @@ Numbers = int | Sequence[int] | None
 Size = tuple[int, int]
 
 
+VIEWS = {"MACO": 2}  # of one step; of the other presets one
+
+
+L2=.25
+TV=.4
 def _raw(size: Size) -> Plan:
     return Plan(normalized(0.02))
 
 
 def _regularized(size: Size) -> Plan:
     return Plan(
-        normalized(0.02),
-        transform.jitter(max(1, min(size) // 24)),
+        normalized(0.03),
+        transform.jitter(max(1, min(size) // 20)),
         after=(
-            regularize.decay(0.005),
-            regularize.blur(0.5),
-            regularize.clip_norm(10),
-            regularize.clip_contribution(10),
+            regularize.decay(0.01),
+            regularize.blur(0.6),
+            regularize.clip_norm(5),
+            regularize.clip_contribution(5),
         ),
     )
 
 
 def _robust(size: Size) -> Plan:
-    calm = -0.05 * objectives.l2() - 0.1 * objectives.total_variation()
+    calm = -L2 * objectives.l2() - TV * objectives.total_variation()
     return Plan(adam(0.03), transform.robust(min(size)), prior=calm)
 
 
 def _maco(size: Size) -> Plan:
-    return Plan(adam(0.2), transform.crop(0.3, 0.9, size), views=2)
+    return Plan(adam(0.1), transform.crop(0.4, 1.0, size), views=VIEWS["MACO"])
 
 
 # how a picture is stored, and how it climbs
@@ -64,7 +69,7 @@ PRESETS = {
     "Activation maximization",
     family="Synthesis",
     paper="Erhan et al. 2009; Olah et al. 2017, doi:10.23915/distill.00007",
-    cost=lambda _, given: 3 * given["steps"] * given["copies"],
+    cost=lambda _, given: 3 * given["steps"] * given["copies"] * VIEWS.get(given["preset"], 1),
 )
 def maximize(
     model: VisionModel,
@@ -86,7 +91,7 @@ def maximize(
 
         picture = argmax of activation(T(picture)),  picture <- picture + rate . gradient
 
-    A channel is its mean over all positions, a neuron one position of it, a class its score before
+    A channel is the mean of its positive part over all positions, a neuron one position of it, a class its score before
     the softmax, and a layer without a channel its mean square. T are small random moves, turns and
     zooms. Plain ascent on pixels finds grain that excites the network and means nothing to us; the
     presets show step by step what is needed against that. The picture shows what is sufficient for
@@ -131,7 +136,7 @@ def _goal(
     channels = [check_channel(model, name, n) for n in _numbers(0 if channel is None else channel)]
     words = [f"{name}, channel {number}" for number in channels]
     if position is None:
-        return lambda numbers: objectives.channel(name, numbers), channels, words
+        return lambda numbers: objectives.excitation(name, numbers), channels, words
     check_position(name, position, model.layer(name).size)
     row, column = position
     words = [f"{text}, position {row},{column}" for text in words]

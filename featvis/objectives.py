@@ -26,6 +26,7 @@ __all__ = [
     "channel",
     "direction",
     "diversity",
+    "excitation",
     "inversion",
     "l2",
     "layer",
@@ -99,6 +100,17 @@ def watch(model: VisionModel, images: Tensor, objective: Objective) -> Seen:
 def channel(layer: str, channels: int | Sequence[int]) -> Objective:
     """The mean of a channel over all positions; one channel, or one for each picture."""
     return Objective(lambda seen: _picked(seen(layer), channels).mean((1, 2)), (layer,))
+
+
+def excitation(layer: str, channels: int | Sequence[int]) -> Objective:
+    """The mean of a channel's positive part; behind a ReLU the same as `channel`.
+
+    Of a linear filter the plain mean is that of the picture's flat colour: what it answers to an
+    edge on one side of it cancels on the other.
+    """
+    return Objective(
+        lambda seen: _picked(seen(layer), channels).relu().mean((1, 2)), (layer,)
+    )
 
 
 def neuron(

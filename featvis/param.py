@@ -20,6 +20,7 @@ __all__ = ["Canvas", "fourier", "maco", "noise", "pixels", "spectrum", "to_compo
 # principal components of natural colour. The spreads are those of photographs, brightness = 1.
 AXES = ((1.0, 1.0, 1.0), (1.0, 0.0, -1.0), (-1.0, 2.0, -1.0))
 SPREADS = (1.0, 0.27, 0.13)
+FALL = 1.2  # natural amplitudes fall as f^-1 to f^-1.4 (Field 1987; Tolhurst et al. 1992)
 CONTRAST = 1.0  # of MACO before the sigmoid: the standard deviation of brightness
 
 
@@ -109,12 +110,12 @@ def frequencies(size: tuple[int, int]) -> Tensor:
 
 
 def spectrum(size: tuple[int, int], contrast: float = CONTRAST) -> Tensor:
-    """Magnitudes (H, W // 2 + 1) of `rfft2` of natural pictures: 1/f (Field 1987), mean grey.
+    """Magnitudes (H, W // 2 + 1) of `rfft2` of natural pictures: f^-FALL, mean grey.
 
     Scaled so that a plane has the standard deviation `contrast`; the colour matrix does the rest.
     """
     f = frequencies(size)
-    falling = torch.where(f > 0, 1 / f.clamp_min(1e-12), torch.zeros_like(f))
+    falling = torch.where(f > 0, f.clamp_min(1e-12).pow(-FALL), torch.zeros_like(f))
     twice = torch.full((size[1] // 2 + 1,), 2.0, dtype=torch.double)  # and its mirrored coefficient
     twice[0] = 1
     if size[1] % 2 == 0:

@@ -166,6 +166,7 @@ def test_objectives_are_what_they_say_on_every_layout(models, net):
     expected = {
         objectives.channel(name, 2): maps[:, 2].mean((1, 2)),
         objectives.channel(name, [2, 1]): torch.stack([maps[0, 2].mean(), maps[1, 1].mean()]),
+        objectives.excitation(name, 2): maps[:, 2].clamp_min(0).mean((1, 2)),
         objectives.neuron(name, 2): maps[:, 2, h // 2, w // 2],
         objectives.neuron(name, 2, (1, 0)): maps[:, 2, 1, 0],
         objectives.layer(name): maps.square().mean((1, 2, 3)),
@@ -254,16 +255,16 @@ def test_a_normalized_step_has_its_length():
 def test_every_preset_climbs_and_follows_its_seed(models, net, preset):
     model = models[net]
     name = list(model.layers)[-1]
-    arguments = {"layer": name, "channel": 1, "preset": preset, "steps": 20}
+    arguments = {"layer": name, "channel": 1, "preset": preset, "steps": 60}
     one, again, other = (
         last(featvis.maximize(model, **arguments, seed=seed)) for seed in (0, 0, 1)
     )
     assert torch.equal(one.values, again.values)
     assert torch.equal(one.curve, again.curve)
     assert not torch.allclose(one.values, other.values)
-    assert one.step == one.curve.shape[1] == 20
+    assert one.step == one.curve.shape[1] == 60
     assert not one.notes, "it says so where the end is no better than the start"
-    found = objectives.channel(name, 1)
+    found = objectives.excitation(name, 1)
     value = found(objectives.watch(model, one.values, found))
     torch.testing.assert_close(value, one.activation, rtol=0, atol=1e-10)
     assert one.subjects == (f"{name}, channel 1",)
@@ -306,9 +307,10 @@ class Dead(nn.Module):
         return self.fc(self.stage(x).mean((2, 3)))
 
 
-@pytest.fixture(params=[nn.ReLU(), nn.ReLU(inplace=True), nn.ReLU6(), nn.Hardswish()], ids=str)
+@pytest.fixture(params=[nn.ReLU(), nn.ReLU(inplace=True), nn.ReLU6()], ids=str)
 def dead(request):
     model = tiny.model(Dead(request.param))
+    model.module.stage[0].weight.abs_()  # white excites it, grey does not
     model.module.stage[0].bias.fill_(-3.3)
     model.module.stage[0].bias[2] = -1e6
     return model
