@@ -26,7 +26,7 @@ from featvis.types import Synthesis
 __all__ = ["Plan", "Step", "adam", "ascend", "normalized", "seen_size"]
 
 PREVIEW = 0.5  # seconds between previews, at least
-TREND = 0.9
+TREND = 0.9  # of the steps before, in the mean of the objective's gradient
 CHECKED = 16  # steps after which it is seen whether any row goes on, and whether any is stuck
 
 Step = Callable[[Tensor, int], Tensor]  # gradient (B, ...), step -> change
@@ -42,7 +42,6 @@ class Plan:
     apart: Objective | None = None  # added to the objective, not to the curve
     prior: Objective | None = None  # of the pictures alone; see `Climb`
     after: tuple[Regularizer, ...] = ()
-    bfloat16: bool = False  # the network in bfloat16
 
 
 def adam(rate: float, *, beta: float = 0.9, gamma: float = 0.999) -> Callable[[], Step]:
@@ -114,9 +113,10 @@ def ascend(
 class Climb:
     """The state between steps: numbers of the canvas, and which rows still go on.
 
-    At the picture the objective's gradient is brought to a root mean square of 1, and that of the
-    prior is added as it is, per pixel. So one weight of the prior serves logits of 50 and channels
-    of 0.01, and the ascent does not depend on the objective's unit.
+    At the picture the objective's gradient is brought to a root mean square of 1, so the ascent
+    does not depend on the objective's unit. The prior's is added per pixel, times the size of the
+    part that stays over the steps: a simple channel asks for the same in every view, and would
+    outdo a prior that is right for a class, most of whose gradient averages out.
     """
 
     def __init__(
@@ -161,6 +161,7 @@ class Climb:
             return value.detach(), torch.autograd.grad(painted, leaf, uphill)[0]
 
     def _with_prior(self, picture: Tensor, gradient: Tensor) -> Tensor:
+        """The direction to go at the picture: see above."""
         size = _column(gradient.square().flatten(1).mean(1).sqrt(), gradient)
         unit = gradient / size.clamp_min(1e-30)
         if self.plan.prior is None:
@@ -168,8 +169,10 @@ class Climb:
         value = self.plan.prior(Seen(picture, {}, None)).sum()
         per_pixel = torch.autograd.grad(value, picture)[0] * picture[0].numel()
         self.trend = TREND * self.trend + (1 - TREND) * unit
-        steady = self.trend.square().flatten(1).mean(1).sqrt() / (1 - TREND ** (len(self.values) + 1))
-        return unit + per_pixel * _column(steady, unit) * (size > 0)  # what excites nothing must not fade to grey
+        steady = self.trend.square().flatten(1).mean(1).sqrt()
+        steady = steady / (1 - TREND ** (len(self.values) + 1))
+        # what excites nothing must not fade to grey
+        return unit + per_pixel * _column(steady, unit) * (size > 0)
 
     def _value(self, picture: Tensor, views: Tensor) -> tuple[Tensor, Tensor]:
         """The objective of pictures (B, 3, H, W), averaged over views, without and with `apart`."""
@@ -177,15 +180,11 @@ class Climb:
         seen = warp(picture, views, size).contiguous(memory_format=torch.channels_last)
         apart = self.plan.apart
         wanted = self.objective + apart if apart else self.objective
-        with torch.autocast(seen.device.type, torch.bfloat16, enabled=self.plan.bfloat16):
-            found = watch(self.model, seen, wanted)
-            value = self.objective(found)
-            total = value + apart(found) if apart else value
-        shape = (len(views), -1)
-        return (
-            value.to(picture).unflatten(0, shape).mean(0),
-            total.to(picture).unflatten(0, shape).mean(0),
-        )
+        found = watch(self.model, seen, wanted)
+        value = self.objective(found).unflatten(0, (len(views), -1)).mean(0)
+        return value, value + apart(found).unflatten(0, (len(views), -1)).mean(
+            0
+        ) if apart else value
 
     def goes_on(self) -> bool:
         """Whether any row does; asks the device, so it is asked now and then only."""

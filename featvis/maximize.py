@@ -24,11 +24,10 @@ Numbers = int | Sequence[int] | None
 Size = tuple[int, int]
 
 
+L2, TV = 0.15, 0.3  # weights of the prior: less is glaring colour, more is grey
 VIEWS = {"MACO": 2}  # of one step; of the other presets one
 
 
-L2=.25
-TV=.4
 def _raw(size: Size) -> Plan:
     return Plan(normalized(0.02))
 
@@ -91,11 +90,12 @@ def maximize(
 
         picture = argmax of activation(T(picture)),  picture <- picture + rate . gradient
 
-    A channel is the mean of its positive part over all positions, a neuron one position of it, a class its score before
-    the softmax, and a layer without a channel its mean square. T are small random moves, turns and
-    zooms. Plain ascent on pixels finds grain that excites the network and means nothing to us; the
-    presets show step by step what is needed against that. The picture shows what is sufficient for
-    a high activation, not what usually causes it: compare with natural pictures.
+    A channel is the mean of its positive part over all positions, a neuron one position of it, a
+    class its score before the softmax, and a layer without a channel its mean square. T are small
+    random moves, turns and zooms. Plain ascent on pixels finds grain that excites the network and
+    means nothing to us; the presets show step by step what is needed against that. The picture
+    shows what suffices for a high activation, not what usually causes it: compare with natural
+    pictures, which tell people more about a channel (Borowski et al. 2021).
     """
     goal, numbers, subjects = _goal(model, target, layer, channel, position)
     shape = _shape(model, size)

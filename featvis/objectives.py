@@ -108,9 +108,7 @@ def excitation(layer: str, channels: int | Sequence[int]) -> Objective:
     Of a linear filter the plain mean is that of the picture's flat colour: what it answers to an
     edge on one side of it cancels on the other.
     """
-    return Objective(
-        lambda seen: _picked(seen(layer), channels).relu().mean((1, 2)), (layer,)
-    )
+    return Objective(lambda seen: _picked(seen(layer), channels).relu().mean((1, 2)), (layer,))
 
 
 def neuron(
