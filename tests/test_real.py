@@ -71,3 +71,11 @@ def test_measured_centres_of_this_network_are_off_the_proportional_ones(mobilene
     # its convolutions pad at the right and the bottom only: positions lie half a stride further
     assert mobilenet.head.place.start == (31.5, 31.5)
     assert mobilenet.head.place.step == (32, 32)
+
+
+def test_pictures_made_of_classes_are_recognized(mobilenet):
+    classes = [130, 949, 340]  # flamingo, strawberry, zebra
+    *_, made = featvis.maximize(mobilenet, classes, steps=64, size=128)
+    seen = torch.nn.functional.interpolate(made.values, mobilenet.size, mode="bicubic").clamp(0, 1)
+    assert float(mobilenet(seen).softmax(1)[range(3), classes].min()) >= 0.9
+    assert not made.notes
