@@ -146,7 +146,7 @@ def _objective(
     name = model.layer(layer).name if layer else _middle(model)
     if channel is None:
         return objectives.layer(name), name
-    return objectives.channel(
+    return objectives.excitation(
         name, check_channel(model, name, channel)
     ), f"{name}, channel {channel}"
 

@@ -75,7 +75,7 @@ def test_measured_centres_of_this_network_are_off_the_proportional_ones(mobilene
 
 def test_pictures_made_of_classes_are_recognized(mobilenet):
     classes = [130, 949, 340]  # flamingo, strawberry, zebra
-    *_, made = featvis.maximize(mobilenet, classes, steps=64, size=128)
+    *_, made = featvis.maximize(mobilenet, classes, steps=80, size=160)
     seen = torch.nn.functional.interpolate(made.values, mobilenet.size, mode="bicubic").clamp(0, 1)
     assert float(mobilenet(seen).softmax(1)[range(3), classes].min()) >= 0.9
     assert not made.notes
