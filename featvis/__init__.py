@@ -7,9 +7,13 @@
 """
 
 from featvis import render
+from featvis.aim import Aim
+from featvis.faithfulness import deletion, insertion
+from featvis.localization import boxes, pointing
 from featvis.model import Image, Layer, Preprocessing, VisionModel, WrongRequest
 from featvis.receptive_field import receptive_field
 from featvis.record import record
+from featvis.sanity import sanity
 from featvis.spec import METHODS, Method, Param, Range, Tuning, method
 from featvis.target import Contrast, Likeness
 
@@ -28,6 +32,7 @@ from featvis.occlusion import occlusion
 
 __all__ = [
     "METHODS",
+    "Aim",
     "Contrast",
     "Image",
     "Layer",
@@ -40,8 +45,10 @@ __all__ = [
     "VisionModel",
     "WrongRequest",
     "attention_rollout",
+    "boxes",
     "cam",
     "deconvnet",
+    "deletion",
     "eigen_cam",
     "feature_maps",
     "filters",
@@ -51,14 +58,17 @@ __all__ = [
     "guided_backprop",
     "guided_grad_cam",
     "hires_cam",
+    "insertion",
     "integrated_gradients",
     "layer_cam",
     "method",
     "occlusion",
+    "pointing",
     "receptive_field",
     "record",
     "render",
     "saliency",
+    "sanity",
     "score_cam",
     "smoothgrad",
 ]

@@ -15,7 +15,15 @@ from torch.nn.functional import grid_sample, interpolate
 
 from featvis import color
 from featvis.model import Image
-from featvis.types import Attribution, FeatureMaps, Filters, Heatmap, Place, ReceptiveField, Result
+from featvis.types import (
+    Attribution,
+    FeatureMaps,
+    Filters,
+    Heatmap,
+    Place,
+    ReceptiveField,
+    Result,
+)
 
 __all__ = [
     "colorbar",
