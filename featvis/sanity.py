@@ -18,9 +18,10 @@ from torch import Tensor, nn
 from featvis.hooks import hooked
 from featvis.model import VisionModel
 from featvis.progress import tick
+from featvis.statistics import rank_correlation
 from featvis.types import Attribution, Heatmap
 
-__all__ = ["FAILS", "Stage", "rank_correlation", "sanity", "weighted_modules"]
+__all__ = ["FAILS", "Stage", "sanity", "weighted_modules"]
 
 STAGES = 5
 # At a rank correlation of 0.5 a quarter of the ranks' variance is explained by a network that
@@ -113,24 +114,6 @@ def _randomize(module: nn.Module, draw: torch.Generator) -> None:
             else:
                 spread = tensor.std(correction=0)
                 tensor.data.copy_(tensor.mean() + spread * noise)
-
-
-def rank_correlation(a: Tensor, b: Tensor) -> Tensor:
-    """Spearman's (B,) of maps (B, ...): ties have their mean rank, a flat map correlates 0."""
-    pairs = zip(a.flatten(1), b.flatten(1), strict=True)
-    return torch.stack([_correlation(_ranks(x), _ranks(y)) for x, y in pairs])
-
-
-def _ranks(values: Tensor) -> Tensor:
-    _, place, counts = values.detach().nan_to_num().unique(return_inverse=True, return_counts=True)
-    ends = counts.cumsum(0).double()
-    return (ends - (counts.double() - 1) / 2)[place]
-
-
-def _correlation(x: Tensor, y: Tensor) -> Tensor:
-    x, y = x - x.mean(), y - y.mean()
-    size = x.norm() * y.norm()
-    return (x @ y) / size if size > 0 else x.new_zeros(())
 
 
 def _map(result: Heatmap | Attribution) -> Tensor:

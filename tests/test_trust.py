@@ -16,7 +16,8 @@ from featvis import Aim, Contrast
 from featvis.faithfulness import ranks
 from featvis.localization import iou, largest_region, peaks, surrounding
 from featvis.progress import watched
-from featvis.sanity import rank_correlation, weighted_modules
+from featvis.sanity import weighted_modules
+from featvis.statistics import rank_correlation
 from featvis.types import Attribution, Box, Heatmap, Place
 
 H, W = tiny.SIZE
