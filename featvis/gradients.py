@@ -12,6 +12,7 @@ from featvis.model import Image, VisionModel, values
 from featvis.precision import Precision
 from featvis.samples import baseline as made
 from featvis.samples import summed_gradients
+from featvis.slope import slope
 from featvis.spec import Range, Tuning, method
 from featvis.target import Position, Target
 from featvis.types import Attribution
@@ -39,11 +40,8 @@ def saliency(
     The gradient says what the score is sensitive to here, not what it is made of: the map is noisy
     in deep networks, and a bright pixel may speak for or against the class.
     """
-    leaf = values(image).detach().requires_grad_()
-    with torch.enable_grad():
-        score = Aim(model, target, layer, channel, position)(leaf)
-        gradient = torch.autograd.grad(score.values.sum(), leaf)[0]
-    return Attribution(gradient, score.words, score.values.detach(), gradient.abs().amax(1))
+    gradient, score = slope(Aim(model, target, layer, channel, position), values(image).detach())
+    return Attribution(gradient, score.words, score.values, gradient.abs().amax(1))
 
 
 @method(
