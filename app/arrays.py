@@ -8,19 +8,23 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from featvis.types import Result
+from featvis.types import Box, Result
 
 __all__ = ["packed"]
 
 
-def packed(results: Mapping[str, Result]) -> bytes:
-    """All tensors of results as one npz file, named method.what: "cam.values", "cam.residual"."""
+def packed(results: Mapping[str, Result], boxes: Mapping[str, Box | None] | None = None) -> bytes:
+    """All tensors of results as one npz file, named method.what: "cam.values", "cam.residual".
+
+    A box is its top, left, bottom and right, in pixels of the original picture.
+    """
     found = {
         f"{name}.{what}": value.detach().cpu().numpy()
         for name, result in results.items()
         for what, value in vars(result).items()
         if isinstance(value, torch.Tensor)
     }
+    found |= {name: np.array(box) for name, box in (boxes or {}).items() if box is not None}
     data = io.BytesIO()
     np.savez_compressed(data, **found)
     return data.getvalue()

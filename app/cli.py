@@ -20,10 +20,11 @@ import torch
 import featvis
 import zoo_adapters
 from featvis import METHODS, Contrast, Likeness, Method, VisionModel, WrongRequest, render
-from featvis.types import Attribution, Heatmap, Result
+from featvis.types import Attribution, Box, Heatmap, Result
 from zoo_adapters.pictures import upright
 
 from .labels import class_named
+from .pictures import framed, get
 
 __all__ = ["main"]
 
@@ -110,6 +111,9 @@ def _add_method(parser: argparse.ArgumentParser, method: Method) -> None:
         words = "; ".join(filter(None, (param.help, possible, f"default {param.default}")))
         parser.add_argument(f"--{param.name.replace('_', '-')}", dest=f"p.{param.name}",
                             metavar=param.type.__name__.upper(), help=words)  # fmt: skip
+    if issubclass(method.result, Heatmap | Attribution):
+        parser.add_argument("--box", action="store_true", help="draw and print the box round the "
+                            "strongest evidence, over 20 %% of the maximum")  # fmt: skip
     parser.add_argument("--out", metavar="PNG", help="picture to write")
     parser.add_argument("--npz", metavar="NPZ", help="arrays to write")
     parser.set_defaults(command=run, method=method)
@@ -175,12 +179,15 @@ def run(options: argparse.Namespace) -> None:
     result = method.run(model, **chosen, **params)
     for last in result if method.generator else (result,):
         result = last
+    found = _box(result, image) if getattr(options, "box", False) and image else None
     if options.out:
-        _write(options.out, _picture(result, image, original))
+        _write(options.out, _picture(result, image, original, found))
     if options.npz:
         from .arrays import packed
 
-        _write(options.npz, packed({method.name: result}))
+        _write(options.npz, packed({method.name: result}, {f"{method.name}.box": found}))
+    if found is not None:
+        print("box: top {:.0f}, left {:.0f}, bottom {:.0f}, right {:.0f}".format(*found))
     for note in result.notes:
         print(f"note: {note}")
     if getattr(result, "residual", None) is not None:
@@ -203,8 +210,6 @@ def _check_files(options: argparse.Namespace) -> None:
 def _original(name: str) -> PIL.Image.Image:
     """The picture of a file, or a drawn scene by its name."""
     if re.fullmatch(r"scene-[0-9]{1,7}", name) and not Path(name).exists():
-        from .pictures import get
-
         return get(name)
     return upright(name)
 
@@ -246,18 +251,30 @@ def _likeness(model: VisionModel, name: str) -> Likeness:
     return Likeness(model(image.values.to(model.like))[0], name)
 
 
+def _box(result: Result, image: featvis.Image) -> Box | None:
+    from .trust import box
+
+    return box(result, image) if isinstance(result, Heatmap | Attribution) else None
+
+
 def _picture(
-    result: Result, image: featvis.Image | None, original: PIL.Image.Image | None
+    result: Result,
+    image: featvis.Image | None,
+    original: PIL.Image.Image | None,
+    box: Box | None,
 ) -> bytes:
-    """The result as a PNG; heat maps lie over the original."""
+    """The result as a PNG; heat maps lie over the original, with the box if there is one."""
     if image is not None and original is not None and isinstance(result, Heatmap | Attribution):
         below = torch.frombuffer(bytearray(original.tobytes()), dtype=torch.uint8)
         below = below.view(original.height, original.width, 3)
         made = render.compose(below, render.over(result, image)[0])
     else:
         made = render.render(result)
+    picture = PIL.Image.fromarray(made.numpy())
+    if box is not None and image is not None:
+        picture = framed(picture, box, image.original)
     data = io.BytesIO()
-    PIL.Image.fromarray(made.numpy()).save(data, "PNG")
+    picture.save(data, "PNG")
     return data.getvalue()
 
 

@@ -6,7 +6,7 @@ from html import escape
 
 from featvis.types import Attribution, Heatmap
 
-from . import session, texts
+from . import session, texts, trust
 from .panels import Panel
 from .session import Made
 from .state import State
@@ -33,8 +33,19 @@ def panel(made: Made, state: State) -> Panel:
     params = made.method.check(state.given(made.method.name))
     if "seed" in params:
         lines.append(f"{params['samples']} noisy copies, seed {params['seed']}")
+    with_box = state.display("box") or state.display("trust")
+    found = trust.box(result, session.image_of(state)) if with_box else None
+    if state.display("trust"):
+        lines.append(trust.faith_words(trust.faith(made, state)))
+        if place := trust.place(made, state):
+            where = "on" if place.on_object else "beside"
+            lines.append(f"its peak is {where} the object; box IoU {place.iou:.2f}")
+    strip = trust.stages(made, state) if state.display("sanity") else []
+    if strip:
+        lines.append(f"<b>{trust.verdict(strip)}</b>")
     lines += [escape(texts.sentence(note)) for note in result.notes]
-    return Panel(made.method.title, result, lines, made.seconds)
+    title, seconds = made.method.title, made.seconds
+    return Panel(title, result, lines, seconds, box=found, strip=strip)
 
 
 def _score(result: Heatmap | Attribution, state: State) -> str:

@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
 
+import numpy as np
 import PIL.Image
 import torch
 from torch import Tensor
 
 from featvis import Image, render
 from featvis.render import sample
-from featvis.types import Attribution, Heatmap, Place
+from featvis.sanity import Stage
+from featvis.types import Attribution, Box, Heatmap, Place
 
 from .serve import served
 from .texts import sentence
@@ -21,6 +23,7 @@ from .views import png, sprite
 
 __all__ = ["Panel", "panels"]
 
+THUMB = 112  # longer side of a map in a strip, pixels
 READOUT = 40  # cells per side of the values that are read out under the pointer
 
 
@@ -35,6 +38,8 @@ class Panel:
     reason: str = ""
     colors: Tensor | None = field(default=None, kw_only=True)  # (h, w, 3), instead of a result
     place: Place | None = field(default=None, kw_only=True)
+    box: Box | None = field(default=None, kw_only=True)  # round the evidence, on the original
+    strip: Sequence[Stage] = field(default=(), kw_only=True)  # of the sanity check
 
 
 def panels(
@@ -55,7 +60,7 @@ def panels(
         marks += f'<i class="fv-mark" style="left:{x};top:{y}"></i>'
     tops = [render.limit(panel.result) for panel in shown if panel.result is not None]
     top = max(tops, default=0.0) if shared else None
-    figures = "".join(_figure(panel, image, below, marks, top) for panel in shown)
+    figures = "".join(_figure(panel, image, base, below, marks, top) for panel in shown)
     return (
         '<label class="fv-opacity"><span>Picture</span><input type="range" min="0" max="1" '
         'step="0.01" value="0.85" aria-label="Opacity of the maps"><span>Map</span></label>'
@@ -63,7 +68,14 @@ def panels(
     )
 
 
-def _figure(panel: Panel, image: Image, below: str, marks: str, top: float | None) -> str:
+def _figure(
+    panel: Panel,
+    image: Image,
+    base: PIL.Image.Image,
+    below: str,
+    marks: str,
+    top: float | None,
+) -> str:
     title = escape(panel.title)
     if panel.reason:
         return (
@@ -80,6 +92,8 @@ def _figure(panel: Panel, image: Image, below: str, marks: str, top: float | Non
         above = f'<img class="fv-heat {kind}" src="{layer}" alt="{title} over the picture">'
         data = escape(json.dumps(_readout(panel.result, image), separators=(",", ":")))
         legend = _legend(panel.result, render.limit(panel.result) if top is None else top)
+    if panel.box is not None:
+        marks += f'<i class="fv-box" style="{_rectangle(panel.box, image.original)}"></i>'
     time = f"<span>{_duration(panel.seconds)}</span>" if panel.seconds is not None else ""
     lines = "".join(f"<p>{line}</p>" for line in panel.lines)
     return (
@@ -87,8 +101,35 @@ def _figure(panel: Panel, image: Image, below: str, marks: str, top: float | Non
         f'aria-label="Enlarge {title}" title="Enlarge, or back">⤢</button></div>'
         f'<div class="fv-stack" data-point '
         f'data-values="{data}"><img src="{below}" alt="The picture">{above}{marks}'
-        f"<output></output></div>{legend}<figcaption>{lines}</figcaption></figure>"
+        f"<output></output></div>{legend}{_strip(panel.strip, image, base)}"
+        f"<figcaption>{lines}</figcaption></figure>"
     )
+
+
+def _strip(stages: Sequence[Stage], image: Image, base: PIL.Image.Image) -> str:
+    """The maps of the sanity check, small, each with its rank correlation."""
+    small = base.copy()
+    small.thumbnail((THUMB, THUMB))
+    picture = torch.from_numpy(np.array(small))
+    made = []
+    for stage in stages:
+        layer = render.over(stage.result, image)[0, :: _every(image), :: _every(image)]
+        url = served(png(render.compose(picture, layer)), "stage.png")
+        value = f"{float(stage.correlation[0]):.2f}"
+        name = escape(stage.down_to)
+        made.append(
+            f'<span title="Weights drawn anew from the head down to {name}: rank correlation '
+            f'{value}"><img src="{url}" alt="Map with random weights down to {name}">{value}</span>'
+        )
+    if not made:
+        return ""
+    words = "random weights, from the head alone to all; rank correlation with the map above"
+    return f'<div class="fv-strip">{"".join(made)}</div><p class="fv-small">{words}</p>'
+
+
+def _every(image: Image) -> int:
+    """Thins a layer over the picture to about the size of a thumbnail."""
+    return max(1, round(min(max(image.original), render.LARGEST) / THUMB / 2))
 
 
 def _duration(seconds: float) -> str:

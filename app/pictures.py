@@ -9,12 +9,14 @@ from functools import lru_cache
 from pathlib import Path
 
 import PIL.Image
+import PIL.ImageDraw
 
 from featvis import WrongRequest
+from featvis.types import Box
 from zoo_adapters.bundled.scenes import CLASSES, scene
 from zoo_adapters.pictures import upright
 
-__all__ = ["EXAMPLES", "get", "keep", "strip"]
+__all__ = ["EXAMPLES", "SCENE", "framed", "get", "keep", "strip"]
 
 SCENE = 512  # side of a drawn scene, pixels
 THUMB = 96  # side of an example in the strip
@@ -45,6 +47,17 @@ def strip() -> tuple[PIL.Image.Image, tuple[str, ...]]:
         made.paste(PIL.Image.fromarray(drawn.image), (i * THUMB, 0))
         labels.append(CLASSES[drawn.label])
     return made, tuple(labels)
+
+
+def framed(picture: PIL.Image.Image, box: Box, size: tuple[int, int]) -> PIL.Image.Image:
+    """A picture with a white frame on black, where `box` is on the original of (height, width)."""
+    made = picture.copy()
+    draw = PIL.ImageDraw.Draw(made)
+    across, down = made.width / size[1], made.height / size[0]
+    corners = (box.left * across, box.top * down, box.right * across - 1, box.bottom * down - 1)
+    draw.rectangle(corners, outline="black", width=4)
+    draw.rectangle([c + d for c, d in zip(corners, (1, 1, -1, -1), strict=True)], None, "white", 2)
+    return made
 
 
 def keep(picture: str | Path | bytes | PIL.Image.Image) -> str:

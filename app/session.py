@@ -7,10 +7,9 @@ and a result that was made before is given again.
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from threading import Lock, RLock
+from threading import RLock
 from typing import Any, TypeVar
 
 import torch
@@ -18,20 +17,26 @@ from torch import Tensor
 
 import featvis
 import zoo_adapters
-from featvis import METHODS, Contrast, Image, Likeness, Method, VisionModel, WrongRequest
+from featvis import METHODS, Aim, Contrast, Image, Likeness, Method, VisionModel, WrongRequest
 from featvis.cam import cam_of
+from featvis.faithfulness import STEPS
 from featvis.filters import first_layer
 from featvis.head import Evidence, read_head
+from featvis.sanity import STAGES
 from featvis.target import Target, check_position
 from featvis.types import Result
 from zoo_adapters import Progress
 
 from . import pictures
+from .kept import Kept
 from .state import State
 
 __all__ = [
     "Made",
+    "aim_of",
     "image_of",
+    "kept",
+    "key_of",
     "layer_of",
     "logits_of",
     "missing",
@@ -45,32 +50,6 @@ __all__ = [
 ]
 
 V = TypeVar("V")
-
-
-class Kept(OrderedDict[Hashable, Any]):
-    """The last things made, at most `size` of them; what is asked for twice is made once."""
-
-    def __init__(self, size: int) -> None:
-        super().__init__()
-        self.size, self.lock = size, Lock()
-        self.making: dict[Hashable, RLock] = {}
-
-    def get_or(self, key: Hashable, make: Callable[[], V]) -> V:
-        """What is kept under `key`, or what `make` gives."""
-        with self.lock:
-            one = self.making.setdefault(key, RLock())
-        with one:
-            try:
-                made = self[key] if key in self else make()
-                with self.lock:
-                    self[key] = made
-                    self.move_to_end(key)
-                    while len(self) > self.size:
-                        self.popitem(last=False)
-            finally:
-                with self.lock:
-                    self.making.pop(key, None)
-        return made  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)
@@ -128,11 +107,37 @@ def run(name: str, state: State) -> Made:
     method, model = METHODS[name], model_of(state.model)
     if reason := missing(method, state):
         raise WrongRequest(reason)
-    params = method.check(state.given(name))
-    chosen = subject(method, model, state)
-    known = {**chosen, "target": state.target}
-    key = (name, state.model, tuple(known.items()), tuple(params.items()))
-    return RESULTS.get_or(key, lambda: _made(method, model, state, {**chosen, **params}))
+    arguments = {**subject(method, model, state), **method.check(state.given(name))}
+    return RESULTS.get_or(key_of(method, state), lambda: _made(method, model, state, arguments))
+
+
+def key_of(method: Method, state: State) -> Hashable:
+    """What a method's result depends on."""
+    arguments = {
+        **subject(method, model_of(state.model), state),
+        **method.check(state.given(method.name)),
+        "target": state.target,  # by its name, as an embedding is no key
+    }
+    return (method.name, state.model, state.image, tuple(arguments.items()))
+
+
+def kept(key: Hashable, state: State, make: Callable[[], V]) -> V:
+    """What is kept under `key`, or what `make` gives while nothing else uses the state's model."""
+
+    def alone() -> V:
+        with _lock(state.model):
+            return make()
+
+    return RESULTS.get_or(key, alone)
+
+
+def aim_of(state: State) -> Aim:
+    """What the maps of a state explain."""
+    model = model_of(state.model)
+    if not state.of_neuron:
+        return Aim(model, target_of(state))
+    channel = strongest(state) if state.channel is None else state.channel
+    return Aim(model, None, layer_of(state, model), channel, state.position)
 
 
 def missing(method: Method, state: State) -> str | None:
@@ -146,7 +151,11 @@ def seconds(method: Method, state: State) -> float:
     """About how long a method will take, from the time of one forward pass."""
     model = model_of(state.model)
     arguments = {**subject(method, model, state), **method.check(state.given(method.name))}
-    return SECONDS.get(state.model, 0.0) * method.cost(model, arguments)
+    passes = method.cost(model, arguments)
+    if method.family == "Class evidence":
+        passes *= 1 + (1 + STAGES) * bool(state.display("sanity"))
+        passes += 2 * (STEPS + 1) * bool(state.display("trust"))
+    return SECONDS.get(state.model, 0.0) * passes
 
 
 def _made(method: Method, model: VisionModel, state: State, arguments: dict[str, Any]) -> Made:
@@ -169,12 +178,11 @@ def neuron(state: State) -> Made:
     def make() -> Made:
         begin, image = time.perf_counter(), image_of(state).values.to(model.like)
         where = {"layer": state.layer, "channel": state.channel, "position": state.position}
-        with _lock(state.model):
-            result = featvis.saliency(model, image, **where)  # type: ignore[arg-type]
+        result = featvis.saliency(model, image, **where)  # type: ignore[arg-type]
         return Made(METHODS["saliency"], result, time.perf_counter() - begin)
 
     key = ("neuron", state.model, state.image, state.layer, state.channel, state.position)
-    return RESULTS.get_or(key, make)
+    return kept(key, state, make)
 
 
 def subject(method: Method, model: VisionModel, state: State) -> dict[str, Any]:

@@ -33,8 +33,10 @@ DISPLAY = {
               "neuron", None, ("class", "neuron")),
         Param("maps", str, "own", "Colours of the maps: each its own scale, or one for all",
               None, ("own", "shared")),
-        Param("trust", bool, False, "Measure how far each map can be trusted"),
-        Param("sanity", bool, False, "Sanity check: the maps of a network randomized step by step"),
+        Param("box", bool, False, "A box round the strongest evidence, over 20 % of the maximum"),
+        Param("trust", bool, False, "Does the prediction follow what the map calls important?"),
+        Param("sanity", bool, False, "The maps while the network's weights are drawn anew, step by "
+              "step"),
     )
 }  # fmt: skip
 

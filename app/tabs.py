@@ -14,7 +14,7 @@ import torch
 from featvis import METHODS, Method, Param, VisionModel, WrongRequest, render
 from featvis.types import Attribution, FeatureMaps, Filters, Heatmap
 
-from . import evidence, pictures, session, texts, views
+from . import evidence, pictures, session, texts, trust, views
 from .arrays import packed
 from .panels import Panel
 from .panels import panels as over_picture
@@ -230,8 +230,11 @@ def picture(state: State) -> tuple[bytes, str]:
         if not isinstance(result, Heatmap | Attribution):
             return _png(render.render(result)), f"{_stem(state, method)}.png"
         below = torch.from_numpy(np.array(pictures.get(state.image)))
-        above = render.over(result, session.image_of(state))[0]
-        layers.append(render.compose(below, above))
+        image = session.image_of(state)
+        layers.append(render.compose(below, render.over(result, image)[0]))
+        if state.display("box") and (found := trust.box(result, image)):
+            drawn = PIL.Image.fromarray(layers[-1].numpy())
+            layers[-1] = torch.from_numpy(np.array(pictures.framed(drawn, found, image.original)))
     return _png(torch.cat(layers, 1)), f"{_stem(state, *methods)}.png"
 
 
@@ -239,7 +242,12 @@ def arrays(state: State) -> tuple[bytes, str]:
     """The tab's results as numbers, an npz file."""
     methods = _possible(state)
     found = {method.name: session.run(method.name, state).result for method in methods}
-    return packed(found), f"{_stem(state, *methods)}.npz"
+    boxes = {
+        f"{name}.box": trust.box(result, session.image_of(state))
+        for name, result in found.items()
+        if isinstance(result, Heatmap | Attribution)
+    }
+    return packed(found, boxes), f"{_stem(state, *methods)}.npz"
 
 
 def _possible(state: State) -> list[Method]:

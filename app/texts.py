@@ -19,7 +19,7 @@ LEAD = {
 def exactness(residual: float) -> str:
     """How well a class activation map adds up to its logit."""
     if residual < 1e-4:
-        return f"adds up to the logit exactly (residual {residual:.0e})"
+        return f"adds up to the logit exactly (residual {residual:.0e})".replace("0e+00", "0")
     return f"misses the logit by {residual:.1e} of the largest"
 
 

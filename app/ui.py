@@ -63,7 +63,7 @@ class Window:
             )
             self.notice = gr.HTML(
                 views.busy("Loading the network and a first picture"),
-                js_on_load=_script("notice"),
+                js_on_load=_script("notice", "hand"),
                 elem_classes="fv-top",
             )
             with gr.Row(equal_height=False, elem_classes="fv-main"):
@@ -73,7 +73,7 @@ class Window:
                     self._target()
                     self._layer()
                 with gr.Column(scale=1, min_width=320, elem_classes="fv-stage"):
-                    with gr.Tabs(selected=start().tab) as self.tabs:
+                    with gr.Tabs(selected=start().tab, elem_classes="fv-tabs") as self.tabs:
                         self.parts = {family: Tab(family) for family in FAMILIES}
                     self.link = gr.HTML(
                         "",

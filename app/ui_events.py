@@ -14,9 +14,9 @@ import zoo_adapters
 from featvis import WrongRequest
 
 from . import changes, choices, pictures, session, tabs, views
-from .drawing import Drawing
 from .serve import served
 from .state import State, from_query, start
+from .ui_drawing import Drawing
 from .widgets import on_use
 from .work import Cancelled, Work
 
@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["connect", "save"]
 
 LOG = logging.getLogger("featvis")
-# A page selects its first tab when it opens, too; only a hand's choice counts.
-BY_HAND = "(v, _) => [v, !navigator.userActivation || navigator.userActivation.hasBeenActive]"
+BY_HAND = "(v) => { const by = !!window.featvisHand; window.featvisHand = false; return [v, by]; }"
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
 
@@ -38,6 +37,7 @@ class Visit:
         self.state: State | None = None
         self.lock = Lock()
         self.work: Work[Any] | None = None
+        self.notice = ""  # what was last said and still stands
 
     def __deepcopy__(self, _: Any) -> Visit:
         return Visit()
@@ -128,10 +128,13 @@ class Events:
         asked, said = from_query(dict(request.query_params)), ""
         for state in _simpler(asked):
             for made in self._step(visit, lambda _, state=state: state):
-                yield made | ({self.w.notice: said} if said and visit.state else {})
+                if said and visit.state is not None:
+                    visit.notice = said
+                    made |= {self.w.notice: said}
+                yield made
             if visit.state is not None:
                 return
-            said = said or made[self.w.notice]
+            said = said or visit.notice
 
     def _used(self, visit: Visit, change: Callable[[Any], State]) -> Iterator[dict[Any, Any]]:
         """A step from something that was used; before the page was opened, nothing can be."""
@@ -153,11 +156,13 @@ class Events:
                 yield {**work.take(), self.w.notice: views.busy(words, work.share, cancel=True)}
             try:
                 visit.state, made = work.result()
-                notice = "" if said or made else gr.skip()
+                visit.notice = "" if made else visit.notice
+                notice = visit.notice if said or made else gr.skip()
                 yield {**work.take(), self.w.notice: notice, **made}
             except Exception as error:
                 back = self.drawing.all(before) if before else {}
-                yield {**back, self.w.notice: views.notice(_sentence(error))}
+                visit.notice = views.notice(_sentence(error))
+                yield {**back, self.w.notice: visit.notice}
             finally:
                 work.cancel()  # the page may be closed: what it waited for is not wanted any more
 

@@ -8,6 +8,7 @@ the candidates take turns; the ratio is the median over the rounds.
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -65,6 +66,7 @@ def comparisons(
 ) -> dict[str, tuple[Callable[[], object], Callable[[], object], str, int]]:
     """Title -> the other way, ours, the aim, and by how much fewer rounds it is measured."""
     pixels = Pixels(model).eval()
+    usual = copy.deepcopy(pixels).requires_grad_()  # pytorch-grad-cam takes no frozen network
     layer, channel, position = NEURON
 
     def bare() -> None:
@@ -89,7 +91,7 @@ def comparisons(
             lambda: _captum("GuidedBackprop", pixels, image),
             lambda: featvis.guided_backprop(model, image, TARGET), "", 1),
         "grad_cam, than pytorch_grad_cam": (
-            lambda: _grad_cam(pixels, image),
+            lambda: _grad_cam(usual, image),
             lambda: featvis.grad_cam(model, image, TARGET), "", 1),
         "occlusion (12 x 12), than captum": (
             lambda: _captum_occlusion(pixels, image),

@@ -7,9 +7,13 @@
 """
 
 from featvis import render
+from featvis.aim import Aim
+from featvis.faithfulness import deletion, insertion
+from featvis.localization import boxes, pointing
 from featvis.model import Image, Layer, Preprocessing, VisionModel, WrongRequest
 from featvis.receptive_field import receptive_field
 from featvis.record import record
+from featvis.sanity import sanity
 from featvis.spec import METHODS, Method, Param, Range, Tuning, method
 from featvis.target import Contrast, Likeness
 
@@ -30,6 +34,7 @@ from featvis.dream import deepdream
 
 __all__ = [
     "METHODS",
+    "Aim",
     "Contrast",
     "Image",
     "Layer",
@@ -42,9 +47,11 @@ __all__ = [
     "VisionModel",
     "WrongRequest",
     "attention_rollout",
+    "boxes",
     "cam",
     "deconvnet",
     "deepdream",
+    "deletion",
     "eigen_cam",
     "feature_maps",
     "filters",
@@ -54,15 +61,18 @@ __all__ = [
     "guided_backprop",
     "guided_grad_cam",
     "hires_cam",
+    "insertion",
     "integrated_gradients",
     "layer_cam",
     "maximize",
     "method",
     "occlusion",
+    "pointing",
     "receptive_field",
     "record",
     "render",
     "saliency",
+    "sanity",
     "score_cam",
     "smoothgrad",
 ]

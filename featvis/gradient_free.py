@@ -10,10 +10,12 @@ from torch import Tensor
 from featvis.aim import Aim
 from featvis.grad_cams import chosen_layers, default_layers
 from featvis.model import Image, VisionModel, WrongRequest, values
+from featvis.precision import ENOUGH, Precision, possible, reduced, said
 from featvis.record import record
 from featvis.render import sample
 from featvis.samples import batches
 from featvis.spec import Range, Tuning, method
+from featvis.statistics import rank_correlation
 from featvis.target import Target
 from featvis.types import Heatmap
 
@@ -68,6 +70,7 @@ def score_cam(
     layer: str | None = None,
     *,
     batch: Annotated[int, Range(1, 1024), Tuning("Masks at once: bounds the memory only")] = 16,
+    precision: Precision = "auto",
 ) -> Heatmap:
     """Channels weighted by what the class's score becomes where only they let the picture through.
 
@@ -79,34 +82,53 @@ def score_cam(
     """
     images, name = values(image).detach(), _layer(model, layer)
     aim, found = Aim(model, target).settled(images)
+    if len(found.values) != len(images):
+        raise WrongRequest("Score-CAM takes one class per picture; repeat the picture for more")
     with torch.no_grad():
         maps = record(model, images, name)[name]
-        if len(found.values) != len(images):
-            raise WrongRequest("Score-CAM takes one class per picture; repeat the picture for more")
         made = [
-            _masked(aim.of(torch.tensor([i])), images[i], maps[i], model, name, batch)
+            _masked(aim.of(torch.tensor([i])), images[i], maps[i], model, name, batch, precision)
             for i in range(len(images))
         ]
+    heat = torch.stack([one for one, _ in made])
+    notes = said([agreed for _, agreed in made])
     place = model.layer(name).place
-    heat = torch.stack(made)
-    return Heatmap(heat, name, place, found.words, found.values, found.classes)
+    return Heatmap(heat, name, place, found.words, found.values, found.classes, notes=notes)
 
 
 def _masked(
-    aim: Aim, picture: Tensor, maps: Tensor, model: VisionModel, name: str, batch: int
-) -> Tensor:
-    """The map (h, w) of one picture (3, H, W) from its maps (C, h, w)."""
+    aim: Aim,
+    picture: Tensor,
+    maps: Tensor,
+    model: VisionModel,
+    name: str,
+    batch: int,
+    precision: str,
+) -> tuple[Tensor, float]:
+    """The map (h, w) of one picture (3, H, W) from its maps (C, h, w), and how bfloat16 agreed."""
     low, high = maps.amin((1, 2), keepdim=True), maps.amax((1, 2), keepdim=True)
     alive = ((high - low)[:, 0, 0] > 0).nonzero()[:, 0]
     if not len(alive):
-        return torch.zeros_like(maps[0])
+        return torch.zeros_like(maps[0]), 0.0
     unit = ((maps - low) / (high - low).clamp_min(1e-12))[alive]
-    place = model.layer(name).place
+    place, half, agreed = model.layer(name).place, False, 0.0
     axes = [torch.arange(length) + 0.5 for length in picture.shape[1:]]
     at = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1)
-    scores = []
+    scores: list[Tensor] = []
+
+    def answers(part: Tensor, *, half: bool) -> Tensor:
+        hidden = picture * sample(unit[part], place, at).to(picture)[:, None]
+        with reduced(picture.device.type, on=half):
+            return aim(hidden.contiguous(memory_format=torch.channels_last)).values.to(picture)
+
+    def combined(found: Tensor) -> Tensor:
+        weights = found.softmax(0)
+        return torch.einsum("k,khw->hw", weights, maps[alive[: len(found)]]).relu()
+
     for _, part in batches(1, len(alive), batch):
-        masks = sample(unit[part], place, at).to(picture)
-        scores.append(aim(picture * masks[:, None]).values)
-    weights = torch.cat(scores).softmax(0)
-    return torch.einsum("k,khw->hw", weights, maps[alive]).relu()
+        scores.append(answers(part, half=half))
+        if len(scores) == 1 and len(alive) > 2 * batch and possible(precision, picture):
+            trial = combined(answers(part, half=True))
+            agreed = float(rank_correlation(trial[None], combined(scores[0])[None]))
+            half = agreed >= ENOUGH
+    return combined(torch.cat(scores)), agreed

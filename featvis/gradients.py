@@ -9,8 +9,10 @@ from torch import Tensor
 
 from featvis.aim import Aim
 from featvis.model import Image, VisionModel, values
+from featvis.precision import Precision
 from featvis.samples import baseline as made
 from featvis.samples import summed_gradients
+from featvis.slope import slope
 from featvis.spec import Range, Tuning, method
 from featvis.target import Position, Target
 from featvis.types import Attribution
@@ -38,11 +40,8 @@ def saliency(
     The gradient says what the score is sensitive to here, not what it is made of: the map is noisy
     in deep networks, and a bright pixel may speak for or against the class.
     """
-    leaf = values(image).detach().requires_grad_()
-    with torch.enable_grad():
-        score = Aim(model, target, layer, channel, position)(leaf)
-        gradient = torch.autograd.grad(score.values.sum(), leaf)[0]
-    return Attribution(gradient, score.words, score.values.detach(), gradient.abs().amax(1))
+    gradient, score = slope(Aim(model, target, layer, channel, position), values(image).detach())
+    return Attribution(gradient, score.words, score.values, gradient.abs().amax(1))
 
 
 @method(
@@ -93,6 +92,7 @@ def smoothgrad(
     noise: Annotated[float, Range(0, 1), "Noise, as a share of the picture's range"] = 0.15,
     seed: Annotated[int, Range(0, 2**31 - 1), Tuning("Of the noise")] = 0,
     batch: Batch = 5,
+    precision: Precision = "auto",
 ) -> Attribution:
     """The gradient, averaged over noisy copies of the picture: saliency with less speckle.
 
@@ -111,8 +111,9 @@ def smoothgrad(
         return pixels[picture] + noise * span[picture] * grain
 
     weights = torch.full((samples,), 1 / samples, dtype=pixels.dtype)
-    gradient = summed_gradients(aim, pixels, noisy, weights, batch)
-    return Attribution(gradient, score.words, score.values, gradient.abs().amax(1))
+    found = summed_gradients(aim, pixels, noisy, weights, batch, precision)
+    shown = found.values.abs().amax(1)
+    return Attribution(found.values, score.words, score.values, shown, notes=found.notes)
 
 
 def _grain(seed: int, sample: int, like: Tensor) -> Tensor:
@@ -138,6 +139,7 @@ def integrated_gradients(
     steps: Annotated[int, Range(2, 500), "Points on the way from the baseline"] = 50,
     baseline: Baseline = "mean",
     batch: Batch = 5,
+    precision: Precision = "auto",
 ) -> Attribution:
     """The score's way from a baseline to the picture, shared out among the pixels.
 
@@ -156,12 +158,21 @@ def integrated_gradients(
     def between(picture: Tensor, sample: Tensor) -> Tensor:
         return torch.lerp(empty[picture], pixels[picture], points[sample][:, None, None, None])
 
-    parts = (pixels - empty) * summed_gradients(aim, pixels, between, weights, batch)
+    found = summed_gradients(aim, pixels, between, weights, batch, precision)
+    parts = (pixels - empty) * found.values
     with torch.no_grad():
         difference = score.values - aim(empty).values
     missing = (parts.sum((1, 2, 3)) - difference).abs()
     gap = missing / difference.abs().clamp_min(1e-12)
-    return Attribution(parts, score.words, score.values, parts.sum(1), signed=True, gap=gap)
+    return Attribution(
+        parts,
+        score.words,
+        score.values,
+        parts.sum(1),
+        signed=True,
+        gap=gap,
+        notes=found.notes,
+    )
 
 
 def legendre(count: int) -> tuple[Tensor, Tensor]:

@@ -115,7 +115,7 @@ def sight(made: Node, kernel: tuple[int, ...] | None) -> Sight | None:
     widest = max(seeing, key=lambda s: s.field)
     if made.name in ("mean", "sum", "amax", "_adaptive_avg_pool2d") and _loses_space(made):
         return None
-    gated = any(s.gated for s in seeing) or len(seeing) < len(made.parents)
+    gated = any(s.gated for s in seeing) or len(seeing) < len(made.parents) or _normalizes(made)
     mixed = (
         any(s.mixed for s in seeing)
         or made.name in ("_softmax", "softmax")
@@ -129,6 +129,13 @@ def sight(made: Node, kernel: tuple[int, ...] | None) -> Sight | None:
     if made.name in WINDOWS:
         return WINDOWS[made.name](here, made, kernel)
     return here
+
+
+def _normalizes(made: Node) -> bool:
+    """Does it take its statistics from the whole map, as GroupNorm and InstanceNorm do?"""
+    return made.name == "native_group_norm" or (
+        made.name in ("native_batch_norm", "cudnn_batch_norm") and bool(made.args[5])
+    )
 
 
 def _loses_space(made: Node) -> bool:

@@ -19,6 +19,7 @@ from featvis.grad_cams import grad_cam
 from featvis.model import Image, VisionModel, values
 from featvis.render import on_input
 from featvis.rules import operation
+from featvis.slope import slope
 from featvis.spec import method
 from featvis.target import Position, Target
 from featvis.types import Attribution
@@ -161,16 +162,13 @@ def guided_grad_cam(
 
 
 def _guided(model: VisionModel, images: Tensor, aim: Aim, gated: bool) -> Attribution:
-    leaf = images.detach().requires_grad_()
-    with torch.enable_grad():
-        score = aim(leaf)
-        with Guided(gated=gated) as rules:
-            gradient = torch.autograd.grad(score.values.sum(), leaf)[0]
+    rules = Guided(gated=gated)
+    gradient, score = slope(aim, images.detach(), rules)
     title = "guided backpropagation" if gated else "DeconvNet"
     return Attribution(
         gradient,
         score.words,
-        score.values.detach(),
+        score.values,
         gradient.abs().amax(1),
         colors=True,
         notes=rules.notes(title),

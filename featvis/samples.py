@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from featvis.aim import Aim
+from featvis.precision import ENOUGH, alike, possible, reduced, said
 from featvis.progress import tick
 
-__all__ = ["BASELINES", "baseline", "batches", "blurred", "summed_gradients"]
+__all__ = ["BASELINES", "Summed", "baseline", "batches", "blurred", "summed_gradients"]
 
 BASELINES = ("black", "mean", "blur")
 BLUR = 0.05  # standard deviation of the blurred baseline, as a share of the longer side
@@ -23,25 +25,48 @@ def batches(pictures: int, samples: int, batch: int) -> Iterator[tuple[Tensor, T
         yield part // samples, part % samples
 
 
+class Summed(NamedTuple):
+    """What `summed_gradients` gives."""
+
+    values: Tensor  # (B, 3, H, W)
+    notes: tuple[str, ...]  # on the precision, if it was reduced
+
+
 def summed_gradients(
     aim: Aim,
     images: Tensor,
     variant: Callable[[Tensor, Tensor], Tensor],
     weights: Tensor,
     batch: int,
-) -> Tensor:
+    precision: str,
+) -> Summed:
     """For images (B, 3, H, W): the sum over samples s of weights[s] x gradient at variant(b, s).
 
     `aim` is settled; `variant` takes numbers of pictures and of samples (N,), gives (N, 3, H, W).
+    With the precision "auto" the first samples of each picture decide; see `featvis.precision`.
     """
-    total = torch.zeros_like(images)
-    for picture, sample in batches(len(images), len(weights), batch):
-        leaf = variant(picture, sample).detach().requires_grad_()
-        with torch.enable_grad():
+    device = images.device.type
+
+    def gradient(picture: Tensor, sample: Tensor, *, half: bool) -> Tensor:
+        leaf = variant(picture, sample).detach()
+        leaf = leaf.contiguous(memory_format=torch.channels_last).requires_grad_()
+        with torch.enable_grad(), reduced(device, on=half):
             score = aim.of(picture)(leaf).values
-            gradient = torch.autograd.grad(score.sum(), leaf)[0]
-        total.index_add_(0, picture, gradient * _column(weights[sample].to(gradient)))
-    return total
+        found = torch.autograd.grad(score.sum(), leaf)[0]
+        return (found * _column(weights[sample].to(found))).sum(0)
+
+    total, agreed = torch.zeros_like(images), []
+    for number in range(len(images)):
+        half = False
+        for at, sample in enumerate(torch.arange(len(weights)).split(batch)):
+            tick(number * len(weights) + int(sample[0]), len(images) * len(weights))
+            picture = torch.full_like(sample, number)
+            made = gradient(picture, sample, half=half)
+            if at == 0 and len(weights) > 2 * batch and possible(precision, images):
+                agreed.append(alike(gradient(picture, sample, half=True), made))
+                half = agreed[-1] >= ENOUGH
+            total[number] += made
+    return Summed(total, said(agreed))
 
 
 def _column(numbers: Tensor) -> Tensor:

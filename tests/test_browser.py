@@ -174,3 +174,70 @@ def test_the_page_is_quick(window):
     begin = time.monotonic()
     window()
     assert time.monotonic() - begin < 30  # 2 s on an idle machine
+
+
+def test_six_methods_side_by_side_are_in_the_link(window):
+    six = "cam,grad_cam,layer_cam,saliency,gradient_x_input,guided_backprop"
+    page = window(f"?method={six}")
+    assert page.locator(".fv-row figure").count() == 6
+    assert page.locator(".fv-heat:visible").count() == 6
+    page.get_by_role("checkbox", name="HiResCAM").click()
+    page.get_by_role("alert").wait_for()
+    assert "at most 6" in page.get_by_role("alert").inner_text()
+    settled(page)
+    assert page.locator(".fv-row figure").count() == 6
+
+
+def test_a_map_is_enlarged_and_put_back(window):
+    page = window()
+    figure = page.locator(".fv-row figure").nth(1)
+    before = figure.bounding_box()["width"]
+    figure.get_by_role("button").click()
+    assert figure.bounding_box()["width"] > 1.5 * before
+    figure.get_by_role("button").click()
+    assert figure.bounding_box()["width"] == pytest.approx(before)
+
+
+def test_a_class_is_held_against_another(window):
+    page = window()
+    page.get_by_role("combobox", name="rather than").click()
+    page.get_by_role("option").nth(3).click()
+    page.wait_for_function(r"() => /cls=\d+-\d+/.test(location.search)")
+    settled(page)
+    assert "rather than" in page.locator("figcaption b").first.inner_text()
+
+
+def test_a_point_of_the_picture_picks_a_neuron(window):
+    page = window("?p.explain=neuron")
+    page.locator(".fv-stack:visible").nth(2).click(position={"x": 100, "y": 120})
+    page.wait_for_function("() => location.search.includes('pos=')")
+    settled(page)
+    assert page.locator(".fv-mark:visible").count() >= 1
+    shown = page.locator("figure", has=page.locator(".fv-heat:visible")).first
+    assert "activation" in shown.locator("figcaption").inner_text()
+
+
+def test_trust_and_the_sanity_check_are_one_click_away(window, tmp_path):
+    page = window("?method=cam")
+    page.get_by_role("checkbox", name="Trust", exact=True).click()
+    page.get_by_text("random map").first.wait_for()
+    settled(page)
+    assert page.locator(".fv-box:visible").count() == 1
+    page.get_by_role("checkbox", name="Sanity", exact=True).click()
+    page.locator(".fv-strip img").first.wait_for()
+    settled(page)
+    assert page.locator(".fv-strip img").count() == 5
+    assert "sanity check" in page.locator("figcaption").first.inner_text()
+    page.screenshot(path=tmp_path / "trust.png", full_page=True)
+
+
+def test_slow_work_tells_its_time_and_is_cancelled(window):
+    page = window("?method=cam&p.steps=500")
+    chip = page.locator("label", has_text="Integrated gradients")
+    assert "about" in chip.inner_text()
+    chip.click()
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("alert").wait_for()
+    assert "Cancelled" in page.get_by_role("alert").inner_text()
+    assert page.locator(".fv-row figure").count() == 1
+    assert "integrated_gradients" not in page.url

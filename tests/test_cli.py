@@ -151,3 +151,17 @@ def test_only_serving_imports_gradio():
     code = "import sys; from app.cli import main; main(['models', 'bundled']); "
     code += "sys.exit('gradio' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+@bundled
+def test_the_box_is_drawn_printed_and_written(capsys):
+    argv = ["run", "cam", "--model", MODEL, "--image", "scene-24", "--npz", "a.npz"]
+    code, plain, _ = said(capsys, *argv, "--out", "plain.png")
+    assert (code, "box" in plain) == (0, False)
+    code, out, error = said(capsys, *argv, "--out", "box.png", "--box")
+    assert (code, error) == (0, [])
+    with np.load("a.npz") as arrays:
+        numbers = [f"{edge:.0f}" for edge in arrays["cam.box"]]
+    words = ("top", "left", "bottom", "right")
+    assert "box: " + ", ".join(map(" ".join, zip(words, numbers, strict=True))) in out
+    assert Path("plain.png").read_bytes() != Path("box.png").read_bytes()

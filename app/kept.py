@@ -1,0 +1,38 @@
+"""Kept: the last things made, so that what is asked for twice is made once."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from threading import Lock, RLock
+from typing import Any, TypeVar
+
+__all__ = ["Kept"]
+
+V = TypeVar("V")
+
+
+class Kept(OrderedDict[Hashable, Any]):
+    """The last things made, at most `size` of them; what is asked for twice is made once."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size, self.lock = size, Lock()
+        self.making: dict[Hashable, RLock] = {}
+
+    def get_or(self, key: Hashable, make: Callable[[], V]) -> V:
+        """What is kept under `key`, or what `make` gives."""
+        with self.lock:
+            one = self.making.setdefault(key, RLock())
+        with one:
+            try:
+                made = self[key] if key in self else make()
+                with self.lock:
+                    self[key] = made
+                    self.move_to_end(key)
+                    while len(self) > self.size:
+                        self.popitem(last=False)
+            finally:
+                with self.lock:
+                    self.making.pop(key, None)
+        return made  # type: ignore[no-any-return]

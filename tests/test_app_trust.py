@@ -1,0 +1,118 @@
+"""What the window measures of a map: faithfulness, place, box, sanity."""
+
+from __future__ import annotations
+
+import io
+from types import MappingProxyType
+
+import numpy as np
+import PIL.Image
+import pytest
+import torch
+
+import zoo_adapters
+from app import evidence, pictures, session, tabs, trust
+from app.state import State, from_query, to_query
+from zoo_adapters.bundled.scenes import scene
+
+NAMES = zoo_adapters.names("bundled")
+pytestmark = pytest.mark.skipif(not NAMES, reason="no bundled network is committed yet")
+MODEL = "bundled:scenes-resnet"
+
+
+@pytest.fixture
+def state():
+    return State(model=MODEL, image="scene-24")
+
+
+def test_a_map_of_the_class_beats_random_maps_and_points_at_the_object(state):
+    made = session.run("cam", state)
+    found = trust.faith(made, state)
+    assert found.insertion > found.random_insertion
+    assert found.deletion < found.random_deletion
+    assert 0 <= min(found.deletion, found.insertion) <= max(found.deletion, found.insertion) <= 1
+    place = trust.place(made, state)
+    assert place.on_object
+    assert place.iou > 0.3
+
+
+def test_the_object_on_the_input_is_the_one_in_the_scene(state):
+    mask = trust._object(state)
+    drawn = scene(24, size=pictures.SCENE).object
+    assert tuple(mask.shape) == session.model_of(MODEL).size
+    assert float(mask.float().mean()) == pytest.approx(drawn.mean(), abs=0.01)
+
+
+def test_what_is_not_known_of_a_picture_is_not_said(state):
+    made = session.run("cam", state)
+    assert trust.place(made, state.but(target="0")) is None
+    assert trust.place(made, state.but(target="3-5")) is None
+    assert trust.place(made, state.having(explain="neuron")) is None
+    noise = PIL.Image.effect_noise((80, 60), 40).convert("RGB")
+    uploaded = state.but(image=pictures.keep(noise))
+    assert trust.place(session.run("cam", uploaded), uploaded) is None
+
+
+def test_a_neuron_is_measured_too_and_its_place_stays_that_of_the_real_network(state):
+    chosen = state.having(explain="neuron").but(layer="layer3", channel=5)
+    made = session.run("saliency", chosen)
+    found = trust.faith(made, chosen)
+    assert all(np.isfinite([found.insertion, found.deletion]))
+    assert len(trust.stages(made, chosen)) == 5
+
+
+def test_the_sanity_check_leaves_the_network_as_it_is(state):
+    model = session.model_of(MODEL)
+    before = {name: tensor.clone() for name, tensor in model.module.state_dict().items()}
+    found = trust.stages(session.run("grad_cam", state), state)
+    after = model.module.state_dict()
+    assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
+    assert found[0].down_to == "fc"
+    assert all(abs(float(stage.correlation[0])) <= 1 for stage in found)
+    assert "sanity check" in trust.verdict(found)
+
+
+def test_the_panel_says_what_was_measured(state):
+    asked = state.having(trust=True, sanity=True)
+    panel = evidence.panel(session.run("cam", asked), asked)
+    text = " ".join(panel.lines)
+    assert "random map" in text
+    assert "the object" in text
+    assert "sanity check" in text
+    assert panel.box is not None
+    plain = evidence.panel(session.run("cam", state), state)
+    assert plain.box is None
+    assert not plain.strip
+
+
+def test_a_link_keeps_what_is_measured(state):
+    asked = state.having(trust=True, box=True)
+    assert from_query(to_query(asked)) == asked
+    assert isinstance(from_query(to_query(asked)).params, MappingProxyType)
+
+
+def test_the_box_is_drawn_and_exported(state):
+    pytest.importorskip("gradio")
+    only = state.but(methods=("cam",))
+    plain, _ = tabs.picture(only)
+    framed, _ = tabs.picture(only.having(box=True))
+    with PIL.Image.open(io.BytesIO(plain)) as a, PIL.Image.open(io.BytesIO(framed)) as b:
+        assert a.size == b.size
+        assert (np.array(a) != np.array(b)).any()
+    with np.load(io.BytesIO(tabs.arrays(only)[0])) as arrays:
+        top, left, bottom, right = arrays["cam.box"]
+        values = arrays["cam.values"]
+    assert 0 <= top < bottom <= pictures.SCENE
+    assert 0 <= left < right <= pictures.SCENE
+    row, column = np.unravel_index(values[0].argmax(), values[0].shape)
+    cell = pictures.SCENE / values.shape[1]
+    assert top <= (row + 0.5) * cell <= bottom
+    assert left <= (column + 0.5) * cell <= right
+
+
+def test_the_estimate_counts_what_is_measured(state):
+    session.logits_of(state)
+    method = session.METHODS["saliency"]
+    plain = session.seconds(method, state)
+    assert session.seconds(method, state.having(trust=True)) > 5 * plain
+    assert session.seconds(method, state.having(sanity=True)) == pytest.approx(7 * plain)
