@@ -111,7 +111,7 @@ def _picked(logits: Tensor, classes: Tensor) -> Tensor:
 
 
 def _label(model: VisionModel, number: int) -> str:
-    return model.labels[number] if model.labels else f"class {number}"
+    return model.labels[number] if number < len(model.labels) else f"class {number}"
 
 
 def _cosine(model: VisionModel, output: Tensor, target: Likeness) -> Tensor:
