@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from types import MappingProxyType
 from typing import Any
 
 from featvis import METHODS, WrongRequest
@@ -39,9 +40,17 @@ def set_tab(state: State, tab: str) -> State:
     """Another tab; a channel of a layer that a tab chose by itself is its own."""
     if tab == state.tab:
         return state
-    if state.layer is None:
-        return state.but(tab=tab, methods=(), channel=None, position=None)
-    return state.but(tab=tab, methods=())
+    own = tabs.params_of(state.tab).keys() & tabs.params_of(tab).keys()
+    params = {name: value for name, value in state.params.items() if name not in own}
+    after = state.but(tab=tab, methods=(), params=MappingProxyType(params))
+    if tab in session.MADE:
+        after = after.but(position=None)  # of a channel wherever it is; a link can ask for a place
+    if state.layer is not None:
+        return after
+    if tab in session.MADE and tabs.has_grid(state.tab) and state.channel is not None:
+        layer = session.layer_of(state, session.model_of(state.model))  # take the channel along
+        return after.but(layer=layer)
+    return after.but(channel=None, position=None)
 
 
 def set_model(state: State, name: str | None) -> State:
@@ -130,7 +139,7 @@ def set_channel(state: State, channel: float | None) -> State:
     layer, count = _channels(state)
     if channel != int(channel) or not 0 <= channel < count:
         raise WrongRequest(f"channel {channel:g} of {layer}: its channels go from 0 to {count - 1}")
-    return state.but(channel=int(channel))
+    return _with_channel(state, int(channel))
 
 
 def step_channel(step: int | None) -> Callable[[State], State]:
@@ -139,9 +148,9 @@ def step_channel(step: int | None) -> Callable[[State], State]:
     def change(state: State) -> State:
         _, count = _channels(state)
         if step is None:
-            return state.but(channel=random.randrange(count))
+            return _with_channel(state, random.randrange(count))
         at = -1 if state.channel is None and step > 0 else state.channel or 0
-        return state.but(channel=(at + step) % count)
+        return _with_channel(state, (at + step) % count)
 
     return change
 
@@ -193,6 +202,12 @@ def set_methods(state: State, names: list[str]) -> State:
 def set_param(name: str) -> Callable[[State, Any], State]:
     """A parameter of a method, or of what is shown and how."""
     return lambda state, value: state.having(**{name: value})
+
+
+def _with_channel(state: State, channel: int) -> State:
+    """The channel; where a picture is made, of a layer that is chosen with it."""
+    layer = _channels(state)[0] if state.tab in session.MADE else state.layer
+    return state.but(channel=channel, layer=layer)
 
 
 def _channels(state: State) -> tuple[str, int]:

@@ -23,9 +23,10 @@ def short(names: Iterable[str]) -> Choices:
 
 def layers(state: State, model: VisionModel) -> Choices:
     """All layers, after the one that the tab takes by itself."""
-    automatic = model.layer(session.layer_of(state.but(layer=None), model))
-    found = [(str(layer), name) for name, layer in model.layers.items()]
-    return [(f"automatic: {automatic}", ""), *found]
+    automatic = f"automatic: {model.layer(session.layer_of(state.but(layer=None), model))}"
+    if state.tab == "Synthesis" and not model.embeds:
+        automatic = "none: the class above"
+    return [(automatic, ""), *((str(layer), name) for name, layer in model.layers.items())]
 
 
 def targets(model: VisionModel, count: int) -> Choices:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import io
 import os
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,12 +18,11 @@ import torch
 
 import featvis
 import zoo_adapters
-from featvis import METHODS, Contrast, Likeness, Method, VisionModel, WrongRequest, render
+from featvis import METHODS, Method, VisionModel, WrongRequest, render
 from featvis.types import Attribution, Box, Heatmap, Result
-from zoo_adapters.pictures import upright
 
-from .labels import class_named
-from .pictures import framed, get
+from .cli_subject import FORMS, original, subject_of
+from .pictures import framed
 
 __all__ = ["main"]
 
@@ -83,14 +81,6 @@ def _parser() -> Parser:
             methods.add_parser(method.name, help=method.help, description=method.help), method
         )
     return parser
-
-
-FORMS: dict[str, dict[str, Any]] = {
-    "target": {"metavar": "CLASS", "help": "class number or label (default: the predicted one)"},
-    "layer": {"metavar": "NAME", "help": "a layer, as `featvis show MODEL` lists them"},
-    "channel": {"type": int, "metavar": "N", "help": "a channel of the layer"},
-    "position": {"metavar": "R,C", "help": "row and column in the layer's map"},
-}
 
 
 def _add_method(parser: argparse.ArgumentParser, method: Method) -> None:
@@ -168,12 +158,12 @@ def run(options: argparse.Namespace) -> None:
     _check_files(options)
     given = {k[2:]: v for k, v in vars(options).items() if k.startswith("p.") and v is not None}
     params = method.check(given)
-    original = _original(options.image) if options.image else None
+    below = original(options.image) if options.image else None
     model = _model(options)
     if reason := method.missing(model):
         raise WrongRequest(reason)
-    chosen = _subject(method, model, options)
-    image = zoo_adapters.read_image(original, model) if original else None
+    chosen = subject_of(method, model, options)
+    image = zoo_adapters.read_image(below, model) if below else None
     if "image" in method.subject:
         chosen["image"] = image
     result = method.run(model, **chosen, **params)
@@ -181,7 +171,7 @@ def run(options: argparse.Namespace) -> None:
         result = last
     found = _box(result, image) if getattr(options, "box", False) and image else None
     if options.out:
-        _write(options.out, _picture(result, image, original, found))
+        _write(options.out, _picture(result, image, below, found))
     if options.npz:
         from .arrays import packed
 
@@ -207,13 +197,6 @@ def _check_files(options: argparse.Namespace) -> None:
             raise WrongRequest(f"{path}: there is no folder {Path(path).absolute().parent}")
 
 
-def _original(name: str) -> PIL.Image.Image:
-    """The picture of a file, or a drawn scene by its name."""
-    if re.fullmatch(r"scene-[0-9]{1,7}", name) and not Path(name).exists():
-        return get(name)
-    return upright(name)
-
-
 def _model(options: argparse.Namespace) -> VisionModel:
     def progress(done: int, total: int, what: str) -> None:
         share = f"{100 * done / total:.0f} %" if total else f"{done / 1e6:.1f} MB"
@@ -221,34 +204,6 @@ def _model(options: argparse.Namespace) -> VisionModel:
         print(f"\r{what}: {share}", end=end, file=sys.stderr, flush=True)
 
     return zoo_adapters.load(options.model, pretrained=not options.random, progress=progress)
-
-
-def _subject(method: Method, model: VisionModel, options: argparse.Namespace) -> dict[str, Any]:
-    """The subject from the options, as the method takes it."""
-    chosen = {n: getattr(options, n) for n in method.subject if n in FORMS}
-    if isinstance(chosen.get("target"), str):
-        chosen["target"] = class_named(model, chosen["target"])
-    if getattr(options, "against", None) is not None:
-        chosen["target"] = _contrast(model, chosen["target"], options.against)
-    if getattr(options, "like", None) is not None:
-        chosen["target"] = _likeness(model, options.like)
-    if isinstance(chosen.get("position"), str):
-        parts = chosen["position"].split(",")
-        if len(parts) != 2 or not all(part.strip().isdecimal() for part in parts):
-            raise WrongRequest(f"a position is ROW,COLUMN as in 3,4, not {chosen['position']!r}")
-        chosen["position"] = (int(parts[0]), int(parts[1]))
-    return chosen
-
-
-def _contrast(model: VisionModel, of: int | None, against: str) -> Contrast:
-    if of is None:
-        raise WrongRequest("--against needs the class that is explained: give --target too")
-    return Contrast(of, class_named(model, against))
-
-
-def _likeness(model: VisionModel, name: str) -> Likeness:
-    image = zoo_adapters.read_image(_original(name), model)
-    return Likeness(model(image.values.to(model.like))[0], name)
 
 
 def _box(result: Result, image: featvis.Image) -> Box | None:

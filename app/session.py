@@ -32,6 +32,7 @@ from .kept import Kept
 from .state import State
 
 __all__ = [
+    "MADE",
     "Made",
     "aim_of",
     "image_of",
@@ -61,6 +62,7 @@ class Made:
     seconds: float
 
 
+MADE = ("Synthesis", "DeepDream")  # tabs whose methods make pictures
 MODELS, IMAGES, PASSES, RESULTS = Kept(3), Kept(16), Kept(8), Kept(48)
 SECONDS: dict[str, float] = {}  # of one forward pass: the shortest seen
 LOCKS: dict[str, RLock] = {}  # hooks live on a module: one method at a time on each
@@ -100,15 +102,20 @@ def logits_of(state: State) -> Tensor:
     return (made.logits if isinstance(made, Evidence) else made)[0]
 
 
-def run(name: str, state: State) -> Made:
-    """The result of a method for a state; a wrong request is refused in one sentence."""
+def run(name: str, state: State, seen: Callable[[Made], None] | None = None) -> Made:
+    """The result of a method for a state; a wrong request is refused in one sentence.
+
+    `seen` is given what a method that goes on for long has made so far.
+    """
     if name not in METHODS:
         raise WrongRequest(f"there is no method {name!r}; the methods are {', '.join(METHODS)}")
     method, model = METHODS[name], model_of(state.model)
     if reason := missing(method, state):
         raise WrongRequest(reason)
     arguments = {**subject(method, model, state), **method.check(state.given(name))}
-    return RESULTS.get_or(key_of(method, state), lambda: _made(method, model, state, arguments))
+    return RESULTS.get_or(
+        key_of(method, state), lambda: _made(method, model, state, arguments, seen)
+    )
 
 
 def key_of(method: Method, state: State) -> Hashable:
@@ -116,9 +123,10 @@ def key_of(method: Method, state: State) -> Hashable:
     arguments = {
         **subject(method, model_of(state.model), state),
         **method.check(state.given(method.name)),
-        "target": state.target,  # by its name, as an embedding is no key
     }
-    return (method.name, state.model, state.image, tuple(arguments.items()))
+    if isinstance(arguments.get("target"), Likeness):
+        arguments["target"] = state.target  # by its name, as an embedding is no key
+    return (method.name, state.model, tuple(arguments.items()))
 
 
 def kept(key: Hashable, state: State, make: Callable[[], V]) -> V:
@@ -158,7 +166,13 @@ def seconds(method: Method, state: State) -> float:
     return SECONDS.get(state.model, 0.0) * passes
 
 
-def _made(method: Method, model: VisionModel, state: State, arguments: dict[str, Any]) -> Made:
+def _made(
+    method: Method,
+    model: VisionModel,
+    state: State,
+    arguments: dict[str, Any],
+    seen: Callable[[Made], None] | None,
+) -> Made:
     evidence = _pass(state) if method.run is featvis.cam else None
     begin = time.perf_counter()
     if isinstance(evidence, Evidence):  # the pass that predicted is the one that is explained
@@ -168,6 +182,10 @@ def _made(method: Method, model: VisionModel, state: State, arguments: dict[str,
             arguments = {**arguments, "image": image_of(state).values.to(model.like)}
         with _lock(state.model):
             result = method.run(model, **arguments)
+            for step in result if method.generator else ():
+                result = step
+                if seen is not None:
+                    seen(Made(method, step, time.perf_counter() - begin))
     return Made(method, result, time.perf_counter() - begin)
 
 
@@ -196,10 +214,29 @@ def subject(method: Method, model: VisionModel, state: State) -> dict[str, Any]:
     }
     if method.family == "Class evidence" and state.of_neuron:
         given["channel"] = strongest(state) if state.channel is None else state.channel
+    elif method.family in MADE:
+        given |= _made_for(state, model, method.family)
     elif method.family == "Class evidence":  # gradients of a class start at the logits
         layer = None if "channel" in method.subject else state.layer
         given |= {"layer": layer, "channel": None, "position": None}
     return {name: given[name] for name in method.subject if name != "model"}
+
+
+def _made_for(state: State, model: VisionModel, family: str) -> dict[str, Any]:
+    """What a picture is made for: a chosen layer or a channel of it, or else a class.
+
+    In synthesis the class is the predicted one until another is chosen; a dream is of a layer then.
+    """
+    logits, of = logits_of(state), (state.target or "").partition("-")[0]
+    number = None
+    if state.layer is None and not model.embeds and logits.ndim == 1:
+        number = int(of) if of.isdecimal() else None
+        if number is None and family == "Synthesis":
+            number = int(logits.argmax())
+    if number is not None:
+        return {"target": number, "layer": None, "channel": None, "position": None}
+    position = None if state.channel is None else state.position
+    return {"target": None, "layer": layer_of(state, model, family), "position": position}
 
 
 def target_of(state: State) -> Target:

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 
-import numpy as np
-import PIL.Image
 import torch
 
 from featvis import METHODS, Method, Param, VisionModel, WrongRequest, render
-from featvis.types import Attribution, FeatureMaps, Filters, Heatmap
+from featvis.types import Attribution, FeatureMaps, Filters, Heatmap, Synthesis
 
-from . import evidence, pictures, session, texts, trust, views
-from .arrays import packed
+from . import evidence, pictures, session, synthesis, texts, views
 from .panels import Panel
 from .panels import panels as over_picture
 from .session import Made
 from .state import DISPLAY, State
+from .work import Cancelled
 
 __all__ = [
     "Shown",
-    "arrays",
     "display_of",
     "draw",
     "estimate",
@@ -31,7 +27,6 @@ __all__ = [
     "has_grid",
     "methods_of",
     "params_of",
-    "picture",
     "shown_methods",
     "used_params",
 ]
@@ -72,6 +67,8 @@ def first_methods(family: str) -> list[Method]:
 
 def display_of(family: str) -> list[Param]:
     """The choices of what is shown and how that a tab has."""
+    if family in session.MADE:
+        return []
     of_grid = {"scale"}
     return [p for p in DISPLAY.values() if (p.name in of_grid) == has_grid(family)]
 
@@ -118,6 +115,8 @@ def draw(
                 ":"
             )
         )
+        if method.generator:
+            return _synthesis(method, state, show)
         made = session.run(method.name, state)
         if isinstance(made.result, Filters):
             return _filters(made.result, state)
@@ -128,6 +127,27 @@ def draw(
         else:
             panels.append(evidence.panel(made, state))
     return _over(state, panels, grid)
+
+
+def _synthesis(method: Method, state: State, show: Callable[[Shown], None]) -> Shown:
+    """What is being made, and at last what was made; if it is stopped, what there is by then."""
+    last: list[Made] = []
+
+    def seen(made: Made) -> None:
+        last[:] = [made]
+        assert isinstance(made.result, Synthesis)
+        show(Shown(synthesis.view(method.title, made.result, None)))
+
+    try:
+        made = session.run(method.name, state, seen)
+    except Cancelled:
+        if not last:
+            raise
+        made = last[0]
+        stopped = ("stopped before its last step",)
+        made = replace(made, result=replace(made.result, notes=(*made.result.notes, *stopped)))
+    assert isinstance(made.result, Synthesis)
+    return Shown(synthesis.view(method.title, made.result, made.seconds))
 
 
 def _over(state: State, panels: list[Panel], grid: str = "") -> Shown:
@@ -220,49 +240,3 @@ def _marker(state: State) -> tuple[float, float] | None:
     h, w = image.values.shape[2:]
     y, x = top + row / h * (bottom - top), left + column / w * (right - left)
     return x / image.original[1], y / image.original[0]
-
-
-def picture(state: State) -> tuple[bytes, str]:
-    """The tab as one PNG: heat maps over the picture side by side, or the grid."""
-    layers, methods = [], _possible(state)
-    for method in methods:
-        result = session.run(method.name, state).result
-        if not isinstance(result, Heatmap | Attribution):
-            return _png(render.render(result)), f"{_stem(state, method)}.png"
-        below = torch.from_numpy(np.array(pictures.get(state.image)))
-        image = session.image_of(state)
-        layers.append(render.compose(below, render.over(result, image)[0]))
-        if state.display("box") and (found := trust.box(result, image)):
-            drawn = PIL.Image.fromarray(layers[-1].numpy())
-            layers[-1] = torch.from_numpy(np.array(pictures.framed(drawn, found, image.original)))
-    return _png(torch.cat(layers, 1)), f"{_stem(state, *methods)}.png"
-
-
-def arrays(state: State) -> tuple[bytes, str]:
-    """The tab's results as numbers, an npz file."""
-    methods = _possible(state)
-    found = {method.name: session.run(method.name, state).result for method in methods}
-    boxes = {
-        f"{name}.box": trust.box(result, session.image_of(state))
-        for name, result in found.items()
-        if isinstance(result, Heatmap | Attribution)
-    }
-    return packed(found, boxes), f"{_stem(state, *methods)}.npz"
-
-
-def _possible(state: State) -> list[Method]:
-    found = [method for method in shown_methods(state) if not session.missing(method, state)]
-    if not found:
-        raise WrongRequest("there is nothing to save: none of these methods can be used here")
-    return found
-
-
-def _stem(state: State, *methods: Method) -> str:
-    model = state.model.rstrip("/").split("/")[-1].replace(":", "-")
-    return "-".join(["featvis", model, *(method.name for method in methods)])
-
-
-def _png(picture: torch.Tensor) -> bytes:
-    data = io.BytesIO()
-    PIL.Image.fromarray(picture.numpy()).save(data, "PNG")
-    return data.getvalue()

@@ -12,6 +12,8 @@ __all__ = ["LEAD", "completeness", "duration", "exactness", "explanation", "sent
 LEAD = {
     "Filters": "The weights of a convolution as small pictures: what its filters answer to.",
     "Feature maps": "What each channel of a layer answers, and where in the picture.",
+    "Synthesis": "The picture that excites a class, or the chosen channel of a layer, the most.",
+    "DeepDream": "The picture, changed towards what the network already sees in it.",
     "Class evidence": "Which parts of the picture speak for a class, and which against it.",
 }
 

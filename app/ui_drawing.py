@@ -55,7 +55,7 @@ class Drawing:
         part = w.parts[state.tab]
         made: dict[Any, Any] = {w.channel: state.channel, w.model: state.model}
         made[w.layer] = gr.Dropdown(choices.layers(state, model), value=state.layer or "")
-        made[w.steps] = gr.Row(visible=tabs.has_grid(state.tab) or state.of_neuron)
+        made[w.steps] = gr.Row(visible=state.tab != "Class evidence" or state.of_neuron)
         if part.methods is not None:
             chosen = [method.name for method in tabs.shown_methods(state)]
             made[part.methods] = gr.CheckboxGroup(choices.chips(state), value=chosen)

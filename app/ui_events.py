@@ -13,7 +13,7 @@ import gradio as gr
 import zoo_adapters
 from featvis import WrongRequest
 
-from . import changes, choices, pictures, session, tabs, views
+from . import changes, choices, files, pictures, session, tabs, views
 from .serve import served
 from .state import State, from_query, start
 from .ui_drawing import Drawing
@@ -233,7 +233,7 @@ def save(asked: Any) -> dict[str, str]:
     """The address of a file ("png" or "npz") of what a query shows, or why there is none."""
     try:
         state = from_query(str(asked["query"]))
-        data, name = tabs.arrays(state) if asked["kind"] == "npz" else tabs.picture(state)
+        data, name = files.arrays(state) if asked["kind"] == "npz" else files.picture(state)
         return {"url": served(data, name), "name": name}
     except Exception as error:
         return {"error": _sentence(error)}

@@ -33,6 +33,7 @@ __all__ = [
     "limit",
     "on_input",
     "over",
+    "pictures",
     "render",
     "sheet",
     "strokes",
@@ -83,7 +84,12 @@ def _(result: ReceptiveField) -> Tensor:
 
 @render.register
 def _(result: Synthesis) -> Tensor:
-    return sheet(_bytes(_finite(result.values).permute(0, 2, 3, 1)))
+    return sheet(pictures(result))
+
+
+def pictures(result: Synthesis) -> Tensor:
+    """What was made, as pictures (B, H, W, 3)."""
+    return _bytes(_finite(result.values).permute(0, 2, 3, 1))
 
 
 def strokes(result: Attribution) -> Tensor:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import zoo_adapters
-from app import changes, pictures, session, tabs
+from app import changes, files, pictures, session, tabs
 from app.labels import class_named
 from app.session import Kept
 from app.state import State
@@ -50,8 +50,8 @@ def test_every_tab_is_drawn_and_saved(tab, state):
     shown = tabs.draw(state)
     assert shown.view
     assert bool(shown.grid) == tabs.has_grid(tab)
-    assert tabs.picture(state)[0].startswith(b"\x89PNG")
-    assert tabs.arrays(state)[0].startswith(b"PK")
+    assert files.picture(state)[0].startswith(b"\x89PNG")
+    assert files.arrays(state)[0].startswith(b"PK")
 
 
 def test_a_method_that_cannot_be_used_says_why(state, monkeypatch):

@@ -41,7 +41,7 @@ def window(page, address):
         made = page(**options)
         made.set_default_timeout(SLOW)
         made.goto(address + query)
-        made.locator(".fv-heat:visible, .fv-grid:visible").first.wait_for()
+        made.locator(".fv-heat:visible, .fv-grid:visible, .fv-made:visible").first.wait_for()
         settled(made)
         return made
 
@@ -241,3 +241,26 @@ def test_slow_work_tells_its_time_and_is_cancelled(window):
     assert "Cancelled" in page.get_by_role("alert").inner_text()
     assert page.locator(".fv-row figure").count() == 1
     assert "integrated_gradients" not in page.url
+
+
+def test_a_channel_is_sent_to_synthesis_and_a_class_is_made(window, tmp_path):
+    page = window("?tab=Feature+maps&p.steps=12")
+    page.locator(".fv-grid:visible [data-pick='5']").click()
+    page.get_by_text("Channel 5", exact=True).wait_for()
+    settled(page)
+    page.get_by_role("tab", name="Synthesis").click()
+    page.locator(".fv-made:visible").get_by_text("channel 5").wait_for(timeout=3 * SLOW)
+    settled(page)
+    assert page.locator(".fv-made:visible .fv-curve").count() == 1
+    assert page.locator(".fv-made:visible img").evaluate("img => img.naturalWidth") >= 64
+    assert "ch=5" in page.url
+    page.screenshot(path=tmp_path / "made.png", full_page=True)
+
+
+@pytest.mark.parametrize("tab", ["Synthesis", "DeepDream"])
+def test_a_link_makes_its_picture_on_a_phone_too(window, tab, tmp_path):
+    page = window(f"?tab={tab}&p.steps=3", width=390)
+    assert page.locator(".fv-made:visible img").count() == 1
+    overflow = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+    assert overflow <= 0
+    page.screenshot(path=tmp_path / f"{tab}.png", full_page=True)

@@ -1,0 +1,111 @@
+"""The tabs in which pictures are made: what is asked for, previews, stopping, and the way there."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+import numpy as np
+import PIL.Image
+import pytest
+
+import zoo_adapters
+from app import changes, choices, cli, session, tabs
+from app.state import State
+from app.work import Cancelled, Work
+
+NAMES = zoo_adapters.names("bundled")
+pytestmark = pytest.mark.skipif(not NAMES, reason="no bundled network is committed yet")
+pytest.importorskip("gradio")
+SHORT = MappingProxyType({"steps": "4"})
+
+
+@pytest.fixture
+def state():
+    return State(tab="Synthesis", model="bundled:scenes-alexnet", params=SHORT)
+
+
+def made(state):
+    method = tabs.shown_methods(state)[0]
+    return session.run(method.name, state).result
+
+
+def test_without_a_layer_it_is_the_predicted_or_the_chosen_class(state):
+    labels = session.model_of(state.model).labels
+    predicted = int(session.logits_of(state).argmax())
+    assert made(state).subjects == (labels[predicted],)
+    assert made(state.but(target="7")).subjects == (labels[7],)
+
+
+def test_a_dream_is_of_a_layer_until_a_class_is_chosen(state):
+    dream = state.but(tab="DeepDream").having(steps=1, octaves=1)
+    layer = session.layer_of(dream, session.model_of(dream.model))
+    assert made(dream).subjects == (layer,)
+    assert layer in choices.layers(dream, session.model_of(dream.model))[0][0]
+    assert made(dream.but(target="7")).subjects == (session.model_of(dream.model).labels[7],)
+
+
+def test_a_channel_is_taken_along_from_the_feature_maps(state):
+    maps = State(tab="Feature maps", model=state.model, channel=5, position=(1, 1))
+    layer = session.layer_of(maps, session.model_of(maps.model))
+    after = changes.set_tab(maps, "Synthesis")
+    assert (after.layer, after.channel, after.position) == (layer, 5, None)
+    assert made(after.having(steps=4)).subjects == (f"{layer}, channel 5",)
+
+
+def test_a_channel_chosen_here_is_one_of_a_layer(state):
+    after = changes.set_channel(state, 3)
+    assert after.channel == 3
+    assert made(after).subjects == (f"{after.layer}, channel 3",)
+    assert changes.step_channel(1)(after).channel == 4
+
+
+def test_steps_of_one_tab_are_not_those_of_another(state):
+    other = changes.set_tab(state.having(size=64), "DeepDream")
+    assert "steps" not in other.params
+    assert "steps" not in changes.set_tab(state, "Class evidence").params
+
+
+def test_previews_are_shown_and_a_made_picture_is_kept(state, monkeypatch):
+    monkeypatch.setattr("featvis.ascent.PREVIEW", 0.0)
+    shown = []
+    state = state.having(steps=6).but(target="2")
+    last = tabs.draw(state, show=shown.append)
+    assert len(shown) >= 3
+    assert "step 6" in last.view
+    assert "fv-curve" in last.view
+    shown.clear()
+    assert "step 6" in tabs.draw(state, show=shown.append).view
+    assert not shown
+
+
+def test_stopped_it_keeps_what_there_is_and_does_not_keep_it_for_the_next_time(state, monkeypatch):
+    monkeypatch.setattr("featvis.ascent.PREVIEW", 0.0)
+    state = state.having(steps=300).but(target="3")
+
+    def stopping(work):
+        return tabs.draw(state, work.say, lambda _: work.cancel())
+
+    shown = Work(stopping).result()
+    assert "Stopped before its last step" in shown.view
+    with pytest.raises(Cancelled):
+        Work(lambda work: (work.cancel(), tabs.draw(state, work.say))).result()
+    after = tabs.draw(state.having(steps=5))
+    assert "Stopped" not in after.view
+
+
+def test_the_command_line_makes_a_sheet_of_channels(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    layer = list(zoo_adapters.load("bundled:scenes-alexnet").layers)[-1]
+    argv = ["run", "maximize", "--model", "bundled:scenes-alexnet", "--layer", layer,
+            "--channel", "3,17,40", "--steps", "2",
+            "--out", "sheet.png", "--npz", "a.npz"]  # fmt: skip
+    assert cli.main(argv) == 0
+    with PIL.Image.open("sheet.png") as sheet, np.load("a.npz") as arrays:
+        assert arrays["maximize.values"].shape[0] == 3
+        assert sheet.width > 200
+    assert cli.main([*argv[:6], "--channel", "3,x", "--out", "b.png"]) == 2
+    assert "whole number" in capsys.readouterr().err
+    wrong = ["run", "saliency", "--model", "bundled:scenes-alexnet", "--image", "scene-3",
+             "--layer", layer, "--channel", "1,2", "--out", "c.png"]  # fmt: skip
+    assert cli.main(wrong) == 2
+    assert "one channel" in capsys.readouterr().err
