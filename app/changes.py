@@ -79,6 +79,8 @@ def set_class(state: State, text: str | None) -> State:
     Of a network without classes: the picture that this one is to be like; none: the norm.
     """
     state = _of_class(state)
+    if state.tab in session.MADE:  # a picture of the class, and not of a layer
+        state = state.but(layer=None, channel=None)
     if not text or not str(text).strip():
         return state.but(target=None)
     if session.model_of(state.model).embeds and text in pictures.EXAMPLES:

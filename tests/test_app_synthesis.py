@@ -57,6 +57,8 @@ def test_a_channel_chosen_here_is_one_of_a_layer(state):
     assert after.channel == 3
     assert made(after).subjects == (f"{after.layer}, channel 3",)
     assert changes.step_channel(1)(after).channel == 4
+    of_class = changes.set_class(after, "7")
+    assert made(of_class).subjects == (session.model_of(state.model).labels[7],)
 
 
 def test_steps_of_one_tab_are_not_those_of_another(state):
