@@ -178,8 +178,8 @@ right, with every method at its defaults and for the true class.
 - **sanity**: the rank correlation, without its sign, with the map of the same network with all its
   weights drawn anew, mean of {CHECKED} pictures. Over {FAILS} it is bold: such a map looks much the
   same whatever the network has learned. A low figure does not make a map right.
-- **ms**: one picture, on {torch.get_num_threads()} processor threads, median of {TIMED}; roughly, as other
-  work may have run beside it.
+- **ms**: one picture, on {torch.get_num_threads()} processor threads, median of {TIMED}; roughly,
+  as other work may have run beside it.
 
 A method can point at the object and yet fail the sanity check: in a scene the object is what has
 edges, and a map that follows strong activations finds it in any network.
