@@ -26,7 +26,7 @@ from featvis.types import Attribution, Box, Heatmap
 from zoo_adapters.bundled.data import HELD_OUT
 from zoo_adapters.bundled.evaluate import draw
 
-PICTURES, BATCH = 40, 10
+PICTURES, BATCH = 20, 10
 CHECKED = 10  # pictures of the sanity check
 TIMED = 5
 FILE = Path(__file__).parent.parent / "docs" / "trust.md"
