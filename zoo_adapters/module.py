@@ -14,6 +14,8 @@ from featvis.survey import survey
 
 __all__ = ["wrap"]
 
+EMBEDS = "it has no classes: its output is an embedding, not the sum of evidence for something"
+
 
 def wrap(
     module: nn.Module,
@@ -56,8 +58,8 @@ def wrap(
         size=(size[0], size[1]),
         layers=facts.layers,
         labels=tuple(labels),
-        head=facts.head,
-        head_reason=facts.head_reason,
+        head=None if embeds else facts.head,
+        head_reason=EMBEDS if embeds else facts.head_reason,
         input=input,
         embeds=embeds,
         info=MappingProxyType({"parameters": count, **info}),
