@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
-from threading import Event
+from threading import Event, Lock
 from typing import Any, Generic, TypeVar
 
 from featvis.progress import watched
@@ -28,6 +28,7 @@ class Work(Generic[V]):
     def __init__(self, function: Callable[[Work[V]], V]) -> None:
         self.share: float | None = None  # of a download
         self._shown: dict[Any, Any] = {}
+        self._lock = Lock()  # on what is shown, by one thread and taken by another
         self._words, self._begin = "", time.monotonic()
         self._cancelled = Event()
         self._future = WORKERS.submit(self._run, function)
@@ -56,12 +57,14 @@ class Work(Generic[V]):
         self._words, self.share, self._begin = words, None, time.monotonic()
 
     def show(self, made: dict[Any, Any]) -> None:
-        """What can be shown before all is done."""
-        self._shown = made
+        """What can be shown before all is done, beside what was not taken yet."""
+        with self._lock:
+            self._shown |= made
 
     def take(self) -> dict[Any, Any]:
         """What can be shown by now and was not taken yet."""
-        made, self._shown = self._shown, {}
+        with self._lock:
+            made, self._shown = self._shown, {}
         return made
 
     def progress(self, done: int, total: int, _: str) -> None:

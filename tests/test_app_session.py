@@ -179,3 +179,17 @@ def test_work_says_what_it_does_and_raises_what_was_raised():
 
 def test_every_family_has_a_tab_and_every_method_is_in_one():
     assert {m.name for tab in FAMILIES for m in tabs.methods_of(tab)} == set(METHODS)
+
+
+def test_what_is_shown_twice_before_it_is_taken_is_shown_whole():
+    """A cold page shows its subject and its first result at nearly the same time."""
+
+    def quick(work):
+        work.show({"subject": 1, "view": "old"})
+        work.show({"view": "new"})
+        return "done"
+
+    work = Work(quick)
+    assert work.result() == "done"
+    assert work.take() == {"subject": 1, "view": "new"}
+    assert work.take() == {}
