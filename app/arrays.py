@@ -16,7 +16,8 @@ __all__ = ["packed"]
 def packed(results: Mapping[str, Result], boxes: Mapping[str, Box | None] | None = None) -> bytes:
     """All tensors of results as one npz file, named method.what: "cam.values", "cam.residual".
 
-    A box is its top, left, bottom and right, in pixels of the original picture.
+    "cam.box" is the box round its strongest evidence: its top, left, bottom and right,
+    in pixels of the original picture.
     """
     found = {
         f"{name}.{what}": value.detach().cpu().numpy()
@@ -24,7 +25,8 @@ def packed(results: Mapping[str, Result], boxes: Mapping[str, Box | None] | None
         for what, value in vars(result).items()
         if isinstance(value, torch.Tensor)
     }
-    found |= {name: np.array(box) for name, box in (boxes or {}).items() if box is not None}
+    known = {n: found for n, found in (boxes or {}).items() if found is not None}
+    found |= {f"{name}.box": np.array(box) for name, box in known.items()}
     data = io.BytesIO()
     np.savez_compressed(data, **found)
     return data.getvalue()

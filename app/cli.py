@@ -1,4 +1,4 @@
-"""The command line: serve, models, show, run, derived from METHODS. Only serving imports Gradio.
+"""The command line, derived from METHODS. Only serving imports Gradio.
 
 Exit codes: 0 done, 1 failed, 2 a wrong request. An error is one line.
 """
@@ -6,23 +6,21 @@ Exit codes: 0 done, 1 failed, 2 a wrong request. An error is one line.
 from __future__ import annotations
 
 import argparse
-import io
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import PIL.Image
-import torch
-
-import featvis
 import zoo_adapters
-from featvis import METHODS, Method, VisionModel, WrongRequest, render
-from featvis.types import Attribution, Box, Heatmap, Result
+from featvis import METHODS, Method, VisionModel, WrongRequest
+from featvis.types import Attribution, FeatureMaps, Filters, Heatmap
 
-from .cli_subject import FORMS, original, subject_of
-from .pictures import framed
+from .cli_subject import FORMS, subject_of
+from .cook import Cooked, cook, differences
+from .pictures import named
+from .recipe import DRAWN, Call, Recipe, read, stamped
+from .state import DISPLAY
 
 __all__ = ["main"]
 
@@ -74,8 +72,18 @@ def _parser() -> Parser:
     add.add_argument("model", metavar="MODEL")
     add.add_argument("--random", action="store_true", help="random weights: nothing is downloaded")
     add.set_defaults(command=show)
-    add = commands.add_parser("run", help="run a method and write its picture")
-    methods = add.add_subparsers(title="methods", metavar="METHOD", required=True)
+    add = commands.add_parser("recipe", help="print what a picture was made of")
+    add.add_argument("file", metavar="FILE", help="a PNG that featvis made, or a recipe's JSON")
+    add.add_argument("--python", action="store_true", help="as Python code that makes the arrays")
+    add.set_defaults(command=recipe)
+    add = commands.add_parser("run", help="run a method, or a recipe, and write its picture")
+    add.add_argument("--recipe", metavar="FILE", help="without METHOD: make what this JSON or PNG "
+                     "says again")  # fmt: skip
+    add.add_argument("--image", metavar="FILE", help="the recipe's picture, where it is not here "
+                     "under its name")  # fmt: skip
+    _add_files(add)
+    add.set_defaults(command=again)
+    methods = add.add_subparsers(title="methods", metavar="METHOD")
     for method in METHODS.values():
         _add_method(
             methods.add_parser(method.name, help=method.help, description=method.help), method
@@ -104,9 +112,18 @@ def _add_method(parser: argparse.ArgumentParser, method: Method) -> None:
     if issubclass(method.result, Heatmap | Attribution):
         parser.add_argument("--box", action="store_true", help="draw and print the box round the "
                             "strongest evidence, over 20 %% of the maximum")  # fmt: skip
-    parser.add_argument("--out", metavar="PNG", help="picture to write")
-    parser.add_argument("--npz", metavar="NPZ", help="arrays to write")
+    if issubclass(method.result, Filters | FeatureMaps):
+        parser.add_argument(
+            "--scale", metavar="SCALE", help=f"{DISPLAY['scale'].help}: shared, own"
+        )
+    parser.add_argument("--recipe", metavar="JSON", dest="save_recipe", help="recipe to write")
+    _add_files(parser)
     parser.set_defaults(command=run, method=method)
+
+
+def _add_files(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", metavar="PNG", help="picture to write; it carries its recipe")
+    parser.add_argument("--npz", metavar="NPZ", help="arrays to write")
 
 
 def serve(options: argparse.Namespace) -> None:
@@ -136,7 +153,7 @@ def models(options: argparse.Namespace) -> None:
 
 def show(options: argparse.Namespace) -> None:
     """Facts, layers and methods of a model."""
-    model = _model(options)
+    model = _model(options.model, pretrained=not options.random)
     h, w = model.size
     print(f"{model.name}: {model.parameters / 1e6:.2f} M parameters, input {h}x{w}, "
           f"{len(model.labels)} labels")  # fmt: skip
@@ -158,37 +175,69 @@ def run(options: argparse.Namespace) -> None:
     _check_files(options)
     given = {k[2:]: v for k, v in vars(options).items() if k.startswith("p.") and v is not None}
     params = method.check(given)
-    below = original(options.image) if options.image else None
-    model = _model(options)
+    original = named(options.image) if options.image else None
+    model = _model(options.model, pretrained=not options.random)
     if reason := method.missing(model):
         raise WrongRequest(reason)
-    chosen = subject_of(method, model, options)
-    image = zoo_adapters.read_image(below, model) if below else None
-    if "image" in method.subject:
-        chosen["image"] = image
-    result = method.run(model, **chosen, **params)
-    for last in result if method.generator else (result,):
-        result = last
-    found = _box(result, image) if getattr(options, "box", False) and image else None
+    call = Call(method.name, subject_of(method, model, options), params)
+    display = {n: DISPLAY[n].check(v) for n in DRAWN if (v := getattr(options, n, None))}
+    image = Path(options.image).name if options.image else None
+    recipe = Recipe(options.model, image, (call,), not options.random, display)
+    _finish(cook(recipe, model, original), options)
+
+
+def again(options: argparse.Namespace) -> None:
+    """Make what a recipe says, and say what is not as it was."""
+    if not options.recipe:
+        raise WrongRequest("name a method, as in `featvis run cam`, or give --recipe FILE")
+    recipe = read(options.recipe)
+    _check_files(options)
+    name = options.image or recipe.image
+    original = named(name) if name else None
+    cooked = cook(recipe, _model(recipe.model, pretrained=recipe.pretrained), original)
+    for difference in differences(recipe, cooked.recipe.facts):
+        print(f"note: {difference}")
+    _finish(cooked, options)
+
+
+def recipe(options: argparse.Namespace) -> None:
+    """Print what a picture was made of."""
+    found = read(options.file)
+    if options.python:
+        from .code import python
+
+        print(python(found, _model(found.model, pretrained=found.pretrained)), end="")
+    else:
+        print(found.to_json())
+
+
+def _finish(cooked: Cooked, options: argparse.Namespace) -> None:
+    """Write the files, and say what must be known."""
     if options.out:
-        _write(options.out, _picture(result, image, below, found))
+        _write(options.out, stamped(cooked.picture, cooked.recipe))
     if options.npz:
         from .arrays import packed
 
-        _write(options.npz, packed({method.name: result}, {f"{method.name}.box": found}))
-    if found is not None:
-        print("box: top {:.0f}, left {:.0f}, bottom {:.0f}, right {:.0f}".format(*found))
-    for note in result.notes:
-        print(f"note: {note}")
-    if getattr(result, "residual", None) is not None:
-        print(f"residual: {float(result.residual.max()):.1e}")
+        _write(options.npz, packed(cooked.results, cooked.boxes))
+    if getattr(options, "save_recipe", None):
+        _write(options.save_recipe, cooked.recipe.to_json().encode())
+    for name, result in cooked.results.items():
+        found = cooked.boxes.get(name)
+        if found is not None and cooked.recipe.display.get("box"):
+            print("box: top {:.0f}, left {:.0f}, bottom {:.0f}, right {:.0f}".format(*found))
+        for note in result.notes:
+            print(f"note: {note}")
+        if getattr(result, "residual", None) is not None:
+            print(f"residual: {float(result.residual.max()):.1e}")
 
 
 def _check_files(options: argparse.Namespace) -> None:
     """Refuse before the work what could not be written after it."""
     if not options.out and not options.npz:
         raise WrongRequest("nothing to write: give --out PICTURE.png, or --npz ARRAYS.npz")
-    for path, ending in ((options.out, ".png"), (options.npz, ".npz")):
+    files = [(options.out, ".png"), (options.npz, ".npz")]
+    files.append((getattr(options, "save_recipe", None), ".json"))
+    for path, ending in files:
         if path is None:
             continue
         if not path.lower().endswith(ending):
@@ -197,40 +246,13 @@ def _check_files(options: argparse.Namespace) -> None:
             raise WrongRequest(f"{path}: there is no folder {Path(path).absolute().parent}")
 
 
-def _model(options: argparse.Namespace) -> VisionModel:
+def _model(name: str, *, pretrained: bool) -> VisionModel:
     def progress(done: int, total: int, what: str) -> None:
         share = f"{100 * done / total:.0f} %" if total else f"{done / 1e6:.1f} MB"
         end = "\n" if done == total else ""
         print(f"\r{what}: {share}", end=end, file=sys.stderr, flush=True)
 
-    return zoo_adapters.load(options.model, pretrained=not options.random, progress=progress)
-
-
-def _box(result: Result, image: featvis.Image) -> Box | None:
-    from .trust import box
-
-    return box(result, image) if isinstance(result, Heatmap | Attribution) else None
-
-
-def _picture(
-    result: Result,
-    image: featvis.Image | None,
-    original: PIL.Image.Image | None,
-    box: Box | None,
-) -> bytes:
-    """The result as a PNG; heat maps lie over the original, with the box if there is one."""
-    if image is not None and original is not None and isinstance(result, Heatmap | Attribution):
-        below = torch.frombuffer(bytearray(original.tobytes()), dtype=torch.uint8)
-        below = below.view(original.height, original.width, 3)
-        made = render.compose(below, render.over(result, image)[0])
-    else:
-        made = render.render(result)
-    picture = PIL.Image.fromarray(made.numpy())
-    if box is not None and image is not None:
-        picture = framed(picture, box, image.original)
-    data = io.BytesIO()
-    picture.save(data, "PNG")
-    return data.getvalue()
+    return zoo_adapters.load(name, pretrained=pretrained, progress=progress)
 
 
 def _write(path: str, data: bytes) -> None:

@@ -1,22 +1,15 @@
-"""The subject of a command: what its options say is explained, as the methods take it."""
+"""The subject of a command: what its options say is explained, as a recipe writes it."""
 
 from __future__ import annotations
 
 import argparse
-import re
-from pathlib import Path
 from typing import Any
 
-import PIL.Image
-
-import zoo_adapters
-from featvis import Contrast, Likeness, Method, VisionModel, WrongRequest
-from zoo_adapters.pictures import upright
+from featvis import Method, VisionModel, WrongRequest
 
 from .labels import class_named
-from .pictures import get
 
-__all__ = ["FORMS", "original", "subject_of"]
+__all__ = ["FORMS", "subject_of"]
 
 FORMS: dict[str, dict[str, Any]] = {
     "target": {"metavar": "CLASS", "help": "class number or label (default: the predicted one)"},
@@ -26,30 +19,25 @@ FORMS: dict[str, dict[str, Any]] = {
 }
 
 
-def original(name: str) -> PIL.Image.Image:
-    """The picture of a file, or a drawn scene by its name."""
-    if re.fullmatch(r"scene-[0-9]{1,7}", name) and not Path(name).exists():
-        return get(name)
-    return upright(name)
-
-
 def subject_of(method: Method, model: VisionModel, options: argparse.Namespace) -> dict[str, Any]:
-    """The subject from the options, as the method takes it."""
+    """The subject from the options, without what is not given."""
     chosen = {n: getattr(options, n) for n in method.subject if n in FORMS}
-    if isinstance(chosen.get("target"), str):
-        chosen["target"] = class_named(model, chosen["target"])
+    if chosen.get("target") is not None:
+        chosen["target"] = str(class_named(model, chosen["target"]))
     if getattr(options, "against", None) is not None:
         chosen["target"] = _contrast(model, chosen["target"], options.against)
     if getattr(options, "like", None) is not None:
-        chosen["target"] = _likeness(model, options.like)
-    if isinstance(chosen.get("channel"), str):
+        if not model.embeds:
+            raise WrongRequest(f"{model.name} has classes: explain one of them with --target")
+        chosen["target"] = options.like
+    if chosen.get("channel") is not None:
         chosen["channel"] = _channel(method, chosen["channel"])
-    if isinstance(chosen.get("position"), str):
+    if chosen.get("position") is not None:
         parts = chosen["position"].split(",")
         if len(parts) != 2 or not all(part.strip().isdecimal() for part in parts):
             raise WrongRequest(f"a position is ROW,COLUMN as in 3,4, not {chosen['position']!r}")
         chosen["position"] = (int(parts[0]), int(parts[1]))
-    return chosen
+    return {name: value for name, value in chosen.items() if value is not None}
 
 
 def _channel(method: Method, text: str) -> int | list[int]:
@@ -64,12 +52,7 @@ def _channel(method: Method, text: str) -> int | list[int]:
     return [int(part) for part in parts]
 
 
-def _contrast(model: VisionModel, of: int | None, against: str) -> Contrast:
+def _contrast(model: VisionModel, of: str | None, against: str) -> str:
     if of is None:
         raise WrongRequest("--against needs the class that is explained: give --target too")
-    return Contrast(of, class_named(model, against))
-
-
-def _likeness(model: VisionModel, name: str) -> Likeness:
-    image = zoo_adapters.read_image(original(name), model)
-    return Likeness(model(image.values.to(model.like))[0], name)
+    return f"{of}-{class_named(model, against)}"

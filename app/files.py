@@ -1,49 +1,72 @@
-"""Files: what a tab shows, as a picture and as numbers to take away."""
+"""Files: what a tab shows, to take away: as a picture, as numbers, as a recipe and as code."""
 
 from __future__ import annotations
 
-import io
+from featvis import Method, WrongRequest
+from featvis.types import Result
 
-import numpy as np
-import PIL.Image
-import torch
-
-from featvis import Method, WrongRequest, render
-from featvis.types import Attribution, Heatmap
-
-from . import pictures, session, tabs, trust
+from . import cook, pictures, session, tabs
 from .arrays import packed
-from .state import State
+from .code import python
+from .recipe import DRAWN, Call, Recipe, facts, stamped, target_text
+from .state import DISPLAY, State
 
-__all__ = ["arrays", "picture"]
+__all__ = ["FILES", "arrays", "code", "picture", "recipe", "recipe_text"]
+
+
+def recipe(state: State) -> Recipe:
+    """What the tab in view is made of."""
+    model, methods = session.model_of(state.model), _possible(state)
+    needed = any("image" in method.subject for method in methods)
+    return Recipe(
+        state.model,
+        state.image if needed else None,
+        tuple(_call(method, state) for method in methods),
+        display={n: v for n in DRAWN if (v := state.display(n)) != DISPLAY[n].default},
+        facts=facts(model, pictures.get(state.image) if needed else None),
+    )
+
+
+def _call(method: Method, state: State) -> Call:
+    chosen = session.subject(method, session.model_of(state.model), state)
+    if "target" in chosen:
+        chosen["target"] = target_text(chosen["target"])
+    subject = {n: value for n, value in chosen.items() if value is not None and n != "image"}
+    return Call(method.name, subject, method.check(state.given(method.name)))
 
 
 def picture(state: State) -> tuple[bytes, str]:
-    """The tab as one PNG: heat maps over the picture side by side, or the grid."""
-    layers, methods = [], _possible(state)
-    for method in methods:
-        result = session.run(method.name, state).result
-        if not isinstance(result, Heatmap | Attribution):
-            return _png(render.render(result)), f"{_stem(state, method)}.png"
-        below = torch.from_numpy(np.array(pictures.get(state.image)))
-        image = session.image_of(state)
-        layers.append(render.compose(below, render.over(result, image)[0]))
-        if state.display("box") and (found := trust.box(result, image)):
-            drawn = PIL.Image.fromarray(layers[-1].numpy())
-            layers[-1] = torch.from_numpy(np.array(pictures.framed(drawn, found, image.original)))
-    return _png(torch.cat(layers, 1)), f"{_stem(state, *methods)}.png"
+    """The tab as one PNG: maps over the picture side by side, or the grid; with its recipe."""
+    made, results = recipe(state), _results(state)
+    original, image = pictures.get(state.image), session.image_of(state)
+    drawn = cook.drawn(results, image, original, made.display)
+    return stamped(drawn, made), f"{_stem(state)}.png"
 
 
 def arrays(state: State) -> tuple[bytes, str]:
     """The tab's results as numbers, an npz file."""
-    methods = _possible(state)
-    found = {method.name: session.run(method.name, state).result for method in methods}
-    boxes = {
-        f"{name}.box": trust.box(result, session.image_of(state))
-        for name, result in found.items()
-        if isinstance(result, Heatmap | Attribution)
-    }
-    return packed(found, boxes), f"{_stem(state, *methods)}.npz"
+    results = _results(state)
+    boxes = cook.boxes(results, session.image_of(state))
+    return packed(results, boxes), f"{_stem(state)}.npz"
+
+
+def recipe_text(state: State) -> tuple[bytes, str]:
+    """The recipe as JSON, for `featvis run --recipe`."""
+    return recipe(state).to_json().encode(), f"{_stem(state)}.json"
+
+
+def code(state: State) -> tuple[bytes, str]:
+    """Python code that makes the same arrays."""
+    text = python(recipe(state), session.model_of(state.model))
+    return text.encode(), f"{_stem(state)}.py"
+
+
+# what the window calls a file -> how it is made
+FILES = {"png": picture, "npz": arrays, "json": recipe_text, "py": code}
+
+
+def _results(state: State) -> dict[str, Result]:
+    return {m.name: session.run(m.name, state).result for m in _possible(state)}
 
 
 def _possible(state: State) -> list[Method]:
@@ -53,12 +76,6 @@ def _possible(state: State) -> list[Method]:
     return found
 
 
-def _stem(state: State, *methods: Method) -> str:
+def _stem(state: State) -> str:
     model = state.model.rstrip("/").split("/")[-1].replace(":", "-")
-    return "-".join(["featvis", model, *(method.name for method in methods)])
-
-
-def _png(picture: torch.Tensor) -> bytes:
-    data = io.BytesIO()
-    PIL.Image.fromarray(picture.numpy()).save(data, "PNG")
-    return data.getvalue()
+    return "-".join(["featvis", model, *(method.name for method in _possible(state))])

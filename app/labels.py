@@ -2,9 +2,31 @@
 
 from __future__ import annotations
 
-from featvis import VisionModel, WrongRequest
+import re
 
-__all__ = ["class_named"]
+import zoo_adapters
+from featvis import Contrast, Likeness, VisionModel, WrongRequest
+
+from . import pictures
+
+__all__ = ["class_named", "likeness", "target_named"]
+
+CONTRAST = re.compile(r"([0-9]{1,9})-([0-9]{1,9})", re.ASCII)
+
+
+def target_named(model: VisionModel, text: str) -> int | Contrast | Likeness:
+    """The target of a text: a class, "3-5" (3 rather than 5), or a picture to be like."""
+    if model.embeds:
+        return likeness(model, text)
+    if pair := CONTRAST.fullmatch(text.strip()):
+        return Contrast(int(pair[1]), int(pair[2]))
+    return class_named(model, text)
+
+
+def likeness(model: VisionModel, name: str) -> Likeness:
+    """The likeness to a picture: a drawn scene or a file."""
+    image = zoo_adapters.read_image(pictures.named(name), model)
+    return Likeness(model(image.values.to(model.like))[0], name)
 
 
 def class_named(model: VisionModel, text: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import tempfile
 from functools import lru_cache
 from pathlib import Path
@@ -16,7 +17,7 @@ from featvis.types import Box
 from zoo_adapters.bundled.scenes import CLASSES, scene
 from zoo_adapters.pictures import upright
 
-__all__ = ["EXAMPLES", "SCENE", "framed", "get", "keep", "strip"]
+__all__ = ["EXAMPLES", "SCENE", "framed", "get", "keep", "named", "strip"]
 
 SCENE = 512  # side of a drawn scene, pixels
 THUMB = 96  # side of an example in the strip
@@ -35,6 +36,13 @@ def get(name: str) -> PIL.Image.Image:
         raise WrongRequest("the picture of this link is no longer here; choose another one")
     with PIL.Image.open(file) as kept:
         return kept.convert("RGB")
+
+
+def named(name: str | Path) -> PIL.Image.Image:
+    """The picture of a file, a drawn scene by its name, or an upload that is kept here."""
+    if re.fullmatch(r"scene-[0-9]{1,7}|[0-9a-f]{16}", str(name)) and not Path(name).exists():
+        return get(str(name))
+    return upright(name)
 
 
 @lru_cache(maxsize=1)

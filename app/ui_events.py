@@ -230,10 +230,10 @@ def _sentence(error: Exception) -> str:
 
 
 def save(asked: Any) -> dict[str, str]:
-    """The address of a file ("png" or "npz") of what a query shows, or why there is none."""
+    """The address of a file (see FILES) of what a query shows, or why there is none."""
     try:
         state = from_query(str(asked["query"]))
-        data, name = files.arrays(state) if asked["kind"] == "npz" else files.picture(state)
+        data, name = files.FILES.get(str(asked["kind"]), files.picture)(state)
         return {"url": served(data, name), "name": name}
     except Exception as error:
         return {"error": _sentence(error)}

@@ -6,8 +6,10 @@ Everything outside the network is RGB in [0, 1], (B, 3, H, W); normalization hap
 from __future__ import annotations
 
 import difflib
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import isinf
 from types import MappingProxyType
 
@@ -122,6 +124,16 @@ class VisionModel:
     def like(self) -> Tensor:
         """A tensor with the dtype and the device of the weights, for images made here."""
         return next((p for p in self.module.parameters() if p.is_floating_point()), self.mean)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A short hash of all weights and buffers: two models with the same one are the same."""
+        found = hashlib.sha256()
+        for name, tensor in sorted(self.module.state_dict().items()):
+            data = tensor.detach().cpu().contiguous()
+            found.update(f"{name} {data.dtype} {tuple(data.shape)}".encode())
+            found.update(memoryview(data.reshape(-1).view(torch.uint8).numpy()))
+        return found.hexdigest()[:16]
 
     @property
     def parameters(self) -> int:

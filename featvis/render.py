@@ -30,6 +30,7 @@ __all__ = [
     "colorbar",
     "components",
     "compose",
+    "grid",
     "limit",
     "on_input",
     "over",
@@ -52,14 +53,11 @@ def render(result: Result) -> Tensor:
     raise TypeError(f"no picture of a {type(result).__name__} is known")
 
 
-@render.register
-def _(result: Filters) -> Tensor:
-    return sheet(enlarge(tiles(result), 8 * 11))
-
-
-@render.register
-def _(result: FeatureMaps) -> Tensor:
-    return sheet(enlarge(tiles(result), 64))
+@render.register(Filters)
+@render.register(FeatureMaps)
+def grid(result: Filters | FeatureMaps, *, scale: str = "shared") -> Tensor:
+    """All tiles of the first picture side by side (H, W, 3); `scale` as in `tiles`."""
+    return sheet(enlarge(tiles(result, scale=scale), 88 if isinstance(result, Filters) else 64))
 
 
 @render.register

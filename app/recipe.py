@@ -1,0 +1,212 @@
+"""Recipes: what a picture was made of, so that it can be made again; as JSON and as Python code.
+
+A recipe is written into every picture (PNG) that we make. It holds what was asked for, with all
+parameters, and facts of the machine that tell why a picture made elsewhere may differ.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import PIL.Image
+import PIL.PngImagePlugin
+import torch
+
+from featvis import METHODS, Contrast, Likeness, VisionModel, WrongRequest
+
+from .state import DISPLAY
+
+__all__ = [
+    "DRAWN",
+    "Call",
+    "Recipe",
+    "facts",
+    "from_json",
+    "picture_hash",
+    "read",
+    "stamped",
+    "target_text",
+]
+
+FORM = 1  # of the JSON; a reader refuses what is newer
+KEY = "featvis"  # of the text in a PNG
+LARGEST = 1_000_000  # characters of a recipe
+DRAWN = ("scale", "maps", "box")  # those choices of DISPLAY that change a saved picture
+SUBJECT = ("target", "layer", "channel", "position")
+PACKAGES = ("torch", "torchvision", "timm", "transformers", "pillow")
+
+
+@dataclass(frozen=True)
+class Call:
+    """One method with its subject and all its parameters."""
+
+    method: str
+    subject: Mapping[str, Any]  # target as text: "21", "21-3", or a picture to be like
+    params: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that a picture depends on."""
+
+    model: str
+    image: str | None  # a drawn scene, or the name of a file; None: no method needs one
+    calls: tuple[Call, ...]
+    pretrained: bool = True
+    display: Mapping[str, Any] = field(default_factory=dict)  # how it is drawn: see DRAWN
+    facts: Mapping[str, Any] = field(default_factory=dict)  # of the machine that made it
+
+    def to_json(self) -> str:
+        """The recipe as text, always in the same order."""
+        calls = [{"method": c.method, **c.subject, "params": dict(c.params)} for c in self.calls]
+        made = {
+            "featvis": FORM,
+            "model": self.model,
+            "pretrained": self.pretrained,
+            "image": self.image,
+            "calls": calls,
+            "display": dict(self.display),
+            "facts": dict(self.facts),
+        }
+        return json.dumps(made, indent=1, ensure_ascii=False)
+
+
+def from_json(text: str) -> Recipe:
+    """The recipe of a text; what is none is refused in one sentence."""
+    try:
+        given = json.loads(text) if len(text) <= LARGEST else None
+    except (ValueError, RecursionError):
+        given = None
+    if not isinstance(given, dict) or "featvis" not in given:
+        raise WrongRequest("this is no recipe: a recipe is the JSON that featvis writes")
+    if given["featvis"] != FORM:
+        raise WrongRequest(
+            f"this recipe has the form {given['featvis']!r}, and this featvis reads {FORM}; "
+            "use the version that wrote it"
+        )
+    model, image = given.get("model"), given.get("image")
+    if not isinstance(model, str) or not (image is None or isinstance(image, str)):
+        raise WrongRequest("this recipe names no model, or its picture is no name")
+    calls = given.get("calls")
+    if not isinstance(calls, list) or not calls:
+        raise WrongRequest("this recipe calls no method")
+    display, known = given.get("display", {}), given.get("facts")
+    if not isinstance(display, dict) or display.keys() - set(DRAWN):
+        raise WrongRequest(f"how a recipe is drawn is said by {', '.join(DRAWN)} alone")
+    return Recipe(
+        model,
+        image,
+        tuple(_call(call) for call in calls),
+        given.get("pretrained") is not False,
+        {name: DISPLAY[name].check(value) for name, value in display.items()},
+        known if isinstance(known, dict) else {},
+    )
+
+
+def _call(given: Any) -> Call:
+    """One call, checked against its method's signature."""
+    name = given.get("method") if isinstance(given, dict) else None
+    if not isinstance(name, str) or name not in METHODS:
+        raise WrongRequest(f"there is no method {name!r}; the methods are {', '.join(METHODS)}")
+    method, params = METHODS[name], given.get("params", {})
+    if not isinstance(params, dict):
+        raise WrongRequest(f"the parameters of {name} are not a list of names and values")
+    subject = {key: _valid(key, given[key]) for key in SUBJECT if given.get(key) is not None}
+    if strange := [key for key in subject if key not in method.subject]:
+        raise WrongRequest(f"{name} takes no {', '.join(strange)}")
+    return Call(name, subject, method.check(params))
+
+
+def _valid(key: str, value: Any) -> Any:
+    """A part of the subject, of the type that methods take."""
+    pair = isinstance(value, list | tuple) and len(value) == 2
+    if key == "position" and pair and all(type(part) is int for part in value):
+        return (value[0], value[1])
+    if key in ("target", "layer") and isinstance(value, str):
+        return value
+    several = isinstance(value, list) and value and all(type(part) is int for part in value)
+    if key == "channel" and (type(value) is int or several):
+        return value
+    raise WrongRequest(f"{value!r} is no {key}")
+
+
+def target_text(target: Any) -> str | None:
+    """A target as a recipe writes it."""
+    if isinstance(target, Contrast):
+        return f"{target.of}-{target.against}"
+    if isinstance(target, Likeness):
+        return target.name
+    return None if target is None else str(target)
+
+
+def facts(model: VisionModel, picture: PIL.Image.Image | None) -> dict[str, Any]:
+    """What the result depends on besides what was asked for: weights, picture, versions."""
+    made: dict[str, Any] = {"weights": model.fingerprint}
+    if revision := model.info.get("revision"):
+        made["revision"] = revision
+    if picture is not None:
+        made["picture"] = picture_hash(picture)
+    h, w = model.size
+    seen = model.input
+    made["input"] = {
+        "size": [h, w],
+        "mean": [round(float(v), 6) for v in model.mean.flatten()],
+        "std": [round(float(v), 6) for v in model.std.flatten()],
+        "crop_mode": seen.crop_mode,
+        "crop_pct": seen.crop_pct,
+        "interpolation": seen.interpolation,
+    }
+    made["python"] = platform.python_version()
+    made["machine"] = f"{platform.system()} {platform.machine()}"
+    made["threads"] = torch.get_num_threads()
+    return made | {name: found for name in PACKAGES if (found := _version(name))}
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
+
+
+def picture_hash(picture: PIL.Image.Image) -> str:
+    """Of the pixels, so that the file's format does not matter."""
+    pixels = picture.convert("RGB")
+    data = f"{pixels.size}".encode() + pixels.tobytes()
+    return hashlib.sha256(data).hexdigest()[:16]
+
+
+def stamped(picture: PIL.Image.Image, recipe: Recipe | None) -> bytes:
+    """A picture as a PNG file that carries its recipe."""
+    data, text = io.BytesIO(), PIL.PngImagePlugin.PngInfo()
+    if recipe is not None:
+        text.add_itxt(KEY, recipe.to_json())
+    picture.save(data, "PNG", pnginfo=text)
+    return data.getvalue()
+
+
+def read(path: str) -> Recipe:
+    """The recipe in a JSON file, or in a PNG that we made."""
+    try:
+        if path.lower().endswith(".png"):
+            with PIL.Image.open(path) as picture:
+                text = getattr(picture, "text", {}).get(KEY)
+            if text is None:
+                raise WrongRequest(f"{path} carries no recipe: it was not made by featvis")
+            return from_json(str(text))
+        return from_json(Path(path).read_text(encoding="utf-8"))
+    except WrongRequest:
+        raise
+    except (OSError, UnicodeDecodeError) as error:
+        raise WrongRequest(
+            f"{path} cannot be read as a recipe ({type(error).__name__}); give the JSON file, or a "
+            "PNG that featvis made"
+        ) from error
