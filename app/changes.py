@@ -12,7 +12,7 @@ from typing import Any
 
 from featvis import METHODS, WrongRequest
 
-from . import pictures, session, tabs
+from . import pictures, probed, session, tabs
 from .labels import class_named
 from .state import State
 
@@ -27,6 +27,7 @@ __all__ = [
     "set_param",
     "set_picture",
     "set_point",
+    "set_shown",
     "set_tab",
     "set_tile",
     "set_upload",
@@ -161,6 +162,16 @@ def set_tile(state: State, data: dict[str, Any]) -> State:
     """A tile of the grid: its channel."""
     pick = str(data.get("pick", ""))
     return set_channel(state, int(pick)) if pick.isdecimal() and len(pick) < 9 else state
+
+
+def set_shown(state: State, data: dict[str, Any]) -> State:
+    """What was clicked in a tab: a channel, a picture of the index, or a point of the picture."""
+    kind, _, name = str(data.get("pick", "")).partition(":")
+    if kind == "channel":
+        return set_tile(state, {"pick": name})
+    if kind == "picture":
+        return set_picture(state, probed.picked(state, name))
+    return set_point(state, data)
 
 
 def set_point(state: State, data: dict[str, Any]) -> State:

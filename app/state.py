@@ -10,9 +10,9 @@ from types import MappingProxyType
 from urllib.parse import parse_qsl, urlencode
 
 from featvis import METHODS
-from featvis.spec import FAMILIES, Param
+from featvis.spec import Param
 
-__all__ = ["DISPLAY", "State", "from_query", "start", "to_query"]
+__all__ = ["DISPLAY", "IMAGE", "ON", "TABS", "State", "from_query", "start", "to_query"]
 
 VERSION = "1"
 MODEL = "bundled:scenes-resnet"
@@ -22,6 +22,11 @@ NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
 TARGET = re.compile(r"[0-9]{1,9}(-[0-9]{1,9})?|scene-[0-9]{1,7}|[0-9a-f]{16}", re.ASCII)
 POSITION = re.compile(r"([0-9]{1,5}),([0-9]{1,5})", re.ASCII)
 IMAGE = re.compile(r"scene-[0-9]{1,7}|[0-9a-f]{16}", re.ASCII)
+
+# Those of one family of methods each, and the pages that put several questions to one subject.
+TABS = (
+    "Filters", "Feature maps", "Class evidence", "Channel", "Synthesis", "DeepDream", "Neighbours",
+)  # fmt: skip
 
 # What is shown and how; no method has these parameters, but links carry them like one.
 DISPLAY = {
@@ -37,8 +42,16 @@ DISPLAY = {
         Param("trust", bool, False, "Does the prediction follow what the map calls important?"),
         Param("sanity", bool, False, "The maps while the network's weights are drawn anew, step by "
               "step"),
+        Param("picture", bool, False, "Make the picture that excites the channel the most, too"),
     )
 }  # fmt: skip
+# Tab -> the choices that it has.
+ON = {
+    "Filters": ("scale",),
+    "Feature maps": ("scale",),
+    "Channel": ("picture",),
+    "Class evidence": ("explain", "maps", "box", "trust", "sanity"),
+}
 
 
 @dataclass(frozen=True)
@@ -109,7 +122,7 @@ def from_query(query: str | Mapping[str, str], default: State | None = None) -> 
     pairs = dict(parse_qsl(query.lstrip("?")) if isinstance(query, str) else query.items())
     given = {k: v for k, v in pairs.items() if isinstance(v, str) and 0 < len(v) <= LENGTH}
     changes: dict[str, object] = {"params": MappingProxyType(_params(given))}
-    if given.get("tab") in FAMILIES:
+    if given.get("tab") in TABS:
         changes["tab"] = given["tab"]
     for key, name in (("m", "model"), ("layer", "layer")):
         if given.get(key, "").isprintable() and given.get(key, "").strip():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from html import escape
 
 import torch
@@ -11,11 +11,12 @@ import torch
 from featvis import METHODS, Method, Param, VisionModel, WrongRequest, render
 from featvis.types import Attribution, FeatureMaps, Filters, Heatmap, Synthesis
 
-from . import evidence, pictures, session, synthesis, texts, views
+from . import channel, evidence, maps, neighbours, pictures, session, synthesis, texts, views
 from .panels import Panel
 from .panels import panels as over_picture
 from .session import Made
-from .state import DISPLAY, State
+from .shown import Shown
+from .state import DISPLAY, ON, State
 from .work import Cancelled
 
 __all__ = [
@@ -32,14 +33,7 @@ __all__ = [
 ]
 
 SLOW = 2.0  # seconds; what takes longer is told before
-
-
-@dataclass(frozen=True)
-class Shown:
-    """The pieces of a tab: results over the picture, and the channels as a grid."""
-
-    view: str
-    grid: str = ""
+PAGES = {"Channel": channel.page, "Neighbours": neighbours.page}
 
 
 def methods_of(family: str) -> list[Method]:
@@ -49,7 +43,7 @@ def methods_of(family: str) -> list[Method]:
 
 def has_grid(family: str) -> bool:
     """Does a tab show all channels as a grid?"""
-    return any(issubclass(m.result, FeatureMaps | Filters) for m in methods_of(family))
+    return family == "Channel" or any(issubclass(m.result, FeatureMaps | Filters) for m in methods_of(family))
 
 
 def shown_methods(state: State) -> list[Method]:
@@ -67,10 +61,7 @@ def first_methods(family: str) -> list[Method]:
 
 def display_of(family: str) -> list[Param]:
     """The choices of what is shown and how that a tab has."""
-    if family in session.MADE:
-        return []
-    of_grid = {"scale"}
-    return [p for p in DISPLAY.values() if (p.name in of_grid) == has_grid(family)]
+    return [DISPLAY[name] for name in ON.get(family, ())]
 
 
 def params_of(family: str) -> dict[str, Param]:
@@ -98,8 +89,14 @@ def draw(
     state: State,
     say: Callable[[str], None] = lambda words: None,
     show: Callable[[Shown], None] = lambda shown: None,
+    relax: Callable[[], None] = lambda: None,
 ) -> Shown:
-    """What the tab in view shows; `show` is given what is ready, while the rest is computed."""
+    """What the tab in view shows; `show` is given what is ready, while the rest is computed.
+
+    `relax` is called when what is left is a bonus: it may be stopped by whatever is used next.
+    """
+    if state.tab in PAGES:
+        return PAGES[state.tab](state, say, show, relax)
     panels: list[Panel] = []
     grid, methods = "", shown_methods(state)
     slow = len(methods) > 1 and any(estimate(method, state) for method in methods)
@@ -121,9 +118,9 @@ def draw(
         if isinstance(made.result, Filters):
             return _filters(made.result, state)
         if isinstance(made.result, FeatureMaps):
-            channel = _channel(made.result, state)
-            panels += _channel_panels(made, made.result, channel, state)
-            grid = views.grid(made.result, _scale(state), channel, "channel")
+            number = maps.chosen(made.result, state)
+            panels += maps.panels(made, made.result, number, state)
+            grid = views.grid(made.result, _scale(state), number, "channel")
         else:
             panels.append(evidence.panel(made, state))
     return _over(state, panels, grid)
@@ -151,49 +148,10 @@ def _synthesis(method: Method, state: State, show: Callable[[Shown], None]) -> S
 
 
 def _over(state: State, panels: list[Panel], grid: str = "") -> Shown:
-    image, marker = session.image_of(state), _marker(state)
+    image, marker = session.image_of(state), maps.marker(state) if has_grid(state.tab) or state.of_neuron else None
     shared = state.display("maps") == "shared" and not has_grid(state.tab)
     view = over_picture(image, pictures.get(state.image), panels, marker, shared=shared)
     return Shown(view, grid)
-
-
-def _channel_panels(made: Made, result: FeatureMaps, channel: int, state: State) -> list[Panel]:
-    """One channel over the picture, what its neuron looks at, and all channels as colours."""
-    plane = result.values[:, channel]
-    signed = bool((plane < 0).any())
-    none, top = torch.full((1,), -1), plane.amax((1, 2))
-    heat = Heatmap(plane, result.layer, result.place, f"channel {channel}", top, none, signed)
-    h, w = plane.shape[1:]
-    lines = [
-        f"{escape(result.layer)}, {h}x{w}",
-        f"activations from <b>{float(plane.min()):.3g}</b> to <b>{float(plane.max()):.3g}</b>",
-    ]
-    if state.position and state.position[0] < h and state.position[1] < w:
-        row, column = state.position
-        lines.append(f"row {row}, column {column}: <b>{float(plane[0, row, column]):.3g}</b>")
-    panels = [Panel(f"Channel {channel}", heat, lines, made.seconds)]
-    seen = session.neuron(state.but(layer=result.layer, channel=channel))
-    where = "at the chosen place" if state.position else "where it is most active"
-    words = [f"gradient of channel {channel} {where}"]
-    assert isinstance(seen.result, Attribution)
-    panels.append(Panel("What this neuron looks at", seen.result, words, seen.seconds))
-    if result.components is not None:
-        colors = render.components(result)[0]
-        words = ["principal components as colours: equal colours look alike to the network"]
-        panels.append(Panel("All channels", lines=words, colors=colors, place=result.place))
-    return panels
-
-
-def _channel(result: FeatureMaps, state: State) -> int:
-    """The chosen channel, or the one that is most active anywhere."""
-    count = result.values.shape[1]
-    if state.channel is None:
-        return int(result.values[0].flatten(1).amax(1).argmax())
-    if state.channel >= count:
-        raise WrongRequest(
-            f"channel {state.channel} of {result.layer}: its channels go from 0 to {count - 1}"
-        )
-    return state.channel
 
 
 def _filters(result: Filters, state: State) -> Shown:
@@ -227,16 +185,3 @@ def _are_kernels(result: Filters, model: VisionModel) -> bool:
 
 def _scale(state: State) -> str:
     return str(state.display("scale"))
-
-
-def _marker(state: State) -> tuple[float, float] | None:
-    """The chosen position on the original picture, as fractions (x, y)."""
-    if state.position is None or not (has_grid(state.tab) or state.of_neuron):
-        return None
-    model, image = session.model_of(state.model), session.image_of(state)
-    place = model.layer(session.layer_of(state, model)).place
-    row, column = place.center(state.position)
-    top, left, bottom, right = image.box
-    h, w = image.values.shape[2:]
-    y, x = top + row / h * (bottom - top), left + column / w * (right - left)
-    return x / image.original[1], y / image.original[0]

@@ -7,14 +7,43 @@ from collections.abc import Sequence
 
 from featvis import Method
 
-__all__ = ["LEAD", "completeness", "duration", "exactness", "explanation", "sentence"]
+__all__ = ["EXPLANATION", "LEAD", "completeness", "duration", "exactness", "explanation", "sentence"]
 
 LEAD = {
     "Filters": "The weights of a convolution as small pictures: what its filters answer to.",
     "Feature maps": "What each channel of a layer answers, and where in the picture.",
     "Synthesis": "The picture that excites a class, or the chosen channel of a layer, the most.",
     "DeepDream": "The picture, changed towards what the network already sees in it.",
+    "Channel": "One channel of one layer: what excites it, where, how often, and what it is like.",
+    "Neighbours": "The pictures that look most alike to the network; click one to go on from it.",
     "Class evidence": "Which parts of the picture speak for a class, and which against it.",
+}
+
+# Of the pages; a tab of methods is explained by their docstrings.
+EXPLANATION = {
+    "Channel": """**Channel.** A set of pictures has been shown to the network, and for every
+channel it was noted which of them excite it the most, and where.
+
+The *patches* are what the neuron can see of those pictures; below each is the guided
+backpropagation of exactly that neuron: what in the patch excites it. Look for what the patches
+have in common, then for what they do not. The nine strongest pictures are the tail of the
+distribution: what a channel does for the other pictures, the histogram and the classes tell.
+
+*IoU* is how well the channel, cut off at the value that 0.5 % of all positions exceed, covers the
+pixels of a part of the drawn objects (Network Dissection, Bau et al. 2017). *Selectivity* is the
+mean of the best class against the mean of all others, from 0 to 1.
+
+A channel need not mean one thing: many answer to several (Olah et al. 2020), and a name for it is
+a guess that the pictures allow, not one that they prove.""",
+    "Neighbours": """**Nearest neighbours.** The embedding of a picture is what the network makes of
+it just before the logits; pictures are alike if the angle between their embeddings is small.
+
+    cosine(a, b) = a . b / (|a| |b|)
+
+Krizhevsky et al. (2012) showed it first: neighbours share what the network has learned to tell
+apart, such as the kind of object, and not pose, colour or background, which neighbours in pixels
+share. What the neighbours have in common that is *not* the class is worth a look: it is what the
+network may have learned besides.""",
 }
 
 

@@ -8,10 +8,8 @@ from typing import Any
 import gradio as gr
 
 import zoo_adapters
-from featvis.spec import FAMILIES
-
 from . import tabs, texts, views
-from .state import start
+from .state import TABS, start
 from .ui_events import connect, save
 from .widgets import widget
 
@@ -32,7 +30,7 @@ class Tab:
         self.grid = self.methods = None
         self.controls: dict[str, Any] = {}
         with gr.Tab(family, id=family, render_children=True) as self.tab:
-            gr.HTML(f'<p class="fv-lead">{texts.LEAD.get(family, methods[0].help)}</p>')
+            gr.HTML(f'<p class="fv-lead">{texts.LEAD[family]}</p>')
             params = tabs.params_of(family).values()
             if len(methods) > 1:
                 self.methods = gr.CheckboxGroup(
@@ -49,7 +47,7 @@ class Tab:
             if tabs.has_grid(family):
                 self.grid = gr.HTML(js_on_load=_script("pick"))
             with gr.Accordion("How to read this", open=False, elem_classes="fv-how"):
-                gr.Markdown(texts.explanation(methods))
+                gr.Markdown(texts.EXPLANATION.get(family) or texts.explanation(methods))
 
 
 class Window:
@@ -74,7 +72,7 @@ class Window:
                     self._layer()
                 with gr.Column(scale=1, min_width=320, elem_classes="fv-stage"):
                     with gr.Tabs(selected=start().tab, elem_classes="fv-tabs") as self.tabs:
-                        self.parts = {family: Tab(family) for family in FAMILIES}
+                        self.parts = {family: Tab(family) for family in TABS}
                     self.link = gr.HTML(
                         "",
                         html_template=(ASSETS / "link.html").read_text(encoding="utf-8"),

@@ -9,6 +9,7 @@ import gradio as gr
 import zoo_adapters
 
 from . import changes, choices, pictures, session, tabs, views
+from .shown import Shown
 from .state import State, to_query
 
 if TYPE_CHECKING:
@@ -44,9 +45,12 @@ class Drawing:
             made[w.tabs] = gr.Tabs(selected=state.tab)
         return made
 
-    def results(self, state: State, shown: tabs.Shown) -> dict[Any, Any]:
+    def results(self, state: State, shown: Shown) -> dict[Any, Any]:
         """What stands in the tab in view."""
-        part = self.w.parts[state.tab]
+        return self.pieces(self.w.parts[state.tab], shown)
+
+    def pieces(self, part: Any, shown: Shown) -> dict[Any, Any]:
+        """What stands in a tab."""
         return {part.view: shown.view} | ({} if part.grid is None else {part.grid: shown.grid})
 
     def controls(self, state: State) -> dict[Any, Any]:

@@ -91,7 +91,7 @@ class Events:
             self.w.touched,
             js=BY_HAND,
         )
-        self._on(part.view.select, changes.set_point)
+        self._on(part.view.select, changes.set_shown)
         if part.grid is not None:
             self._on(part.grid.select, changes.set_tile)
         if part.methods is not None:
@@ -138,6 +138,8 @@ class Events:
 
     def _used(self, visit: Visit, change: Callable[[Any], State]) -> Iterator[dict[Any, Any]]:
         """A step from something that was used; before the page was opened, nothing can be."""
+        if visit.work is not None:
+            visit.work.hurry()
         with visit.lock:  # what is used while the page opens waits until it is there
             opened = visit.state is not None
         if opened:
@@ -189,8 +191,10 @@ class Events:
             work.say("Looking at the picture")
         work.show(self.drawing.subject(after, before))
         work.say(f"Computing {after.tab[0].lower()}{after.tab[1:]}")
-        view = self.w.parts[after.tab].view
-        shown = tabs.draw(after, work.say, lambda ready: work.show({view: ready.view}))
+        part = self.w.parts[after.tab]
+        shown = tabs.draw(
+            after, work.say, lambda ready: work.show(self.drawing.pieces(part, ready)), work.relax
+        )
         return after, self.drawing.results(after, shown)
 
     def _families(self, zoo: str) -> tuple[Any, Any, str]:

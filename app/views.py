@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 from math import ceil, sqrt
 
+import numpy as np
 import PIL.Image
+import torch
 from torch import Tensor
 
 from featvis import VisionModel, render
@@ -24,6 +26,8 @@ __all__ = [
     "filters",
     "grid",
     "notice",
+    "patches",
+    "picture",
     "png",
     "prediction",
     "sprite",
@@ -128,6 +132,17 @@ def grid(result: Filters | FeatureMaps, scale: str, chosen: int | None, noun: st
     order = (result.order if result.order.ndim == 1 else result.order[0]).tolist()
     every = ceil(max(tiles.shape[1:3]) / TILE / 2)  # maps far larger than a tile are thinned
     tiles = tiles[:, ::every, ::every]
+    return _buttons(tiles, order, chosen, noun, lambda channel: _strength(result, channel))
+
+
+def _buttons(
+    tiles: Tensor,
+    order: Sequence[int],
+    chosen: int | None,
+    noun: str,
+    told: Callable[[int], str],
+) -> str:
+    """Tiles (N, h, w, 3) of the channels in `order`, which can be picked."""
     columns = ceil(sqrt(len(tiles)))
     rows = ceil(len(tiles) / columns)
     url = served(png(render.sheet(tiles, columns, gap=0)), "tiles.png")
@@ -138,7 +153,7 @@ def grid(result: Filters | FeatureMaps, scale: str, chosen: int | None, noun: st
         made.append(
             f'<button role="option" data-pick="{channel}" tabindex="{-1 if i else 0}" '
             f'aria-selected="{str(channel == chosen).lower()}" '
-            f'title="{noun} {channel}{_strength(result, channel)}" '
+            f'title="{noun} {channel}{told(channel)}" '
             f'style="background-position:{x:.3f}% {y:.3f}%"><span>{channel}</span></button>'
         )
     size = "few" if len(made) <= 40 else "some" if len(made) <= 130 else "many"
@@ -147,6 +162,14 @@ def grid(result: Filters | FeatureMaps, scale: str, chosen: int | None, noun: st
         f"style=\"--u:url('{url}');--n:{columns}00% {rows}00%;"
         f'--a:{tiles.shape[2]}/{tiles.shape[1]}">{"".join(made)}</div>'
     )
+
+
+def patches(pictures: Sequence[PIL.Image.Image], chosen: int, side: int) -> str:
+    """One picture for each channel as a grid of buttons, fitted into squares of `side` pixels."""
+    fitted = [picture.resize((side, side), PIL.Image.Resampling.BICUBIC) for picture in pictures]
+    tiles = torch.stack([torch.from_numpy(np.array(picture)) for picture in fitted])
+    channels = list(range(len(tiles)))
+    return _buttons(tiles, channels, chosen, "channel", lambda channel: "")
 
 
 def _strength(result: Filters | FeatureMaps, channel: int) -> str:
@@ -169,6 +192,11 @@ def filters(
         picture = f'<img class="fv-large" src="{url}" alt="{escape(title)}">'
         words += f"<p>{escape(title)}.</p>"
     return f'<div class="fv-filter">{picture}{words}</div></div>'
+
+
+def picture(pixels: Tensor) -> PIL.Image.Image:
+    """Pixels (H, W, 3) as a picture."""
+    return PIL.Image.fromarray(pixels.contiguous().numpy())
 
 
 def png(picture: Tensor) -> bytes:

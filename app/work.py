@@ -27,6 +27,7 @@ class Work(Generic[V]):
 
     def __init__(self, function: Callable[[Work[V]], V]) -> None:
         self.share: float | None = None  # of a download
+        self.optional = False  # what is done now may be given up for anything else
         self._shown: dict[Any, Any] = {}
         self._lock = Lock()  # on what is shown, by one thread and taken by another
         self._words, self._begin = "", time.monotonic()
@@ -45,6 +46,15 @@ class Work(Generic[V]):
     def cancel(self) -> None:
         """Stop at the next batch."""
         self._cancelled.set()
+
+    def relax(self) -> None:
+        """What is done from now on is a bonus."""
+        self.optional = True
+
+    def hurry(self) -> None:
+        """Somebody waits: stop if what is done is only a bonus."""
+        if self.optional:
+            self.cancel()
 
     def check(self) -> None:
         """Raise Cancelled, if it is."""

@@ -1,0 +1,69 @@
+"""Tiles: small pictures side by side, cut out of one sprite, that can be clicked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+import numpy as np
+import PIL.Image
+import torch
+
+from .serve import served
+from .views import png
+
+__all__ = ["Tile", "strip"]
+
+EMPTY = (128, 128, 128)  # round what is not square
+
+
+@dataclass(frozen=True, eq=False)
+class Tile:
+    """One or more pictures of the same thing, one below the other."""
+
+    pictures: tuple[PIL.Image.Image, ...]
+    pick: str  # what a click on it means, see `changes.set_shown`
+    title: str  # said in full
+    caption: str = ""
+
+
+def strip(tiles: Sequence[Tile], label: str, *, side: int = 96, kind: str = "") -> str:
+    """Tiles as a row of buttons; each picture is fitted into a square of `side` pixels."""
+    if not tiles:
+        return ""
+    rows = max(len(tile.pictures) for tile in tiles)
+    sheet = PIL.Image.new("RGB", (side * len(tiles), side * rows), EMPTY)
+    for column, tile in enumerate(tiles):
+        for row, picture in enumerate(tile.pictures):
+            fitted = _fitted(picture, side)
+            left = column * side + (side - fitted.width) // 2
+            sheet.paste(fitted, (left, row * side + (side - fitted.height) // 2))
+    url = served(png(torch.from_numpy(np.array(sheet))), "tiles.png")
+    size = f"{len(tiles)}00% {rows}00%"
+    made = "".join(_tile(tile, i, len(tiles), rows) for i, tile in enumerate(tiles))
+    return (
+        f'<div class="fv-tiles {kind}" role="group" aria-label="{escape(label)}" '
+        f"style=\"--u:url('{url}');--n:{size}\">{made}</div>"
+    )
+
+
+def _fitted(picture: PIL.Image.Image, side: int) -> PIL.Image.Image:
+    """The picture enlarged or reduced until its longer side is `side`."""
+    factor = side / max(picture.size)
+    size = (max(1, round(picture.width * factor)), max(1, round(picture.height * factor)))
+    smooth = PIL.Image.Resampling.BICUBIC if factor < 8 else PIL.Image.Resampling.NEAREST
+    return picture.resize(size, smooth)
+
+
+def _tile(tile: Tile, column: int, columns: int, rows: int) -> str:
+    x = 100 * column / max(columns - 1, 1)
+    pictures = "".join(
+        f'<i style="background-position:{x:.3f}% {100 * row / max(rows - 1, 1):.3f}%"></i>'
+        for row in range(len(tile.pictures))
+    )
+    caption = f"<span>{escape(tile.caption)}</span>" if tile.caption else ""
+    return (
+        f'<button data-pick="{escape(tile.pick)}" title="{escape(tile.title)}" '
+        f'aria-label="{escape(tile.title)}">{pictures}{caption}</button>'
+    )
