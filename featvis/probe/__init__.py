@@ -11,7 +11,15 @@
 from featvis.probe.dissect import Masked, dissect
 from featvis.probe.embed import embed, embedder
 from featvis.probe.patch import Patch, patch
-from featvis.probe.query import alike, class_means, moments, percentile, quantile, strongest
+from featvis.probe.query import (
+    Moments,
+    alike,
+    class_means,
+    moments,
+    percentile,
+    quantile,
+    strongest,
+)
 from featvis.probe.scan import Batch, Embedded, Probe, combined, probe, scan
 from featvis.probe.tally import Best, Tally
 
@@ -20,6 +28,7 @@ __all__ = [
     "Best",
     "Embedded",
     "Masked",
+    "Moments",
     "Patch",
     "Probe",
     "Tally",
