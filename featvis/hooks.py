@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten
 
-__all__ = ["Seen", "first_tensor", "hooked"]
+__all__ = ["Seen", "fed", "first_tensor", "hooked"]
 
 Seen = Callable[[str, nn.Module, Any], Any]
 
@@ -30,6 +30,25 @@ def hooked(modules: Mapping[str, nn.Module], seen: Seen) -> Iterator[None]:
                 return seen(name, child, out) if get_ident() == owner else None
 
             handles.append(child.register_forward_hook(hook))
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def fed(modules: Mapping[str, nn.Module], seen: Callable[[str, Tensor], None]) -> Iterator[None]:
+    """Within: `seen(name, input)` before each module runs, of its first tensor."""
+    handles = []
+    owner = get_ident()
+    try:
+        for name, child in modules.items():
+
+            def hook(child: nn.Module, given: Any, name: str = name) -> None:
+                if get_ident() == owner:
+                    seen(name, first_tensor(given))
+
+            handles.append(child.register_forward_pre_hook(hook))
         yield
     finally:
         for handle in handles:

@@ -10,7 +10,7 @@ from featvis.record import record
 from featvis.target import check_position
 from featvis.types import Box, ReceptiveField
 
-__all__ = ["receptive_field"]
+__all__ = ["field_box", "receptive_field"]
 
 PICTURES = 4  # of noise, over which the influence is averaged
 
@@ -38,7 +38,7 @@ def receptive_field(
         influence,
         layer,
         position,
-        box=_box(center, facts.field, model.size),
+        box=field_box(center, facts.field, model.size),
         center=center,
         effective=_effective(influence),
         globally=facts.gated or facts.field[0] == float("inf"),
@@ -46,7 +46,10 @@ def receptive_field(
     )
 
 
-def _box(center: tuple[float, float], field: tuple[float, float], size: tuple[int, int]) -> Box:
+def field_box(
+    center: tuple[float, float], field: tuple[float, float], size: tuple[int, int]
+) -> Box:
+    """The receptive field round a centre, within a picture of `size`."""
     top, left = (max(center[i] - field[i] / 2, 0.0) for i in (0, 1))
     bottom, right = (min(center[i] + field[i] / 2, float(size[i])) for i in (0, 1))
     return Box(top, left, bottom, right)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["folder", "names"]
+__all__ = ["folder", "indexes", "names"]
 
 WEIGHTS = Path(__file__).parent / "weights"
 
@@ -17,3 +17,8 @@ def names() -> list[str]:
 def folder(name: str) -> Path:
     """The hub folder (config.json, model.safetensors) of one of them."""
     return WEIGHTS / name
+
+
+def indexes() -> Path:
+    """Where the indexes over scenes lie that come with them; `app.index` writes and reads them."""
+    return Path(__file__).parent / "indexes"

@@ -1,0 +1,335 @@
+"""Reading an index: every question that the window or a script may ask of it.
+
+    index = open_index(model)                     # None where there is no index of that model
+    index.layers, index.count                     # names of the layers; number of pictures
+    index.top("layer3", 17, k=9)                  # (Hit(image, value, position), ...); .bottom
+    index.picture(hit.image), index.label(hit.image)
+    index.patch(model, "layer3", hit.position, hit.image)      # Patch(box, effective, note)
+    index.stats("layer3", 17)                     # Statistics: mean, std, histogram, ...
+    index.percentile("layer3", 17, 2.5)           # of pictures whose maximum lies below 2.5
+    index.selectivity("layer3", 17)               # per class: mean of the maxima
+    index.parts("layer3", 17)                     # (Part(name, iou), ...), the best first
+    index.similar("layer3", 17, k=8)              # (Similar(channel, correlation), ...)
+    index.neighbours(featvis.probe.embed(model, image), k=12)  # (Neighbour(image, cosine), ...)
+    index.embedding("scene-100042")
+
+An index of other weights, or of another version, is refused with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import PIL.Image
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from featvis import VisionModel, WrongRequest
+from featvis.probe import Patch, patch, percentile
+from featvis.probe.exact import edges
+from zoo_adapters.pictures import read_image
+
+from . import store
+from .neighbours import Nearest, nearest
+from .scenes import FIRST, Scenes, draw_together
+from .sources import Source, source_of
+
+__all__ = [
+    "Hit",
+    "Index",
+    "Neighbour",
+    "Part",
+    "Selectivity",
+    "Similar",
+    "Statistics",
+    "open_index",
+]
+
+
+class Hit(NamedTuple):
+    """A picture that excites a channel, and where."""
+
+    image: str
+    value: float
+    position: tuple[int, int]  # row and column in the layer's map
+
+
+class Statistics(NamedTuple):
+    """One channel over all pictures."""
+
+    mean: float  # over all positions of all pictures
+    std: float
+    active: float  # share of pictures in which it exceeds 0
+    positive: float  # share of positions at which it does
+    threshold: float  # exceeded by 0.5 % of all positions
+    counts: NDArray[np.int64]  # (n,) pictures by the channel's maximum in them
+    edges: NDArray[np.float64]  # (n + 1,) ends of the bins of the maximum
+
+
+class Selectivity(NamedTuple):
+    """How a channel's maximum depends on the class of the picture."""
+
+    means: dict[str, float]  # class -> mean of the maxima, the largest first
+    share: float  # (largest - mean of the others) / (|largest| + |mean of the others|), in [0, 1]
+
+
+class Part(NamedTuple):
+    """A part of objects, and how well a channel's detector covers it."""
+
+    name: str
+    iou: float
+
+
+class Similar(NamedTuple):
+    """A channel whose maxima rise and fall with those of another."""
+
+    channel: int
+    correlation: float
+
+
+class Neighbour(NamedTuple):
+    """A picture near another one."""
+
+    image: str
+    cosine: float
+
+
+class Index:
+    """An index on disk. Its arrays are read once; nothing is changed."""
+
+    def __init__(self, folder: Path, manifest: store.Manifest) -> None:
+        self.folder, self.manifest = folder, manifest
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The layers that were looked at, in the order in which they run."""
+        return tuple(self.manifest.layers)
+
+    @property
+    def count(self) -> int:
+        """Number of pictures."""
+        return self.manifest.count
+
+    @cached_property
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All that is kept, see `app.index.finish`."""
+        return store.load(self.folder)
+
+    @cached_property
+    def source(self) -> Source:
+        """Where the pictures come from."""
+        return source_of(self.manifest.source)
+
+    @cached_property
+    def names(self) -> list[str]:
+        """The name of each picture by its number."""
+        named = store.names(self.folder)
+        return named or [f"scene-{FIRST + n}" for n in range(int(self.arrays["images"].max()) + 1)]
+
+    @cached_property
+    def rows(self) -> Mapping[str, int]:
+        """Name of a picture -> row of its embedding."""
+        return {self.names[number]: row for row, number in enumerate(self.arrays["images"])}
+
+    def channels(self, layer: str) -> int:
+        """Number of channels of a layer."""
+        return len(self._of(layer, "maxima"))
+
+    def top(self, layer: str, channel: int, k: int = 9) -> tuple[Hit, ...]:
+        """The pictures in which a channel is strongest, one place each."""
+        return self._hits("top", layer, channel, k)
+
+    def bottom(self, layer: str, channel: int, k: int = 9) -> tuple[Hit, ...]:
+        """The pictures in which it is weakest, where it is; all 0 behind a rectifier."""
+        return self._hits("bottom", layer, channel, k)
+
+    def picture(self, image: str) -> PIL.Image.Image:
+        """The whole picture: a scene is drawn again, a file is read."""
+        return self.source.picture(image)
+
+    def pictures(self, images: Sequence[str]) -> list[PIL.Image.Image]:
+        """Several at once, which is faster than one by one where they have to be drawn."""
+        if isinstance(self.source, Scenes):
+            return draw_together(list(images))
+        return [self.picture(image) for image in images]
+
+    def label(self, image: str) -> str:
+        """The class of a picture, "" where it has none."""
+        number = int(self.arrays["labels"][self._row(image)])
+        return self.manifest.classes[number] if number >= 0 else ""
+
+    def patch(self, model: VisionModel, layer: str, position: tuple[int, int], image: str) -> Patch:
+        """What a position sees, on the picture as `picture` gives it."""
+        return patch(model, layer, position, read_image(self.picture(image), model))
+
+    def stats(self, layer: str, channel: int) -> Statistics:
+        """The distribution of a channel: exact moments, and a histogram of its maxima."""
+        numbers = self._row_of(layer, "moments", channel, axis=1)
+        counts = self._row_of(layer, "maxima", channel).astype(np.int64)
+        full = counts.nonzero()[0]
+        first, last = (int(full[0]), int(full[-1])) if len(full) else (0, 0)
+        mean, std, active, positive, threshold = (float(x) for x in numbers)
+        return Statistics(
+            mean, std, active, positive, threshold,
+            counts[first : last + 1], edges().numpy()[first : last + 2],
+        )  # fmt: skip
+
+    def percentile(self, layer: str, channel: int, value: float) -> float:
+        """Percentage of the pictures whose maximum of the channel lies below a value."""
+        best = self.top(layer, channel, 1)
+        if best and value >= best[0].value:
+            return 100.0
+        counts = self._row_of(layer, "maxima", channel).astype(np.int64)
+        return percentile(torch.from_numpy(counts), value)
+
+    def selectivity(self, layer: str, channel: int) -> Selectivity | None:
+        """The classes that excite a channel, None where pictures have no classes."""
+        means = self._row_of(layer, "classes", channel, axis=1)
+        known = [(float(m), c) for m, c in zip(means, self.manifest.classes, strict=True)
+                 if np.isfinite(m)]  # fmt: skip
+        if not known:
+            return None
+        known.sort(key=lambda pair: -pair[0])
+        largest = known[0][0]
+        others = float(np.mean([m for m, _ in known[1:]])) if len(known) > 1 else 0.0
+        size = abs(largest) + abs(others)
+        return Selectivity({c: m for m, c in known}, (largest - others) / size if size else 0.0)
+
+    def parts(self, layer: str, channel: int) -> tuple[Part, ...]:
+        """The parts of scenes that a channel detects, the best first; () for other pictures."""
+        if not self.manifest.parts:
+            return ()
+        part = self._row_of(layer, "part", channel)
+        iou = self._row_of(layer, "iou", channel)
+        return tuple(
+            Part(self.manifest.parts[int(p)], float(v)) for p, v in zip(part, iou, strict=True)
+        )
+
+    def similar(self, layer: str, channel: int, k: int = 8) -> tuple[Similar, ...]:
+        """The channels of the layer that are most alike, by the correlation of their maxima."""
+        near = self._row_of(layer, "alike", channel)[:k]
+        how = self._row_of(layer, "correlation", channel)[:k]
+        return tuple(Similar(int(c), float(r)) for c, r in zip(near, how, strict=True))
+
+    def embedding(self, image: str) -> Tensor:
+        """The embedding (D,) of a picture, of length 1."""
+        return torch.from_numpy(self._embeddings()[self._row(image)])
+
+    def neighbours(self, embedding: Tensor, k: int = 12) -> tuple[Neighbour, ...]:
+        """The pictures nearest to an embedding (D,) or (1, D), by the cosine."""
+        query = embedding.detach().float().cpu().reshape(-1).numpy()
+        if len(query) != self.arrays["embeddings"].shape[1]:
+            raise WrongRequest(
+                f"an embedding of {self.manifest.model} has {self.arrays['embeddings'].shape[1]} "
+                f"numbers, not {len(query)}; featvis.probe.embed(model, image) makes one"
+            )
+        rows, cosines = self._nearest(query, k)
+        numbers = self.arrays["images"]
+        return tuple(
+            Neighbour(self.names[int(numbers[row])], float(cosine))
+            for row, cosine in zip(rows, cosines, strict=True)
+        )
+
+    @cached_property
+    def _nearest(self) -> Nearest:
+        return nearest(self._embeddings())
+
+    def _embeddings(self) -> NDArray[np.float32]:
+        """(N, D), each of length 1."""
+        if "_embeddings_kept" not in self.__dict__:
+            made = self.arrays["embeddings"].astype(np.float32)
+            if "scales" in self.arrays:
+                made *= self.arrays["scales"][:, None]
+            made /= np.maximum(np.linalg.norm(made, axis=1, keepdims=True), 1e-12)
+            self.__dict__["_embeddings_kept"] = made
+        kept: NDArray[np.float32] = self.__dict__["_embeddings_kept"]
+        return kept
+
+    def _hits(self, which: str, layer: str, channel: int, k: int) -> tuple[Hit, ...]:
+        images, values, positions = (
+            self._row_of(layer, f"{which}.{key}", channel) for key in ("image", "value", "position")
+        )
+        width = self.manifest.sizes[layer][1]
+        return tuple(
+            Hit(self.names[int(image)], float(value), divmod(int(position), width))
+            for image, value, position in zip(images, values, positions, strict=True)
+            if np.isfinite(value)
+        )[:k]
+
+    def _of(self, layer: str, key: str) -> NDArray[Any]:
+        number = self.manifest.layers.get(layer)
+        if number is None:
+            raise WrongRequest(
+                f"the index of {self.manifest.model} has no layer {layer!r}; "
+                f"it has {', '.join(self.layers)}"
+            )
+        return self.arrays[f"{number}.{key}"]
+
+    def _row_of(self, layer: str, key: str, channel: int, axis: int = 0) -> NDArray[Any]:
+        whole = self._of(layer, key)
+        if not 0 <= channel < whole.shape[axis]:
+            raise WrongRequest(
+                f"{layer} has the channels 0 to {whole.shape[axis] - 1}, not {channel}"
+            )
+        return whole[channel] if axis == 0 else whole[:, channel]
+
+    def _row(self, image: str) -> int:
+        if image not in self.rows:
+            raise WrongRequest(
+                f"the index has no picture {image!r}; it has {self.count} of {self.manifest.source}"
+            )
+        return self.rows[image]
+
+
+OPENED: dict[tuple[str, float], Index] = {}
+
+
+def open_index(model: VisionModel, source: str | None = None) -> Index | None:
+    """The index of a model: the user's, or the one that comes with featvis; None without one.
+
+    `source`: only that over these pictures, "scenes:", "scenes:500", "folder:PATH". An index of
+    the same name but of other weights, or of another version, is refused.
+    """
+    refused: WrongRequest | None = None
+    for folder in [*store.own(), store.shipped(model.name)]:
+        told = store.told_of(folder)
+        if told.get("model") != model.name:
+            continue
+        if source is not None and not _same(str(told.get("source")), source):
+            continue
+        try:
+            index = _opened(folder)
+            _check(index.manifest, model)
+        except WrongRequest as error:
+            refused = error
+        else:
+            return index
+    if refused is not None:
+        raise refused
+    return None
+
+
+def _opened(folder: Path) -> Index:
+    key = (str(folder), (folder / "manifest.json").stat().st_mtime)
+    if key not in OPENED:
+        OPENED[key] = Index(folder, store.read(folder))
+    return OPENED[key]
+
+
+def _same(there: str, asked: str) -> bool:
+    kind, _, rest = asked.partition(":")
+    return there == asked or (kind == "scenes" and not rest and there.startswith("scenes:"))
+
+
+def _check(manifest: store.Manifest, model: VisionModel) -> None:
+    if manifest.weights != store.weights(model):
+        raise WrongRequest(
+            f"the index of {manifest.model} over {manifest.source} was built with other weights or "
+            f"another input size; build it again with: featvis index build "
+            f"--model {manifest.model} --source {manifest.source}"
+        )

@@ -1,0 +1,174 @@
+"""The source `scenes:`: drawn pictures with exact masks of their parts, by their seeds.
+
+No picture is kept anywhere: what is shown is drawn again from its seed, at any size.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+import PIL.Image
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from featvis import VisionModel, WrongRequest
+from featvis.probe.dissect import GRID
+from zoo_adapters.bundled.scenes import CLASSES, PARTS, SIZE, scene
+from zoo_adapters.pictures import read_image
+
+from .sources import Shot, ahead
+
+__all__ = ["COUNT", "FIRST", "Scenes", "draw_together", "scenes", "shares"]
+
+FIRST = 100_000  # seed of the first picture: none is among the examples or was trained on
+COUNT = 3000
+CHUNK = 16  # scenes that a process draws at a time
+FINE = 4  # points per cell and axis at which masks are read
+Drawn = tuple[NDArray[np.uint8], int, NDArray[np.uint8]]  # picture, class, whose pixel is whose
+
+
+@dataclass(frozen=True)
+class Scenes:
+    """The scenes of the seeds from FIRST on."""
+
+    count: int = COUNT
+    keep: int = 0  # the first so many are kept in memory once they are drawn
+    workers: int = field(default_factory=lambda: os.cpu_count() or 1)
+    kept: dict[tuple[int, int], Drawn] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def spec(self) -> str:
+        """As it is named."""
+        return f"scenes:{self.count}"
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes of the objects."""
+        return CLASSES
+
+    @property
+    def digest(self) -> str:
+        """Of some of the pictures, and which there are."""
+        return f"{_drawn_here()}-{FIRST}-{self.count}"
+
+    def shots(self, model: VisionModel, numbers: range) -> Iterator[Shot]:
+        """Drawn at the size at which the networks of the zoo were trained, or the model's own."""
+        size = max(SIZE, *model.size)
+        for number, drawn in self._drawn(numbers, size):
+            image = read_image(PIL.Image.fromarray(drawn[0]), model)
+            yield Shot(number, f"scene-{FIRST + number}", drawn[1], image, owner=drawn[2])
+
+    def _drawn(self, numbers: range, size: int) -> Iterator[tuple[int, Drawn]]:
+        todo = [n for n in numbers if n < self.count and (n, size) not in self.kept]
+        fresh = self._fresh(todo, size)
+        for number in (n for n in numbers if n < self.count):
+            known = self.kept.get((number, size)) or next(fresh)
+            if number < self.keep:
+                self.kept[number, size] = known
+            yield number, known
+
+    def _fresh(self, numbers: list[int], size: int) -> Iterator[Drawn]:
+        if self.workers < 2 or len(numbers) <= CHUNK:
+            yield from (_draw(FIRST + number, size) for number in numbers)
+            return
+        chunks = [(numbers[i : i + CHUNK], size) for i in range(0, len(numbers), CHUNK)]
+        for chunk in ahead(_pool(self.workers), _draw_chunk, chunks, 4 * self.workers):
+            yield from chunk
+
+    def picture(self, name: str, size: int = SIZE) -> PIL.Image.Image:
+        """The scene of that name, drawn again."""
+        return _shown(_seed(name), size)
+
+
+def scenes(rest: str, count: int | None = None) -> Scenes:
+    """The source "scenes:REST": REST is the number of pictures, or nothing."""
+    if rest and not rest.isdecimal():
+        raise WrongRequest(f"scenes:{rest} is no source; scenes:500 has a number of pictures")
+    number = int(rest) if rest else COUNT
+    if not 1 <= number <= 800_000:
+        raise WrongRequest("there are 1 to 800000 scenes; without a number they are 3000")
+    return Scenes(min(number, count or number))
+
+
+def draw_together(names: list[str], size: int = SIZE) -> list[PIL.Image.Image]:
+    """Several scenes, drawn by all processors; those shown lately are at hand."""
+    workers = os.cpu_count() or 1
+    missing = [seed for seed in map(_seed, names) if (seed, size) not in LATELY]
+    if workers > 1 and len(missing) > 2:
+        for seed, drawn in zip(
+            missing, _pool(workers).map(_draw_image, [(s, size) for s in missing]), strict=True
+        ):
+            _remember((seed, size), PIL.Image.fromarray(drawn))
+    return [_shown(_seed(name), size) for name in names]
+
+
+LATELY: dict[tuple[int, int], PIL.Image.Image] = {}  # seed and size -> picture
+
+
+def _shown(seed: int, size: int) -> PIL.Image.Image:
+    known = LATELY.get((seed, size))
+    return known or _remember((seed, size), PIL.Image.fromarray(_draw_image((seed, size))))
+
+
+def _remember(key: tuple[int, int], picture: PIL.Image.Image) -> PIL.Image.Image:
+    while len(LATELY) >= 256:
+        LATELY.pop(next(iter(LATELY)), None)
+    LATELY[key] = picture
+    return picture
+
+
+def _draw_image(argument: tuple[int, int]) -> NDArray[np.uint8]:
+    return scene(argument[0], size=argument[1]).image
+
+
+def _seed(name: str) -> int:
+    if not name.startswith("scene-") or not name[6:].isdecimal():
+        raise WrongRequest(f"there is no scene {name!r}; they are named as scene-{FIRST}")
+    return int(name[6:])
+
+
+@lru_cache(maxsize=1)
+def _pool(workers: int) -> ProcessPoolExecutor:
+    """Processes that draw; they are begun afresh, as threads of torch do not survive a fork."""
+    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"))
+
+
+def _draw_chunk(argument: tuple[list[int], int]) -> list[Drawn]:
+    return [_draw(FIRST + number, argument[1]) for number in argument[0]]
+
+
+def _draw(seed: int, size: int) -> Drawn:
+    made = scene(seed, size=size)
+    owner = np.zeros((size, size), np.uint8)
+    for name, mask in made.parts.items():
+        owner[mask] = PARTS.index(name) + 1
+    return made.image, made.label, owner
+
+
+@lru_cache(maxsize=1)
+def _drawn_here() -> str:
+    """A hash of eight scenes as they are drawn here and now."""
+    drawn = (_draw(FIRST + 101 * i, 64) for i in range(8))
+    return hashlib.sha256(b"".join(image.tobytes() for image, _, _ in drawn)).hexdigest()[:16]
+
+
+def shares(shot: Shot) -> Tensor:
+    """The share of each cell of the network's input that each part covers: (P, GRID, GRID)."""
+    assert shot.image is not None
+    top, left, bottom, right = shot.image.box
+    points = (np.arange(GRID * FINE) + 0.5) / (GRID * FINE)
+    height, width = shot.owner.shape
+    rows = np.clip((top + points * (bottom - top)).astype(int), 0, height - 1)
+    columns = np.clip((left + points * (right - left)).astype(int), 0, width - 1)
+    at = torch.from_numpy(shot.owner[np.ix_(rows, columns)]).long()
+    cells = torch.nn.functional.one_hot(at, len(PARTS) + 1)[..., 1:].float()
+    cells = cells.unflatten(1, (GRID, FINE)).unflatten(0, (GRID, FINE)).mean((1, 3))
+    return cells.permute(2, 0, 1)

@@ -1,0 +1,167 @@
+"""Sources of pictures: `scenes:`, `folder:PATH`, `hf:NAME`. A number per picture, a name for each.
+
+A source gives its pictures by their numbers, in order, as a network takes them. A picture that
+cannot be read is given without pixels, with the reason: it is skipped, never the end of a scan.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import PIL.Image
+import torch
+from torch import Tensor
+
+from featvis import Image, VisionModel, WrongRequest
+from zoo_adapters.pictures import read_image, upright
+
+__all__ = ["Folder", "Shot", "Source", "ahead", "source_of"]
+
+ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm")
+T, V = TypeVar("T"), TypeVar("V")
+
+
+@dataclass(frozen=True, eq=False)
+class Shot:
+    """One picture of a source as a network takes it."""
+
+    number: int
+    name: str
+    label: int  # index into the source's classes, -1 where unknown
+    image: Image | None  # None: it cannot be read
+    reason: str = ""  # why not
+    owner: Any = None  # scenes: (H, W) uint8, whose pixel is whose: 0, or 1 + index of the part
+
+
+class Source(Protocol):
+    """What a scan may know of a set of pictures."""
+
+    @property
+    def spec(self) -> str:
+        """As it is named: "scenes:3000"."""
+
+    @property
+    def count(self) -> int | None:
+        """Number of pictures, None where only the end will tell."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, () where there are none."""
+
+    @property
+    def digest(self) -> str:
+        """Changes when the set of pictures does."""
+
+    def shots(self, model: VisionModel, numbers: range) -> Iterator[Shot]:
+        """The pictures of these numbers, in order; it ends early where there are no more."""
+
+    def picture(self, name: str) -> PIL.Image.Image:
+        """The whole picture, RGB."""
+
+
+def source_of(spec: str, count: int | None = None) -> Source:
+    """The source of a name; `count`: only its first pictures."""
+    kind, colon, rest = spec.partition(":")
+    if colon and kind == "scenes":
+        from .scenes import scenes
+
+        return scenes(rest, count)
+    if colon and kind == "folder" and rest:
+        return folder(rest, count)
+    if colon and kind == "hf" and rest:
+        from .hub import hub
+
+        return hub(rest, count)
+    raise WrongRequest(
+        f"there is no source {spec!r}; the sources are scenes: (drawn), folder:PATH (a tree of "
+        "pictures, a class per folder) and hf:NAME (a data set of the hub)"
+    )
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A tree of pictures; the class of each is the folder it lies in."""
+
+    root: Path
+    names: tuple[str, ...]  # relative, sorted
+    classes: tuple[str, ...]
+    digest: str  # of the names and sizes of all files
+    known: dict[str, int] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def spec(self) -> str:
+        """As it is named."""
+        return f"folder:{self.root}"
+
+    @property
+    def count(self) -> int:
+        """Number of files that may be pictures."""
+        return len(self.names)
+
+    def shots(self, model: VisionModel, numbers: range) -> Iterator[Shot]:
+        """Read by as many threads as there are processors."""
+
+        def shot(number: int) -> Shot:
+            name = self.names[number]
+            label = self.known.get(str(Path(name).parent.as_posix()), -1)
+            return shot_of(number, name, label, self.root / name, model)
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            yield from ahead(pool, shot, (n for n in numbers if n < len(self.names)))
+
+    def picture(self, name: str) -> PIL.Image.Image:
+        """The file, upright."""
+        return upright(self.root / name)
+
+
+def folder(path: str, count: int | None = None) -> Folder:
+    """The tree below a folder."""
+    root = Path(path).expanduser().absolute()
+    if not root.is_dir():
+        raise WrongRequest(f"there is no folder {root}; give folder:PATH of a tree of pictures")
+    files = sorted(
+        (Path(top) / name).relative_to(root).as_posix()
+        for top, _, names in os.walk(root)
+        for name in names
+        if name.lower().endswith(ENDINGS)
+    )[:count]
+    if not files:
+        raise WrongRequest(f"{root} holds no picture ({', '.join(ENDINGS)}); give another folder")
+    digest = hashlib.sha256()
+    for name in files:
+        digest.update(f"{name}\0{(root / name).stat().st_size}\n".encode("utf8", "surrogateescape"))
+    classes = tuple(sorted({p for n in files if (p := Path(n).parent.as_posix()) != "."}))
+    known = {name: i for i, name in enumerate(classes)}
+    return Folder(root, tuple(files), classes, digest.hexdigest(), known)
+
+
+def shot_of(
+    number: int, name: str, label: int, picture: Path | bytes | PIL.Image.Image, model: VisionModel
+) -> Shot:
+    """A picture as a network takes it, or the reason why not."""
+    try:
+        return Shot(number, name, label, read_image(picture, model))
+    except WrongRequest as error:
+        return Shot(number, name, label, None, str(error))
+
+
+def ahead(pool: Executor, make: Callable[[T], V], items: Iterable[T], window: int = 32) -> Any:
+    """What `make` gives of each item, in order; at most `window` of them are made ahead."""
+    todo = iter(items)
+    waiting = [pool.submit(make, item) for item in islice(todo, window)]
+    while waiting:
+        done = waiting.pop(0).result()
+        waiting.extend(pool.submit(make, item) for item in islice(todo, 1))
+        yield done
+
+
+def pixels(shots: list[Shot]) -> Tensor:
+    """Their values (B, 3, H, W)."""
+    return torch.cat([shot.image.values for shot in shots if shot.image is not None])
