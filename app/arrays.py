@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from featvis.types import Box, Result
 
-__all__ = ["packed"]
+__all__ = ["packed", "saved"]
 
 
 def packed(results: Mapping[str, Result], boxes: Mapping[str, Box | None] | None = None) -> bytes:
@@ -27,6 +29,11 @@ def packed(results: Mapping[str, Result], boxes: Mapping[str, Box | None] | None
     }
     known = {n: found for n, found in (boxes or {}).items() if found is not None}
     found |= {f"{name}.box": np.array(box) for name, box in known.items()}
+    return saved(found)
+
+
+def saved(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """Arrays as one npz file."""
     data = io.BytesIO()
-    np.savez_compressed(data, **found)
+    np.savez_compressed(data, **arrays)  # type: ignore[arg-type]
     return data.getvalue()

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from html import escape
+from typing import Any
 
+import numpy as np
+import PIL.Image
 
 import featvis
 from featvis import METHODS, VisionModel, WrongRequest, render
@@ -17,10 +20,10 @@ from .panels import panels
 from .session import Made
 from .shown import Shown
 from .state import State
-from .tiles import Tile, strip
+from .tiles import Tile, contact, strip
 from .work import Cancelled
 
-__all__ = ["page"]
+__all__ = ["numbers", "page", "sheet"]
 
 TOP, BOTTOM, LIKE, KERNELS = 9, 6, 8, 8  # how many of each are shown
 CHUNK = 16  # channels whose patches are drawn at a time
@@ -70,6 +73,38 @@ def page(
     except Cancelled:  # something else is asked for
         pass
     return shown
+
+
+def sheet(state: State) -> PIL.Image.Image:
+    """The strongest patches, each over its guided backpropagation."""
+    index, layer, number = _known(state)
+    found = probed.sights(state, index, layer, number, TOP)
+    return contact([(sight.patch, sight.guided) for sight in found], side=160)
+
+
+def numbers(state: State) -> dict[str, Any]:
+    """What the index tells of the channel, as arrays."""
+    index, layer, number = _known(state)
+    found = index.stats(layer, number)
+    made: dict[str, Any] = {"counts": found.counts, "edges": found.edges}
+    made |= {"mean": found.mean, "std": found.std, "active": found.active}
+    for name, hits in (
+        ("top", index.top(layer, number, TOP)),
+        ("bottom", index.bottom(layer, number, TOP)),
+    ):
+        made[f"{name}.images"] = [hit.image for hit in hits]
+        made[f"{name}.values"] = [hit.value for hit in hits]
+        made[f"{name}.positions"] = [hit.position for hit in hits]
+    return {name: np.asarray(value) for name, value in made.items()}
+
+
+def _known(state: State) -> tuple[Index, str, int]:
+    """The index, the layer and the channel in view, where pictures were looked at."""
+    index, layer = probed.index_of(state), session.layer_of(state, session.model_of(state.model))
+    if index is None or layer not in index.layers:
+        raise WrongRequest(f"there is nothing to save: no pictures were looked at with {layer}")
+    number = session.strongest(state.but(layer=layer)) if state.channel is None else state.channel
+    return index, layer, number
 
 
 def _page(parts: list[str]) -> str:
@@ -229,9 +264,7 @@ def _overview(
     return f'<h3 class="fv-over">{title}</h3>' + views.patches(found, number, SIDE)
 
 
-def _made(
-    state: State, layer: str, number: int, say: Callable[[str], None]
-) -> list[str]:
+def _made(state: State, layer: str, number: int, say: Callable[[str], None]) -> list[str]:
     """The picture that excites it the most, where it is wanted or was made before."""
     if not state.display("picture"):
         return []
@@ -256,5 +289,3 @@ def _unknown(model: VisionModel, layer: str, index: Index | None) -> str:
             "channels at once"
         )
     return f'<p class="fv-note">{escape(texts.sentence(words))}</p>'
-
-

@@ -6,7 +6,7 @@ from featvis import Method, WrongRequest
 from featvis.types import Result
 
 from . import cook, pictures, session, tabs
-from .arrays import packed
+from .arrays import packed, saved
 from .code import python
 from .recipe import DRAWN, Call, Recipe, facts, stamped, target_text
 from .state import DISPLAY, State
@@ -37,6 +37,8 @@ def _call(method: Method, state: State) -> Call:
 
 def picture(state: State) -> tuple[bytes, str]:
     """The tab as one PNG: maps over the picture side by side, or the grid; with its recipe."""
+    if page := tabs.PAGES.get(state.tab):
+        return stamped(page.sheet(state), None), f"{_stem(state)}.png"
     made, results = recipe(state), _results(state)
     original, image = pictures.get(state.image), session.image_of(state)
     drawn = cook.drawn(results, image, original, made.display)
@@ -45,6 +47,8 @@ def picture(state: State) -> tuple[bytes, str]:
 
 def arrays(state: State) -> tuple[bytes, str]:
     """The tab's results as numbers, an npz file."""
+    if page := tabs.PAGES.get(state.tab):
+        return saved(page.numbers(state)), f"{_stem(state)}.npz"
     results = _results(state)
     boxes = cook.boxes(results, session.image_of(state))
     return packed(results, boxes), f"{_stem(state)}.npz"
@@ -70,6 +74,8 @@ def _results(state: State) -> dict[str, Result]:
 
 
 def _possible(state: State) -> list[Method]:
+    if state.tab in tabs.PAGES:
+        raise WrongRequest(f"the page {state.tab} has no recipe; its link opens it again")
     found = [method for method in tabs.shown_methods(state) if not session.missing(method, state)]
     if not found:
         raise WrongRequest("there is nothing to save: none of these methods can be used here")
@@ -78,4 +84,6 @@ def _possible(state: State) -> list[Method]:
 
 def _stem(state: State) -> str:
     model = state.model.rstrip("/").split("/")[-1].replace(":", "-")
-    return "-".join(["featvis", model, *(method.name for method in _possible(state))])
+    page = state.tab in tabs.PAGES
+    names = [state.tab.lower()] if page else [method.name for method in _possible(state)]
+    return "-".join(["featvis", model, *names])

@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from html import escape
+from typing import Any
+
+import numpy as np
+import PIL.Image
+
+from featvis import WrongRequest
 
 from . import pictures, probed, session, texts
-from .index import Index
+from .index import Index, Neighbour
 from .shown import Shown
 from .state import State
-from .tiles import Tile, strip
+from .tiles import Tile, contact, strip
 
-__all__ = ["page"]
+__all__ = ["numbers", "page", "sheet"]
 
 COUNT = 16
 
@@ -35,9 +41,36 @@ def page(
     return Shown(f'<div class="fv-page">{_found(state, index)}</div>')
 
 
-def _found(state: State, index: Index) -> str:
+def sheet(state: State) -> PIL.Image.Image:
+    """The picture, and its neighbours behind it."""
+    index = _index(state)
+    whole = index.pictures([one.image for one in _near(state, index)])
+    return contact([(picture,) for picture in (pictures.get(state.image), *whole)], side=128)
+
+
+def numbers(state: State) -> dict[str, Any]:
+    """The neighbours and the embedding, as arrays."""
+    near = _near(state, _index(state))
+    made = {"images": [one.image for one in near], "cosines": [one.cosine for one in near]}
+    arrays: dict[str, Any] = {name: np.asarray(value) for name, value in made.items()}
+    return {**arrays, "embedding": probed.embedding(state).cpu().numpy()}
+
+
+def _index(state: State) -> Index:
+    index = probed.index_of(state)
+    if index is None:
+        raise WrongRequest(f"there is nothing to save: {state.model} has no index")
+    return index
+
+
+def _near(state: State, index: Index) -> tuple[Neighbour, ...]:
+    """The nearest ones, without the picture itself."""
     near = index.neighbours(probed.embedding(state), COUNT + 1)
-    near = tuple(one for one in near if one.image != state.image)[:COUNT]
+    return tuple(one for one in near if one.image != state.image)[:COUNT]
+
+
+def _found(state: State, index: Index) -> str:
+    near = _near(state, index)
     whole = index.pictures([one.image for one in near])
     labels = [index.label(one.image) for one in near]
     tiles = [

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from html import escape
-
-import torch
 
 from featvis import METHODS, Method, Param, VisionModel, WrongRequest, render
-from featvis.types import Attribution, FeatureMaps, Filters, Heatmap, Synthesis
+from featvis.types import FeatureMaps, Filters, Synthesis
 
 from . import channel, evidence, maps, neighbours, pictures, session, synthesis, texts, views
 from .panels import Panel
@@ -33,7 +30,7 @@ __all__ = [
 ]
 
 SLOW = 2.0  # seconds; what takes longer is told before
-PAGES = {"Channel": channel.page, "Neighbours": neighbours.page}
+PAGES = {"Channel": channel, "Neighbours": neighbours}  # modules with page, sheet and numbers
 
 
 def methods_of(family: str) -> list[Method]:
@@ -43,7 +40,9 @@ def methods_of(family: str) -> list[Method]:
 
 def has_grid(family: str) -> bool:
     """Does a tab show all channels as a grid?"""
-    return family == "Channel" or any(issubclass(m.result, FeatureMaps | Filters) for m in methods_of(family))
+    return family == "Channel" or any(
+        issubclass(m.result, FeatureMaps | Filters) for m in methods_of(family)
+    )
 
 
 def shown_methods(state: State) -> list[Method]:
@@ -96,7 +95,7 @@ def draw(
     `relax` is called when what is left is a bonus: it may be stopped by whatever is used next.
     """
     if state.tab in PAGES:
-        return PAGES[state.tab](state, say, show, relax)
+        return PAGES[state.tab].page(state, say, show, relax)
     panels: list[Panel] = []
     grid, methods = "", shown_methods(state)
     slow = len(methods) > 1 and any(estimate(method, state) for method in methods)
@@ -148,7 +147,10 @@ def _synthesis(method: Method, state: State, show: Callable[[Shown], None]) -> S
 
 
 def _over(state: State, panels: list[Panel], grid: str = "") -> Shown:
-    image, marker = session.image_of(state), maps.marker(state) if has_grid(state.tab) or state.of_neuron else None
+    image, marker = (
+        session.image_of(state),
+        maps.marker(state) if has_grid(state.tab) or state.of_neuron else None,
+    )
     shared = state.display("maps") == "shared" and not has_grid(state.tab)
     view = over_picture(image, pictures.get(state.image), panels, marker, shared=shared)
     return Shown(view, grid)

@@ -7,7 +7,15 @@ from collections.abc import Sequence
 
 from featvis import Method
 
-__all__ = ["EXPLANATION", "LEAD", "completeness", "duration", "exactness", "explanation", "sentence"]
+__all__ = [
+    "EXPLANATION",
+    "LEAD",
+    "completeness",
+    "duration",
+    "exactness",
+    "explanation",
+    "sentence",
+]
 
 LEAD = {
     "Filters": "The weights of a convolution as small pictures: what its filters answer to.",

@@ -13,7 +13,7 @@ import torch
 from .serve import served
 from .views import png
 
-__all__ = ["Tile", "strip"]
+__all__ = ["Tile", "contact", "strip"]
 
 EMPTY = (128, 128, 128)  # round what is not square
 
@@ -32,13 +32,8 @@ def strip(tiles: Sequence[Tile], label: str, *, side: int = 96, kind: str = "") 
     """Tiles as a row of buttons; each picture is fitted into a square of `side` pixels."""
     if not tiles:
         return ""
-    rows = max(len(tile.pictures) for tile in tiles)
-    sheet = PIL.Image.new("RGB", (side * len(tiles), side * rows), EMPTY)
-    for column, tile in enumerate(tiles):
-        for row, picture in enumerate(tile.pictures):
-            fitted = _fitted(picture, side)
-            left = column * side + (side - fitted.width) // 2
-            sheet.paste(fitted, (left, row * side + (side - fitted.height) // 2))
+    sheet = contact([tile.pictures for tile in tiles], side)
+    rows = sheet.height // side
     url = served(png(torch.from_numpy(np.array(sheet))), "tiles.png")
     size = f"{len(tiles)}00% {rows}00%"
     made = "".join(_tile(tile, i, len(tiles), rows) for i, tile in enumerate(tiles))
@@ -46,6 +41,18 @@ def strip(tiles: Sequence[Tile], label: str, *, side: int = 96, kind: str = "") 
         f'<div class="fv-tiles {kind}" role="group" aria-label="{escape(label)}" '
         f"style=\"--u:url('{url}');--n:{size}\">{made}</div>"
     )
+
+
+def contact(columns: Sequence[Sequence[PIL.Image.Image]], side: int) -> PIL.Image.Image:
+    """Columns of pictures, each fitted into a square of `side` pixels."""
+    rows = max(len(column) for column in columns)
+    sheet = PIL.Image.new("RGB", (side * len(columns), side * rows), EMPTY)
+    for at, column in enumerate(columns):
+        for row, picture in enumerate(column):
+            fitted = _fitted(picture, side)
+            left, top = (side - fitted.width) // 2, (side - fitted.height) // 2
+            sheet.paste(fitted, (at * side + left, row * side + top))
+    return sheet
 
 
 def _fitted(picture: PIL.Image.Image, side: int) -> PIL.Image.Image:

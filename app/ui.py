@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 
 import zoo_adapters
+
 from . import tabs, texts, views
 from .state import TABS, start
 from .ui_events import connect, save
