@@ -10,10 +10,12 @@ from collections.abc import Callable
 from types import MappingProxyType
 from typing import Any
 
+import zoo_adapters
 from featvis import METHODS, WrongRequest
 
 from . import pictures, probed, session, tabs
 from .labels import class_named
+from .state import MOST as NETWORKS
 from .state import State
 
 __all__ = [
@@ -24,6 +26,7 @@ __all__ = [
     "set_layer",
     "set_methods",
     "set_model",
+    "set_others",
     "set_param",
     "set_picture",
     "set_point",
@@ -59,7 +62,10 @@ def set_model(state: State, name: str | None) -> State:
     name = (name or "").strip()
     if not name or name == state.model:
         return state
-    return state.but(model=name, layer=None, channel=None, position=None, target=None)
+    others = tuple(other for other in state.others if other != name)
+    return state.but(
+        model=name, others=others, layer=None, channel=None, position=None, target=None
+    )
 
 
 def set_upload(state: State, path: str | None) -> State:
@@ -204,12 +210,23 @@ def set_point(state: State, data: dict[str, Any]) -> State:
 
 def set_methods(state: State, names: list[str]) -> State:
     """The methods that the tab shows."""
-    known = [n for n in METHODS if n in names and METHODS[n].family == state.tab]
+    known = [n for n in METHODS if n in names and METHODS[n].family == tabs.family_of(state.tab)]
     if not known:
         raise WrongRequest("choose at least one method to see something")
     if len(known) > MOST:
         raise WrongRequest(f"choose at most {MOST} methods; take one away before you add another")
     return state.but(methods=tuple(known))
+
+
+def set_others(state: State, names: list[str] | None) -> State:
+    """The networks that the one in view is compared with; each name is one of a zoo."""
+    found = tuple(dict.fromkeys(name.strip() for name in names or () if name.strip()))
+    found = tuple(name for name in found if name != state.model)
+    if len(found) >= NETWORKS:
+        raise WrongRequest(f"choose at most {NETWORKS - 1} networks beside {state.model}")
+    for name in found:
+        zoo_adapters.describe(name)  # an unknown one is refused before it is loaded
+    return state.but(others=found)
 
 
 def set_param(name: str) -> Callable[[State, Any], State]:

@@ -4,14 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import zoo_adapters
 from featvis import VisionModel
 
 from . import pictures, session, tabs, views
 from .state import State
 
-__all__ = ["chips", "examples", "layers", "short", "targets"]
+__all__ = ["chips", "comparable", "examples", "layers", "short", "targets"]
 
 MOST = 3000  # classes in a list
+KNOWN = (  # well known networks, one of each kind, with weights of the same 1,000 classes
+    "timm:resnet50.a1_in1k",
+    "timm:vgg16.tv_in1k",
+    "timm:mobilenetv3_large_100.ra_in1k",
+    "timm:efficientnet_b0.ra_in1k",
+    "timm:convnext_tiny.fb_in1k",
+    "timm:vit_small_patch16_224.augreg_in21k_ft_in1k",
+    "timm:swin_tiny_patch4_window7_224.ms_in1k",
+    "timm:resnet50.fb_swsl_ig1b_ft_in1k",
+    "torchvision:alexnet",
+    "torchvision:googlenet",
+)
 
 Choices = list[tuple[str, str]]
 
@@ -19,6 +32,11 @@ Choices = list[tuple[str, str]]
 def short(names: Iterable[str]) -> Choices:
     """Models without their zoo."""
     return [(name.partition(":")[2], name) for name in names]
+
+
+def comparable() -> list[str]:
+    """Networks that are offered for a comparison; any other can be named."""
+    return [*zoo_adapters.names("bundled"), *KNOWN]
 
 
 def layers(state: State, model: VisionModel) -> Choices:

@@ -11,14 +11,14 @@ from .panels import Panel
 from .session import Made
 from .state import State
 
-__all__ = ["panel"]
+__all__ = ["panel", "score"]
 
 
 def panel(made: Made, state: State) -> Panel:
     """A map, what it explains, and what is known of its exactness."""
     result = made.result
     assert isinstance(result, Heatmap | Attribution)
-    lines = [f"<b>{escape(result.target)}</b>{_score(result, state)}"]
+    lines = [f"<b>{escape(result.target)}</b>{score(result, state)}"]
     if isinstance(result, Heatmap):
         h, w = result.values.shape[1:]
         where = f"at {escape(result.layer)}, " if result.layer else ""
@@ -48,7 +48,7 @@ def panel(made: Made, state: State) -> Panel:
     return Panel(title, result, lines, seconds, box=found, strip=strip)
 
 
-def _score(result: Heatmap | Attribution, state: State) -> str:
+def score(result: Heatmap | Attribution, state: State) -> str:
     """The value of what is explained, with its name."""
     if isinstance(result, Heatmap) and int(result.classes[0]) < 0 and not result.signed:
         return ""  # of no class and no neuron: the number would mean nothing

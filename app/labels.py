@@ -9,7 +9,7 @@ from featvis import Contrast, Likeness, VisionModel, WrongRequest
 
 from . import pictures
 
-__all__ = ["class_named", "likeness", "target_named"]
+__all__ = ["class_like", "class_named", "likeness", "target_named"]
 
 CONTRAST = re.compile(r"([0-9]{1,9})-([0-9]{1,9})", re.ASCII)
 
@@ -27,6 +27,24 @@ def likeness(model: VisionModel, name: str) -> Likeness:
     """The likeness to a picture: a drawn scene or a file."""
     image = zoo_adapters.read_image(pictures.named(name), model)
     return Likeness(model(image.values.to(model.like))[0], name)
+
+
+def class_like(model: VisionModel, number: int, other: VisionModel) -> int:
+    """The class of `other` with the label that class `number` of `model` has."""
+    if number >= len(model.labels):
+        raise WrongRequest(f"class {number} of {model.name} has no label to find it by")
+    label = model.labels[number]
+    if number < len(other.labels) and other.labels[number] == label:
+        return number  # the same list of labels may have one twice
+    for i, name in enumerate(other.labels):
+        if _words(name) & _words(label):
+            return i
+    raise WrongRequest(f"{other.name} has no class {label!r}")
+
+
+def _words(label: str) -> set[str]:
+    """The synonyms of a label: "tabby, tabby cat" has two."""
+    return {part.strip().lower() for part in label.replace("_", " ").split(",") if part.strip()}
 
 
 def class_named(model: VisionModel, text: str) -> int:

@@ -21,9 +21,13 @@ from .serve import served
 from .texts import sentence
 from .views import png, sprite
 
-__all__ = ["Panel", "panels"]
+__all__ = ["Panel", "on_original", "panels"]
 
 THUMB = 112  # longer side of a map in a strip, pixels
+OPACITY = (
+    '<label class="fv-opacity"><span>Picture</span><input type="range" min="0" max="1" '
+    'step="0.01" value="0.85" aria-label="Opacity of the maps"><span>Map</span></label>'
+)
 READOUT = 40  # cells per side of the values that are read out under the pointer
 
 
@@ -40,6 +44,7 @@ class Panel:
     place: Place | None = field(default=None, kw_only=True)
     box: Box | None = field(default=None, kw_only=True)  # round the evidence, on the original
     strip: Sequence[Stage] = field(default=(), kw_only=True)  # of the sanity check
+    top: float | None = field(default=None, kw_only=True)  # of the colours, if others set it
 
 
 def panels(
@@ -49,8 +54,12 @@ def panels(
     marker: tuple[float, float] | None,
     *,
     shared: bool = False,
+    slider: bool = True,
 ) -> str:
-    """Results over the picture, side by side; `shared`: the strongest sets the scale of all."""
+    """Results over the picture, side by side; `shared`: the strongest sets the scale of all.
+
+    `slider`: with one for the opacity of all maps below.
+    """
     base = picture.copy()
     base.thumbnail((render.LARGEST, render.LARGEST))
     below = sprite(base)
@@ -60,12 +69,11 @@ def panels(
         marks += f'<i class="fv-mark" style="left:{x};top:{y}"></i>'
     tops = [render.limit(panel.result) for panel in shown if panel.result is not None]
     top = max(tops, default=0.0) if shared else None
-    figures = "".join(_figure(panel, image, base, below, marks, top) for panel in shown)
-    return (
-        '<label class="fv-opacity"><span>Picture</span><input type="range" min="0" max="1" '
-        'step="0.01" value="0.85" aria-label="Opacity of the maps"><span>Map</span></label>'
-        f'<div class="fv-row">{figures}</div>'
+    figures = "".join(
+        _figure(panel, image, base, below, marks, panel.top if top is None else top)
+        for panel in shown
     )
+    return (OPACITY if slider else "") + f'<div class="fv-row">{figures}</div>'
 
 
 def _figure(
@@ -90,7 +98,7 @@ def _figure(
         layer = served(png(render.over(panel.result, image, limit=top)[0]), "map.png")
         kind = "strokes" if isinstance(panel.result, Attribution) and panel.result.colors else ""
         above = f'<img class="fv-heat {kind}" src="{layer}" alt="{title} over the picture">'
-        data = escape(json.dumps(_readout(panel.result, image), separators=(",", ":")))
+        data = escape(json.dumps(on_original(panel.result, image), separators=(",", ":")))
         legend = _legend(panel.result, render.limit(panel.result) if top is None else top)
     if panel.box is not None:
         marks += f'<i class="fv-box" style="{_rectangle(panel.box, image.original)}"></i>'
@@ -180,7 +188,7 @@ def _legend(result: Heatmap | Attribution, top: float) -> str:
     )
 
 
-def _readout(result: Heatmap | Attribution, image: Image) -> list[list[float]]:
+def on_original(result: Heatmap | Attribution, image: Image) -> list[list[float]]:
     """Values on a coarse grid over the original picture, for the pointer."""
     if isinstance(result, Heatmap):
         maps, place = result.values[:1], result.place

@@ -18,6 +18,8 @@ VERSION = "1"
 MODEL = "bundled:scenes-resnet"
 PICTURE = "scene-24"
 LENGTH = 300  # characters of any value in a link
+FIELDS = 200  # values in a link
+MOST = 6  # networks side by side
 NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
 TARGET = re.compile(r"[0-9]{1,9}(-[0-9]{1,9})?|scene-[0-9]{1,7}|[0-9a-f]{16}", re.ASCII)
 POSITION = re.compile(r"([0-9]{1,5}),([0-9]{1,5})", re.ASCII)
@@ -26,6 +28,7 @@ IMAGE = re.compile(r"scene-[0-9]{1,7}|[0-9a-f]{16}", re.ASCII)
 # Those of one family of methods each, and the pages that put several questions to one subject.
 TABS = (
     "Filters", "Feature maps", "Class evidence", "Channel", "Synthesis", "DeepDream", "Neighbours",
+    "Compare",
 )  # fmt: skip
 
 # What is shown and how; no method has these parameters, but links carry them like one.
@@ -42,6 +45,8 @@ DISPLAY = {
         Param("trust", bool, False, "Does the prediction follow what the map calls important?"),
         Param("sanity", bool, False, "The maps while the network's weights are drawn anew, step by "
               "step"),
+        Param("columns", str, "methods", "Methods, or all channels of layers at the same depth",
+              None, ("methods", "depth")),
         Param("picture", bool, False, "Make the picture that excites the channel the most, too"),
     )
 }  # fmt: skip
@@ -50,6 +55,7 @@ ON = {
     "Filters": ("scale",),
     "Feature maps": ("scale",),
     "Channel": ("picture",),
+    "Compare": ("columns", "maps", "trust"),
     "Class evidence": ("explain", "maps", "box", "trust", "sanity"),
 }
 
@@ -60,6 +66,7 @@ class State:
 
     tab: str = "Class evidence"
     model: str = MODEL
+    others: tuple[str, ...] = ()  # networks that are compared with it
     image: str = PICTURE
     methods: tuple[str, ...] = ()  # those shown; (): the first ones of the tab
     layer: str | None = None
@@ -102,6 +109,7 @@ def start() -> State:
 def to_query(state: State) -> str:
     """The part of a link after "?": plain, readable, without what is at its default."""
     pairs = [("v", VERSION), ("tab", state.tab), ("m", state.model)]
+    pairs += [("m", name) for name in state.others]
     pairs += [("method", ",".join(state.methods))] if state.methods else []
     optional = (("layer", state.layer), ("ch", state.channel), ("cls", state.target))
     pairs += [(key, str(value)) for key, value in optional if value is not None]
@@ -114,19 +122,21 @@ def to_query(state: State) -> str:
     return urlencode(pairs, safe=":,/@")
 
 
-def from_query(query: str | Mapping[str, str], default: State | None = None) -> State:
+def from_query(query: str, default: State | None = None) -> State:
     """The state of a link. Unknown keys are ignored; a value of the wrong form is left out.
 
     Whether a model has the layer, or the layer the channel, is checked where it is used.
     """
-    pairs = dict(parse_qsl(query.lstrip("?")) if isinstance(query, str) else query.items())
-    given = {k: v for k, v in pairs.items() if isinstance(v, str) and 0 < len(v) <= LENGTH}
+    pairs = parse_qsl(query.lstrip("?"), max_num_fields=FIELDS)
+    given = {k: v for k, v in reversed(pairs) if 0 < len(v) <= LENGTH}
     changes: dict[str, object] = {"params": MappingProxyType(_params(given))}
     if given.get("tab") in TABS:
         changes["tab"] = given["tab"]
-    for key, name in (("m", "model"), ("layer", "layer")):
-        if given.get(key, "").isprintable() and given.get(key, "").strip():
-            changes[name] = given[key]
+    if _is_name(layer := given.get("layer", "")):
+        changes["layer"] = layer
+    named = [value for key, value in pairs if key == "m" and len(value) <= LENGTH]
+    if models := list(dict.fromkeys(filter(_is_name, named))):
+        changes["model"], changes["others"] = models[0], tuple(models[1:MOST])
     if IMAGE.fullmatch(given.get("img", "")):
         changes["image"] = given["img"]
     if methods := [m for m in given.get("method", "").split(",") if m in METHODS]:
@@ -139,6 +149,10 @@ def from_query(query: str | Mapping[str, str], default: State | None = None) -> 
     if found := POSITION.fullmatch(given.get("pos", "")):
         changes["position"] = (int(found[1]), int(found[2]))
     return (default or start()).but(**changes)
+
+
+def _is_name(text: str) -> bool:
+    return bool(text.strip()) and text.isprintable()
 
 
 def _params(given: Mapping[str, str]) -> dict[str, str]:

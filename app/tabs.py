@@ -5,10 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from featvis import METHODS, Method, Param, VisionModel, WrongRequest, render
+from featvis import Method, Param, VisionModel, WrongRequest, render
 from featvis.types import FeatureMaps, Filters, Synthesis
 
-from . import channel, evidence, maps, neighbours, pictures, session, synthesis, texts, views
+from . import (
+    channel,
+    compare,
+    evidence,
+    maps,
+    neighbours,
+    pictures,
+    session,
+    synthesis,
+    texts,
+    views,
+)
+from .families import family_of, first_methods, methods_of, shown_methods
 from .panels import Panel
 from .panels import panels as over_picture
 from .session import Made
@@ -21,6 +33,7 @@ __all__ = [
     "display_of",
     "draw",
     "estimate",
+    "family_of",
     "first_methods",
     "has_grid",
     "methods_of",
@@ -30,12 +43,11 @@ __all__ = [
 ]
 
 SLOW = 2.0  # seconds; what takes longer is told before
-PAGES = {"Channel": channel, "Neighbours": neighbours}  # modules with page, sheet and numbers
-
-
-def methods_of(family: str) -> list[Method]:
-    """The methods of a tab, in the order in which they are declared."""
-    return [method for method in METHODS.values() if method.family == family]
+PAGES = {
+    "Channel": channel,
+    "Neighbours": neighbours,
+    "Compare": compare,
+}  # modules with page, sheet and numbers
 
 
 def has_grid(family: str) -> bool:
@@ -45,19 +57,6 @@ def has_grid(family: str) -> bool:
     )
 
 
-def shown_methods(state: State) -> list[Method]:
-    """The chosen methods of the tab in view, or its first ones."""
-    family = methods_of(state.tab)
-    chosen = [method for method in family if method.name in state.methods]
-    return chosen or first_methods(state.tab)
-
-
-def first_methods(family: str) -> list[Method]:
-    """What a tab shows until something is chosen: the methods declared so, or the first."""
-    found = methods_of(family)
-    return [method for method in found if method.first] or found[:1]
-
-
 def display_of(family: str) -> list[Param]:
     """The choices of what is shown and how that a tab has."""
     return [DISPLAY[name] for name in ON.get(family, ())]
@@ -65,7 +64,8 @@ def display_of(family: str) -> list[Param]:
 
 def params_of(family: str) -> dict[str, Param]:
     """All parameters that the window has for a tab."""
-    found = {p.name: p for m in methods_of(family) for p in m.params if not p.tuning}
+    methods = [] if family in PAGES else methods_of(family)
+    found = {p.name: p for m in methods for p in m.params if not p.tuning}
     return {**{p.name: p for p in display_of(family)}, **found}
 
 

@@ -24,6 +24,7 @@ LEAD = {
     "DeepDream": "The picture, changed towards what the network already sees in it.",
     "Channel": "One channel of one layer: what excites it, where, how often, and what it is like.",
     "Neighbours": "The pictures that look most alike to the network; click one to go on from it.",
+    "Compare": "The same question about the same picture, to several networks.",
     "Class evidence": "Which parts of the picture speak for a class, and which against it.",
 }
 
@@ -43,6 +44,19 @@ mean of the best class against the mean of all others, from 0 to 1.
 
 A channel need not mean one thing: many answer to several (Olah et al. 2020), and a name for it is
 a guess that the pictures allow, not one that they prove.""",
+    "Compare": """**Comparison.** Each row is a network, each column a method, or with *depth* a
+layer at the same share of the way from the picture to the answer, all its channels as three
+principal components.
+
+What is explained is the class that you choose, found by its label in each network's own list, or,
+if none is chosen, what each network predicts: then look at the words below a map before you
+compare it. Every network sees the picture as it was trained to, cropped and at its own size; maps
+are placed on the original picture.
+
+*Own* colours show where each map is strong; *shared* ones how strong, within a column. The logits
+of two networks have no common unit, so agreement is measured by ranks: Spearman's correlation over
+all places, and the overlap of the strongest fifth. Agreement does not make a map right: networks
+of one data set share its accidents.""",
     "Neighbours": """**Nearest neighbours.** The embedding of a picture is what the network makes of
 it just before the logits; pictures are alike if the angle between their embeddings is small.
 

@@ -9,7 +9,7 @@ import gradio as gr
 
 import zoo_adapters
 
-from . import tabs, texts, views
+from . import choices, tabs, texts, views
 from .state import TABS, start
 from .ui_events import connect, save
 from .widgets import widget
@@ -28,7 +28,7 @@ class Tab:
 
     def __init__(self, family: str) -> None:
         methods = tabs.methods_of(family)
-        self.grid = self.methods = None
+        self.grid = self.methods = self.others = None
         self.controls: dict[str, Any] = {}
         with gr.Tab(family, id=family, render_children=True) as self.tab:
             gr.HTML(f'<p class="fv-lead">{texts.LEAD[family]}</p>')
@@ -41,6 +41,16 @@ class Tab:
                     show_label=False,
                     elem_classes="fv-chips",
                 )
+            if family == "Compare":
+                self.others = gr.Dropdown(
+                    choices.comparable(),
+                    multiselect=True,
+                    allow_custom_value=True,
+                    label="Compared with",
+                    info="The network on the left comes first; add others from the list, or by "
+                    "name, as timm:resnet50.a1_in1k",
+                    elem_classes="fv-others",
+                )
             self.view = gr.HTML(js_on_load=_script("pick", "point"), elem_classes="fv-view")
             if params:
                 with gr.Row(elem_classes="fv-params"):
@@ -49,6 +59,12 @@ class Tab:
                 self.grid = gr.HTML(js_on_load=_script("pick"))
             with gr.Accordion("How to read this", open=False, elem_classes="fv-how"):
                 gr.Markdown(texts.EXPLANATION.get(family) or texts.explanation(methods))
+
+    @property
+    def shown(self) -> list[Any]:
+        """All components that show something of the state."""
+        made = [self.view, self.grid, self.methods, self.others, *self.controls.values()]
+        return [component for component in made if component is not None]
 
 
 class Window:

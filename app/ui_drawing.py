@@ -63,6 +63,8 @@ class Drawing:
         if part.methods is not None:
             chosen = [method.name for method in tabs.shown_methods(state)]
             made[part.methods] = gr.CheckboxGroup(choices.chips(state), value=chosen)
+        if part.others is not None:
+            made[part.others] = list(state.others)
         used = tabs.used_params(state)
         for name, control in part.controls.items():
             value = {"value": state.params[name]} if name in state.params else {}

@@ -58,8 +58,7 @@ class Events:
         self.outputs = [
             w.notice, w.link, w.zoo, w.family, w.model, w.name, w.facts, w.picture, w.examples,
             w.prediction, w.target, w.against, w.layer, w.channel, w.steps, w.tabs,
-            *(c for p in w.parts.values() for c in (p.view, p.grid, p.methods, *p.controls.values())
-              if c is not None),
+            *(c for p in w.parts.values() for c in p.shown),
         ]  # fmt: skip
         self._subject()
         for family, part in w.parts.items():
@@ -92,6 +91,8 @@ class Events:
             js=BY_HAND,
         )
         self._on(part.view.select, changes.set_shown)
+        if part.others is not None:
+            self._on(part.others.input, changes.set_others, part.others)
         if part.grid is not None:
             self._on(part.grid.select, changes.set_tile)
         if part.methods is not None:
@@ -125,7 +126,7 @@ class Events:
 
     def _open(self, visit: Visit, request: gr.Request) -> Iterator[dict[Any, Any]]:
         """The state of the link that the page was opened with, or what of it can be shown."""
-        asked, said = from_query(dict(request.query_params)), ""
+        asked, said = from_query(str(request.query_params)), ""
         for state in _simpler(asked):
             for made in self._step(visit, lambda _, state=state: state):
                 if said and visit.state is not None:

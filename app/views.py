@@ -21,10 +21,12 @@ from .texts import sentence
 
 __all__ = [
     "busy",
+    "count",
     "examples",
     "facts",
     "filters",
     "grid",
+    "line",
     "notice",
     "patches",
     "picture",
@@ -41,26 +43,28 @@ def facts(model: VisionModel, known: Facts) -> str:
     h, w = model.size
     licence = known.licence or str(model.info.get("licence") or "") or "licence unknown"
     items = [
-        _count(model.parameters),
+        count(model.parameters),
         f"{h} px" if h == w else f"{h}x{w} px",
         known.training or str(model.info.get("training") or ""),
         licence,
         "on disk" if model.info.get("pretrained", True) else "random weights",
     ]
-    line = _line(items)
     head = f"CAM: {model.head.kind}" if model.head else "no CAM"
     return (
-        f'<div class="fv-facts">{line}</div><p class="fv-head">'
+        f'{line(items)}<p class="fv-head">'
         f'<b class="fv-tag {"good" if model.head else ""}">{escape(head)}</b> '
         f"{escape(sentence(model.head_reason))}</p>"
     )
 
 
-def _line(items: Sequence[str]) -> str:
-    return " · ".join(f"<span>{escape(item)}</span>" for item in items if item)
+def line(items: Sequence[str]) -> str:
+    """Facts side by side; empty ones are left out."""
+    made = " · ".join(f"<span>{escape(item)}</span>" for item in items if item)
+    return f'<div class="fv-facts">{made}</div>'
 
 
-def _count(number: int) -> str:
+def count(number: int) -> str:
+    """A number of weights in words."""
     return f"{number / 1e6:.1f} M weights" if number >= 1e5 else f"{number:,} weights"
 
 
@@ -184,8 +188,7 @@ def filters(
 ) -> str:
     """What must be known to read the filters of a layer, and one of them large."""
     said = "".join(f'<p class="fv-note">{escape(sentence(note))}</p>' for note in notes)
-    line = _line(facts)
-    words = f'<div><b class="fv-title">{escape(layer)}</b><div class="fv-facts">{line}</div>{said}'
+    words = f'<div><b class="fv-title">{escape(layer)}</b>{line(facts)}{said}'
     picture = ""
     if large is not None:
         url = served(png(large), "filter.png")

@@ -1,0 +1,220 @@
+"""The Compare page: one picture and one question to several networks, on one scale."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from html import escape
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import PIL.ImageDraw
+import torch
+
+from featvis import color, render
+from featvis.types import Attribution, FeatureMaps, Heatmap, Place
+from zoo_adapters import Facts
+
+from . import evidence, pictures, texts, trust, views
+from .comparison import Cell, Row, agreements, compared, limits
+from .panels import Panel, panels
+from .shown import Shown
+from .state import State
+
+__all__ = ["numbers", "page", "sheet"]
+
+SIDE = 256  # of a picture in the sheet, pixels
+BAND = 22  # of a line of words in the sheet
+INK, PAPER, SOFT = (28, 25, 23), (255, 255, 255), (111, 106, 99)
+
+
+def page(
+    state: State,
+    say: Callable[[str], None],
+    show: Callable[[Shown], None],
+    relax: Callable[[], None],
+) -> Shown:
+    """A row for each network, shown as it comes; then how much they agree."""
+    rows: list[Row] = []
+    drawn: list[str] = []  # of the rows before the last one: they do not change any more
+    for rows in compared(state):
+        say(f"Asking {rows[-1].state.model}")
+        drawn = [*drawn[: len(rows) - 1], _row(state, rows[-1], {}, first=len(rows) == 1)]
+        show(Shown(_page(state, drawn)))
+    if state.display("maps") == "shared":  # known at the end alone
+        tops = limits(rows)
+        drawn = [_row(state, row, tops, first=row is rows[0]) for row in rows]
+    return Shown(_page(state, [*drawn, _agreement(state, rows)]))
+
+
+def _page(state: State, parts: Sequence[str]) -> str:
+    hint = ""
+    if not state.others:
+        hint = '<p class="fv-note">Add networks above: each gets a row.</p>'
+    return f'<div class="fv-page">{"".join(parts)}{hint}</div>'
+
+
+def _row(state: State, row: Row, tops: dict[str, float], *, first: bool) -> str:
+    name = escape(row.state.model)
+    if row.model is None or row.image is None:
+        words = escape(texts.sentence(row.reason or "loading"))
+        return f'<section class="fv-off"><h3>{name}</h3><p>{words}</p></section>'
+    facts = f"<h3>{name} <em>{escape(row.prediction)}</em></h3>{views.line(_facts(row.facts, row))}"
+    shown = [_panel(cell, row, tops) for cell in row.cells]
+    over = panels(row.image, pictures.get(state.image), shown, None, slider=first)
+    return f'<section class="fv-compared">{facts}{over}</section>'
+
+
+def _facts(facts: Facts | None, row: Row) -> list[str]:
+    """What is known of a network, for a line."""
+    assert row.model is not None
+    h, w = row.model.size
+    licence = (facts.licence if facts else "") or str(row.model.info.get("licence") or "")
+    training = (facts.training if facts else "") or str(row.model.info.get("training") or "")
+    head = f"CAM: {row.model.head.kind}" if row.model.head else "no CAM"
+    return [views.count(row.model.parameters), f"{h}x{w} px", training, licence, head]
+
+
+def _panel(cell: Cell, row: Row, tops: dict[str, float]) -> Panel:
+    if cell.made is None:
+        return Panel(cell.title, reason=cell.reason)
+    result = cell.made.result
+    if isinstance(result, FeatureMaps):
+        h, w = result.values.shape[2:]
+        lines = [f"{result.values.shape[1]} channels, {h}x{w}"]
+        if result.components is None:
+            return Panel(cell.title, reason="these maps have no components")
+        colors = render.components(result)[0]
+        return Panel(cell.title, None, lines, cell.made.seconds, colors=colors, place=result.place)
+    assert isinstance(result, Heatmap | Attribution)
+    lines = [f"<b>{escape(result.target)}</b>{evidence.score(result, row.state)}"]
+    if cell.faith is not None:
+        lines.append(trust.faith_words(cell.faith))
+    top = tops.get(cell.title)
+    return Panel(cell.title, result, lines, cell.made.seconds, top=top)
+
+
+def _agreement(state: State, rows: Sequence[Row]) -> str:
+    """For each method: a table of the networks' agreement, and where they do not agree."""
+    made = ""
+    for title, (names, found) in agreements(rows).items():
+        short = [escape(name.rpartition(":")[2]) for name in names]
+        head = "".join(f"<th>{i + 1}</th>" for i in range(len(short)))
+        body = "".join(
+            f"<tr><th>{i + 1} {name}</th>"
+            + "".join(_cell(found.correlation, found.overlap, i, j) for j in range(len(short)))
+            + "</tr>"
+            for i, name in enumerate(short)
+        )
+        url = views.served(views.png(_disagreement(state, found.disagreement)), "disagree.png")
+        made += (
+            f"<div><b>{escape(title)}</b><table><tr><th></th>{head}</tr>{body}</table></div><figure>"
+            f'<img src="{url}" alt="Where the maps of {escape(title)} disagree"><figcaption>Where '
+            "they disagree: bright places rank differently</figcaption></figure>"
+        )
+    if not made:
+        return ""
+    words = (
+        "rank correlation of the maps over all places of the picture, and below it the overlap "
+        "(IoU) of the strongest fifth of each; between random maps both are about 0 and 0.11"
+    )
+    return (
+        f"<section><h3>How much they agree</h3><p>{escape(texts.sentence(words))}</p>"
+        f'<div class="fv-agree">{made}</div></section>'
+    )
+
+
+def _cell(correlation: torch.Tensor, overlap: torch.Tensor, i: int, j: int) -> str:
+    value, shared = float(correlation[i, j]), float(overlap[i, j])
+    strength = f"{100 * max(value, 0):.0f}%"
+    return (
+        f'<td style="--s:{strength}" title="rank correlation {value:.3f}, IoU {shared:.3f}">'
+        f"{value:.2f}<small>{shared:.2f}</small></td>"
+    )
+
+
+def _disagreement(state: State, spread: torch.Tensor) -> torch.Tensor:
+    """Over the picture, bright where the maps' ranks differ the most."""
+    picture = torch.from_numpy(np.array(pictures.get(state.image)))
+    h, w = picture.shape[:2]
+    n = spread.shape[0]
+    y, x = ((torch.arange(side) + 0.5) / side * n for side in (h, w))
+    at = torch.stack(torch.meshgrid(y, x, indexing="ij"), -1)
+    fine = render.sample(spread[None], Place((0.5, 0.5), (1.0, 1.0)), at)[0]
+    colors = (color.heat(fine / 0.5) * 255).round()  # ranks of two maps differ by 0.5 at most
+    layer = torch.cat([colors, torch.full((h, w, 1), 200.0)], -1)
+    return render.compose(picture, layer, 1.0)
+
+
+def sheet(state: State) -> PIL.Image.Image:
+    """All rows as one picture, with the names of the networks and the columns."""
+    *_, rows = compared(state)
+    return sheet_of(state, rows)
+
+
+def sheet_of(state: State, rows: Sequence[Row]) -> PIL.Image.Image:
+    """Rows as one picture."""
+    tops = limits(rows) if state.display("maps") == "shared" else {}
+    original = pictures.get(state.image)
+    factor = SIDE / max(original.size)
+    size = (max(1, round(original.width * factor)), max(1, round(original.height * factor)))
+    columns = max([len(row.cells) for row in rows] + [1])
+    high = size[1] + 2 * BAND
+    made = PIL.Image.new("RGB", ((columns + 1) * (size[0] + 6), len(rows) * (high + 6)), PAPER)
+    draw = PIL.ImageDraw.Draw(made)
+    for r, row in enumerate(rows):
+        top = r * (high + 6)
+        made.paste(original.resize(size), (0, top + BAND))
+        draw.text((2, top + 5), row.state.model, INK, font_size=12)
+        draw.text((2, top + BAND + size[1] + 4), row.prediction or row.reason, SOFT, font_size=12)
+        for c, cell in enumerate(row.cells):
+            left = (c + 1) * (size[0] + 6)
+            picture = _drawn(cell, row, original, tops)
+            if picture is not None:
+                made.paste(picture.resize(size), (left, top + BAND))
+            draw.text((left + 2, top + 5), cell.title, INK, font_size=12)
+            draw.text((left + 2, top + BAND + size[1] + 4), _said(cell), SOFT, font_size=12)
+    return made
+
+
+def _said(cell: Cell) -> str:
+    if cell.made is None:
+        return cell.reason[:60]
+    result = cell.made.result
+    said = [] if isinstance(result, FeatureMaps) else [str(getattr(result, "target", ""))]
+    if cell.faith is not None:
+        said.append(f"insertion {cell.faith.insertion:.2f}, deletion {cell.faith.deletion:.2f}")
+    return ", ".join(filter(None, said))
+
+
+def _drawn(
+    cell: Cell, row: Row, original: PIL.Image.Image, tops: dict[str, float]
+) -> PIL.Image.Image | None:
+    if cell.made is None or row.image is None:
+        return None
+    result = cell.made.result
+    if isinstance(result, FeatureMaps):
+        if result.components is None:
+            return None
+        colors = views.picture(render.components(result)[0])
+        return colors.resize(original.size, PIL.Image.Resampling.NEAREST)
+    assert isinstance(result, Heatmap | Attribution)
+    below = torch.from_numpy(np.array(original))
+    layer = render.over(result, row.image, limit=tops.get(cell.title))[0]
+    return views.picture(render.compose(below, layer))
+
+
+def numbers(state: State) -> dict[str, Any]:
+    """All maps, and their agreement."""
+    *_, rows = compared(state)
+    found: dict[str, Any] = {}
+    for row in rows:
+        for cell in row.cells:
+            if cell.made is not None:
+                name = f"{row.state.model}.{cell.made.method.name}"
+                found[f"{name}.values"] = cell.made.result.values.detach().cpu().numpy()
+    for title, (names, made) in agreements(rows).items():
+        found[f"{title}.networks"] = np.array(names)
+        found[f"{title}.correlation"] = made.correlation.numpy()
+        found[f"{title}.overlap"] = made.overlap.numpy()
+    return found
