@@ -21,7 +21,7 @@ from .panels import Panel, panels
 from .shown import Shown
 from .state import State
 
-__all__ = ["numbers", "page", "sheet"]
+__all__ = ["numbers", "numbers_of", "page", "sheet", "sheet_of"]
 
 SIDE = 256  # of a picture in the sheet, pixels
 BAND = 22  # of a line of words in the sheet
@@ -207,11 +207,17 @@ def _drawn(
 def numbers(state: State) -> dict[str, Any]:
     """All maps, and their agreement."""
     *_, rows = compared(state)
+    return numbers_of(rows)
+
+
+def numbers_of(rows: Sequence[Row]) -> dict[str, Any]:
+    """The arrays of rows, by network and method."""
     found: dict[str, Any] = {}
     for row in rows:
         for cell in row.cells:
             if cell.made is not None:
-                name = f"{row.state.model}.{cell.made.method.name}"
+                column = cell.title.partition(" ")[0] if ":" in cell.title else ""
+                name = ".".join(filter(None, (row.state.model, cell.made.method.name, column)))
                 found[f"{name}.values"] = cell.made.result.values.detach().cpu().numpy()
     for title, (names, made) in agreements(rows).items():
         found[f"{title}.networks"] = np.array(names)

@@ -17,7 +17,7 @@ from featvis.types import Box
 from zoo_adapters.bundled.scenes import CLASSES, scene
 from zoo_adapters.pictures import upright
 
-__all__ = ["EXAMPLES", "SCENE", "framed", "get", "keep", "named", "strip"]
+__all__ = ["EXAMPLES", "SCENE", "framed", "get", "keep", "lend", "named", "strip"]
 
 SCENE = 512  # side of a drawn scene, pixels
 THUMB = 96  # side of an example in the strip
@@ -26,9 +26,23 @@ STORE = Path(tempfile.gettempdir()) / "featvis-pictures"
 EXAMPLES = tuple(f"scene-{seed}" for seed in (24, 2, 30, 8, 11, 5, 41, 16, 3, 54, 29, 60))
 
 
+LENT: dict[str, PIL.Image.Image] = {}  # pictures of this process, as they are
+
+
+def lend(name: str) -> str:
+    """The short name of a picture (see `named`) for as long as this process lives."""
+    picture = named(name)
+    pixels = f"{picture.size}".encode() + picture.tobytes()
+    short = hashlib.sha256(pixels).hexdigest()[:16]
+    LENT[short] = picture
+    return short
+
+
 @lru_cache(maxsize=32)
 def get(name: str) -> PIL.Image.Image:
     """The picture of that name, RGB."""
+    if name in LENT:
+        return LENT[name]
     if name.startswith("scene-"):
         return PIL.Image.fromarray(scene(int(name[6:]), size=SCENE).image)
     file = STORE / f"{name}.webp"

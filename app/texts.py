@@ -17,6 +17,8 @@ __all__ = [
     "sentence",
 ]
 
+NAMES = ("featvis", "timm", "torchvision", "transformers")  # which begin small everywhere
+
 LEAD = {
     "Filters": "The weights of a convolution as small pictures: what its filters answer to.",
     "Feature maps": "What each channel of a layer answers, and where in the picture.",
@@ -93,7 +95,7 @@ def sentence(text: object) -> str:
     """With a capital letter and a full stop; the names at its beginning stay as they are."""
     made = str(text).strip()
     first = made.split(" ", 1)[0]
-    if first.isalpha() and first.islower():
+    if first.isalpha() and first.islower() and first not in NAMES:
         made = made[0].upper() + made[1:]
     return made + ("" if not made or made.endswith((".", "!", "?")) else ".")
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 import zoo_adapters
+from featvis import Param
 
 from . import choices, tabs, texts, views
 from .state import TABS, start
@@ -51,14 +53,20 @@ class Tab:
                     "name, as timm:resnet50.a1_in1k",
                     elem_classes="fv-others",
                 )
+            if family in tabs.PAGES:  # a page is long: what changes it stands above it
+                self._controls(params)
             self.view = gr.HTML(js_on_load=_script("pick", "point"), elem_classes="fv-view")
-            if params:
-                with gr.Row(elem_classes="fv-params"):
-                    self.controls = {param.name: widget(param) for param in params}
+            if family not in tabs.PAGES:
+                self._controls(params)
             if tabs.has_grid(family):
                 self.grid = gr.HTML(js_on_load=_script("pick"))
             with gr.Accordion("How to read this", open=False, elem_classes="fv-how"):
                 gr.Markdown(texts.EXPLANATION.get(family) or texts.explanation(methods))
+
+    def _controls(self, params: Collection[Param]) -> None:
+        if params:
+            with gr.Row(elem_classes="fv-params"):
+                self.controls = {param.name: widget(param) for param in params}
 
     @property
     def shown(self) -> list[Any]:

@@ -1,0 +1,96 @@
+"""The command `compare`: the same question to several networks, as one sheet."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from featvis import METHODS, WrongRequest
+
+from . import compare, pictures
+from .arrays import saved
+from .comparison import agreements, compared
+from .families import methods_of
+from .labels import class_named
+from .recipe import stamped
+from .state import MOST, State
+
+__all__ = ["add", "sheet"]
+
+
+def add(commands: Any) -> argparse.ArgumentParser:
+    """The command's own options."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "compare", help="ask several networks the same, and write one sheet"
+    )
+    parser.add_argument("--models", required=True, metavar="A,B,C", help=f"two to {MOST} networks")
+    parser.add_argument("--image", required=True, metavar="FILE", help="a picture, or scene-17")
+    parser.add_argument("--methods", default="", metavar="M,N", help="columns, as cam,grad_cam")
+    parser.add_argument(
+        "--columns", default="methods", metavar="WHAT", help="methods, or depth: all channels of "
+        "the layers at 0, 25, 50, 75 and 100 %% of the way"
+    )  # fmt: skip
+    parser.add_argument("--target", metavar="CLASS", help="a class of the first network, found by "
+                        "its label in the others (default: what each one predicts)")  # fmt: skip
+    parser.add_argument("--scale", default="own", metavar="SCALE", help="own, or shared: within a "
+                        "column")  # fmt: skip
+    parser.add_argument("--trust", action="store_true", help="measure insertion and deletion")
+    parser.add_argument("--out", metavar="PNG", help="sheet to write")
+    parser.add_argument("--npz", metavar="NPZ", help="arrays to write: the maps, the agreement")
+    parser.set_defaults(command=None)
+    return parser
+
+
+def sheet(options: argparse.Namespace) -> dict[str, bytes]:
+    """The files that were asked for, by their paths; what the networks say is printed."""
+    state = _state(options)
+    *_, rows = compared(state)
+    for row in rows:
+        said = row.reason or row.prediction
+        print(f"{row.state.model}: {said}")
+        for cell in row.cells:
+            if cell.reason:
+                print(f"  {cell.title}: {cell.reason}")
+            elif cell.faith is not None:
+                print(f"  {cell.title}: insertion {cell.faith.insertion:.3f}, "
+                      f"deletion {cell.faith.deletion:.3f}")  # fmt: skip
+    for title, (names, found) in agreements(rows).items():
+        for i, name in enumerate(names):
+            for j in range(i):
+                print(f"{title}: {names[j]} and {name} agree {found.correlation[i, j]:.2f}, "
+                      f"overlap {found.overlap[i, j]:.2f}")  # fmt: skip
+    files = {}
+    if options.out:
+        files[options.out] = stamped(compare.sheet_of(state, rows), None)
+    if options.npz:
+        files[options.npz] = saved(compare.numbers_of(rows))
+    if all(not row.cells for row in rows):
+        raise WrongRequest(f"none of the networks could be asked: {rows[0].reason}")
+    return files
+
+
+def _state(options: argparse.Namespace) -> State:
+    """What is asked, as the window would ask it."""
+    names = [name.strip() for name in options.models.split(",") if name.strip()]
+    if not 2 <= len(names) <= MOST:
+        raise WrongRequest(f"compare takes two to {MOST} networks, not {len(names)}")
+    methods = [name.strip() for name in options.methods.split(",") if name.strip()]
+    possible = [method.name for method in methods_of("Compare")]
+    for name in methods:
+        if name not in possible:
+            known = "it is of another kind" if name in METHODS else "there is none of that name"
+            raise WrongRequest(f"{name!r}: {known}; compare takes {', '.join(possible)}")
+    state = State(
+        tab="Compare",
+        model=names[0],
+        others=tuple(names[1:]),
+        image=pictures.lend(options.image),
+        methods=tuple(methods),
+    ).having(columns=options.columns, maps=options.scale, trust=options.trust)
+    for name in ("columns", "maps"):
+        state.display(name)  # a wrong word is refused now
+    if options.target is None:
+        return state
+    from .session import model_of
+
+    return state.but(target=str(class_named(model_of(names[0]), options.target)))
