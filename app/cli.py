@@ -1,4 +1,6 @@
-"""The command line: serve, models, show, run, derived from METHODS. Only serving imports Gradio.
+"""The command line, derived from METHODS: serve, models, show, run, index.
+
+Only serving imports Gradio.
 
 Exit codes: 0 done, 1 failed, 2 a wrong request. An error is one line.
 """
@@ -21,6 +23,7 @@ import zoo_adapters
 from featvis import METHODS, Method, VisionModel, WrongRequest, render
 from featvis.types import Attribution, Box, Heatmap, Result
 
+from . import cli_index
 from .cli_subject import FORMS, original, subject_of
 from .pictures import framed
 
@@ -80,6 +83,7 @@ def _parser() -> Parser:
         _add_method(
             methods.add_parser(method.name, help=method.help, description=method.help), method
         )
+    cli_index.add(commands)
     return parser
 
 
