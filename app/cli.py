@@ -16,6 +16,7 @@ import zoo_adapters
 from featvis import METHODS, Method, VisionModel, WrongRequest
 from featvis.types import Attribution, FeatureMaps, Filters, Heatmap
 
+from . import cli_compare, cli_index
 from .cli_subject import FORMS, subject_of
 from .cook import Cooked, cook, differences
 from .pictures import named
@@ -72,6 +73,7 @@ def _parser() -> Parser:
     add.add_argument("model", metavar="MODEL")
     add.add_argument("--random", action="store_true", help="random weights: nothing is downloaded")
     add.set_defaults(command=show)
+    cli_compare.add(commands).set_defaults(command=compare)
     add = commands.add_parser("recipe", help="print what a picture was made of")
     add.add_argument("file", metavar="FILE", help="a PNG that featvis made, or a recipe's JSON")
     add.add_argument("--python", action="store_true", help="as Python code that makes the arrays")
@@ -88,6 +90,7 @@ def _parser() -> Parser:
         _add_method(
             methods.add_parser(method.name, help=method.help, description=method.help), method
         )
+    cli_index.add(commands)
     return parser
 
 
@@ -198,6 +201,13 @@ def again(options: argparse.Namespace) -> None:
     for difference in differences(recipe, cooked.recipe.facts):
         print(f"note: {difference}")
     _finish(cooked, options)
+
+
+def compare(options: argparse.Namespace) -> None:
+    """Ask several networks the same."""
+    _check_files(options)
+    for path, data in cli_compare.sheet(options).items():
+        _write(path, data)
 
 
 def recipe(options: argparse.Namespace) -> None:

@@ -1,16 +1,28 @@
 """Indexes: what excites every channel of a network, found once over a set of pictures and kept.
 
-    index = open_index(model)            # the user's own, or the one that comes with featvis
-    for hit in index.top("layer3", 17):  # Hit(image="scene-100042", value=3.1, position=(4, 9))
-        picture = index.picture(hit.image)
+    index = open_index(model)                     # None where there is no index of that model
+    index.layers, index.count                     # names of the layers; number of pictures
+    index.top("layer3", 17, k=9)                  # (Hit(image, value, position), ...); .bottom
+    index.picture(hit.image), index.label(hit.image)
+    index.patch(model, "layer3", hit.position, hit.image)      # Patch(box, effective, note)
+    index.stats("layer3", 17)                     # Statistics: mean, std, histogram, ...
+    index.percentile("layer3", 17, 2.5)           # of pictures whose maximum lies below 2.5
+    index.selectivity("layer3", 17)               # per class: mean of the maxima
+    index.parts("layer3", 17)                     # (Part(name, iou), ...), the best first
+    index.similar("layer3", 17, k=8)              # (Similar(channel, correlation), ...)
+    index.neighbours(featvis.probe.embed(model, image), k=12)  # (Neighbour(image, cosine), ...)
+    index.embedding("scene-100042")
 
+An index of other weights, or of another version, is refused with the reason.
 `featvis index build --model bundled:scenes-resnet --source scenes:` makes one; see docs/probe.md.
 """
 
 from __future__ import annotations
 
 from .build import build
-from .reading import Hit, Index, Neighbour, Part, Selectivity, Similar, Statistics, open_index
+from .opening import open_index
+from .reading import Index
+from .records import Hit, Neighbour, Part, Selectivity, Similar, Statistics
 from .sources import source_of
 
 __all__ = [

@@ -124,7 +124,7 @@ def build(
         tensors, rest = packed(whole)
         told = {"key": plan.key, "done": sorted(done), "probe": rest}
         store.save_state(making / "state.safetensors", tensors, told)
-        if progress:
+        if progress and shards is not None:
             progress(whole.pictures, plan.count)
     kept = [_kept(making, number) for number in sorted(done)]
     manifest, arrays = finished(model, source, plan, whole, kept)

@@ -2,7 +2,8 @@
 
 Arrays of layer number i, C channels: `i.top.image`, `.value`, `.position` (C, k), `i.bottom...`,
 `i.maxima` (C, BINS), `i.moments` (5, C), `i.classes` (K, C), `i.alike` and `i.correlation` (C, 8),
-`i.part` and `i.iou` (C, 3); of N pictures: `images`, `labels` (N,), `embeddings` (N, D), `scales`.
+`i.part` and `i.iou` (C, 3); of N pictures: `images`, `labels` (N,), `embeddings` (N, D). In a small
+index they are `embeddings` (N, AXES) times `scales` (N,), along the principal `axes` (D, AXES).
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ __all__ = ["DISSECTED", "finished"]
 ALIKE = 8  # channels named as most alike
 PARTED = 3  # parts named per channel
 BOTTOM = 4  # weakest pictures kept in a small index
+AXES = 64  # principal directions along which a small index keeps embeddings, as 8-bit numbers
 DISSECTED = 1000  # scenes over which parts are looked for
 Array = NDArray[Any]
 
@@ -95,11 +97,15 @@ def _pictures(shards: list[Shard], *, small: bool) -> dict[str, Array]:
     values = torch.nn.functional.normalize(values, dim=1)
     if not small:
         return {**made, "embeddings": values.half().numpy()}
-    scales = values.abs().amax(1, keepdim=True).clamp_min(1e-12) / 127
+    _, _, directions = torch.linalg.svd(values.double().T @ values.double())
+    axes = directions[:AXES].T.float()
+    along = values @ axes
+    scales = along.abs().amax(1, keepdim=True).clamp_min(1e-12) / 127
     return {
         **made,
-        "embeddings": (values / scales).round().to(torch.int8).numpy(),
-        "scales": scales[:, 0].numpy(),
+        "embeddings": (along / scales).round().to(torch.int8).numpy(),
+        "scales": scales[:, 0].half().numpy(),
+        "axes": axes.half().numpy(),
     }
 
 

@@ -1,27 +1,11 @@
-"""Reading an index: every question that the window or a script may ask of it.
-
-    index = open_index(model)                     # None where there is no index of that model
-    index.layers, index.count                     # names of the layers; number of pictures
-    index.top("layer3", 17, k=9)                  # (Hit(image, value, position), ...); .bottom
-    index.picture(hit.image), index.label(hit.image)
-    index.patch(model, "layer3", hit.position, hit.image)      # Patch(box, effective, note)
-    index.stats("layer3", 17)                     # Statistics: mean, std, histogram, ...
-    index.percentile("layer3", 17, 2.5)           # of pictures whose maximum lies below 2.5
-    index.selectivity("layer3", 17)               # per class: mean of the maxima
-    index.parts("layer3", 17)                     # (Part(name, iou), ...), the best first
-    index.similar("layer3", 17, k=8)              # (Similar(channel, correlation), ...)
-    index.neighbours(featvis.probe.embed(model, image), k=12)  # (Neighbour(image, cosine), ...)
-    index.embedding("scene-100042")
-
-An index of other weights, or of another version, is refused with the reason.
-"""
+"""Reading an index: every question that the window or a script may ask of it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -36,67 +20,11 @@ from zoo_adapters.pictures import read_image
 
 from . import store
 from .neighbours import Nearest, nearest
+from .records import Hit, Neighbour, Part, Selectivity, Similar, Statistics
 from .scenes import FIRST, Scenes, draw_together
 from .sources import Source, source_of
 
-__all__ = [
-    "Hit",
-    "Index",
-    "Neighbour",
-    "Part",
-    "Selectivity",
-    "Similar",
-    "Statistics",
-    "open_index",
-]
-
-
-class Hit(NamedTuple):
-    """A picture that excites a channel, and where."""
-
-    image: str
-    value: float
-    position: tuple[int, int]  # row and column in the layer's map
-
-
-class Statistics(NamedTuple):
-    """One channel over all pictures."""
-
-    mean: float  # over all positions of all pictures
-    std: float
-    active: float  # share of pictures in which it exceeds 0
-    positive: float  # share of positions at which it does
-    threshold: float  # exceeded by 0.5 % of all positions
-    counts: NDArray[np.int64]  # (n,) pictures by the channel's maximum in them
-    edges: NDArray[np.float64]  # (n + 1,) ends of the bins of the maximum
-
-
-class Selectivity(NamedTuple):
-    """How a channel's maximum depends on the class of the picture."""
-
-    means: dict[str, float]  # class -> mean of the maxima, the largest first
-    share: float  # (largest - mean of the others) / (|largest| + |mean of the others|), in [0, 1]
-
-
-class Part(NamedTuple):
-    """A part of objects, and how well a channel's detector covers it."""
-
-    name: str
-    iou: float
-
-
-class Similar(NamedTuple):
-    """A channel whose maxima rise and fall with those of another."""
-
-    channel: int
-    correlation: float
-
-
-class Neighbour(NamedTuple):
-    """A picture near another one."""
-
-    image: str
-    cosine: float
+__all__ = ["Index"]
 
 
 class Index:
@@ -223,10 +151,11 @@ class Index:
     def neighbours(self, embedding: Tensor, k: int = 12) -> tuple[Neighbour, ...]:
         """The pictures nearest to an embedding (D,) or (1, D), by the cosine."""
         query = embedding.detach().float().cpu().reshape(-1).numpy()
-        if len(query) != self.arrays["embeddings"].shape[1]:
+        size = self._embeddings().shape[1]
+        if len(query) != size:
             raise WrongRequest(
-                f"an embedding of {self.manifest.model} has {self.arrays['embeddings'].shape[1]} "
-                f"numbers, not {len(query)}; featvis.probe.embed(model, image) makes one"
+                f"an embedding of {self.manifest.model} has {size} numbers, not {len(query)}; "
+                "featvis.probe.embed(model, image) makes one"
             )
         rows, cosines = self._nearest(query, k)
         numbers = self.arrays["images"]
@@ -244,7 +173,8 @@ class Index:
         if "_embeddings_kept" not in self.__dict__:
             made = self.arrays["embeddings"].astype(np.float32)
             if "scales" in self.arrays:
-                made *= self.arrays["scales"][:, None]
+                made *= self.arrays["scales"].astype(np.float32)[:, None]
+                made = made @ self.arrays["axes"].astype(np.float32).T
             made /= np.maximum(np.linalg.norm(made, axis=1, keepdims=True), 1e-12)
             self.__dict__["_embeddings_kept"] = made
         kept: NDArray[np.float32] = self.__dict__["_embeddings_kept"]
@@ -284,52 +214,3 @@ class Index:
                 f"the index has no picture {image!r}; it has {self.count} of {self.manifest.source}"
             )
         return self.rows[image]
-
-
-OPENED: dict[tuple[str, float], Index] = {}
-
-
-def open_index(model: VisionModel, source: str | None = None) -> Index | None:
-    """The index of a model: the user's, or the one that comes with featvis; None without one.
-
-    `source`: only that over these pictures, "scenes:", "scenes:500", "folder:PATH". An index of
-    the same name but of other weights, or of another version, is refused.
-    """
-    refused: WrongRequest | None = None
-    for folder in [*store.own(), store.shipped(model.name)]:
-        told = store.told_of(folder)
-        if told.get("model") != model.name:
-            continue
-        if source is not None and not _same(str(told.get("source")), source):
-            continue
-        try:
-            index = _opened(folder)
-            _check(index.manifest, model)
-        except WrongRequest as error:
-            refused = error
-        else:
-            return index
-    if refused is not None:
-        raise refused
-    return None
-
-
-def _opened(folder: Path) -> Index:
-    key = (str(folder), (folder / "manifest.json").stat().st_mtime)
-    if key not in OPENED:
-        OPENED[key] = Index(folder, store.read(folder))
-    return OPENED[key]
-
-
-def _same(there: str, asked: str) -> bool:
-    kind, _, rest = asked.partition(":")
-    return there == asked or (kind == "scenes" and not rest and there.startswith("scenes:"))
-
-
-def _check(manifest: store.Manifest, model: VisionModel) -> None:
-    if manifest.weights != store.weights(model):
-        raise WrongRequest(
-            f"the index of {manifest.model} over {manifest.source} was built with other weights or "
-            f"another input size; build it again with: featvis index build "
-            f"--model {manifest.model} --source {manifest.source}"
-        )

@@ -1,0 +1,67 @@
+"""A small network and folders of pictures, for tests of indexes; `python -m tests.small` builds."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import torch
+from torch import nn
+
+import zoo_adapters
+from app.index import build, source_of
+from featvis import VisionModel
+
+
+def network(seed: int = 0, name: str = "mine:small") -> VisionModel:
+    """Two convolutions and a linear classifier, 24 x 24 pixels."""
+    make = torch.Generator().manual_seed(seed)
+    module = nn.Sequential(
+        nn.Conv2d(3, 6, 3, 2, 1),
+        nn.ReLU(),
+        nn.Conv2d(6, 8, 3, 2, 1),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(8, 4),
+    )
+    for parameter in module.parameters():
+        parameter.data = torch.randn(parameter.shape, generator=make) * 0.5
+    return zoo_adapters.wrap(module, name=name, mean=(0.5,) * 3, std=(0.25,) * 3, size=(24, 24))
+
+
+def pictures(root: Path, count: int = 40) -> Path:
+    """A tree of pictures in three folders, and two files that are none."""
+    random = np.random.default_rng(0)
+    for i in range(count):
+        place = root / f"class-{i % 3}"
+        place.mkdir(parents=True, exist_ok=True)
+        pixels = random.integers(0, 256, (20 + i % 7, 30, 3), dtype=np.uint8)
+        PIL.Image.fromarray(pixels).save(place / f"{i:03}.png")
+    (root / "class-1" / "010.jpg").write_bytes(b"no picture")
+    whole = (root / "class-0" / "003.png").read_bytes()
+    (root / "class-2" / "cut.png").write_bytes(whole[: len(whole) // 2])
+    return root
+
+
+def bytes_of(place: Path) -> dict[str, bytes]:
+    """All files of an index."""
+    return {file.name: file.read_bytes() for file in sorted(place.iterdir())}
+
+
+def main(folder: str, last: int) -> None:
+    """Build an index over a folder, and die by SIGKILL when `last` pictures are done."""
+
+    def progress(done: int, total: int | None) -> None:
+        if done >= last > 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    build(network(), source_of(f"folder:{folder}"), batch=4, shard=8, progress=progress)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))
