@@ -7,8 +7,9 @@ from typing import Any
 
 from featvis import METHODS, WrongRequest
 
-from . import compare, pictures
+from . import pictures
 from .arrays import saved
+from .compare_files import numbers_of, sheet_of
 from .comparison import agreements, compared
 from .families import methods_of
 from .labels import class_named
@@ -61,9 +62,9 @@ def sheet(options: argparse.Namespace) -> dict[str, bytes]:
                       f"overlap {found.overlap[i, j]:.2f}")  # fmt: skip
     files = {}
     if options.out:
-        files[options.out] = stamped(compare.sheet_of(state, rows), None)
+        files[options.out] = stamped(sheet_of(state, rows), None)
     if options.npz:
-        files[options.npz] = saved(compare.numbers_of(rows))
+        files[options.npz] = saved(numbers_of(rows))
     if all(not row.cells for row in rows):
         raise WrongRequest(f"none of the networks could be asked: {rows[0].reason}")
     return files

@@ -19,7 +19,7 @@ from zoo_adapters import Facts
 from . import session, trust
 from .families import shown_methods
 from .labels import class_like
-from .panels import on_original
+from .readout import on_original
 from .session import Made
 from .state import MOST, State
 

@@ -13,22 +13,21 @@ import torch
 from torch import Tensor
 
 from featvis import Image, render
-from featvis.render import sample
 from featvis.sanity import Stage
 from featvis.types import Attribution, Box, Heatmap, Place
 
+from .readout import on_original
 from .serve import served
 from .texts import sentence
 from .views import png, sprite
 
-__all__ = ["Panel", "on_original", "panels"]
+__all__ = ["Panel", "panels"]
 
 THUMB = 112  # longer side of a map in a strip, pixels
 OPACITY = (
     '<label class="fv-opacity"><span>Picture</span><input type="range" min="0" max="1" '
     'step="0.01" value="0.85" aria-label="Opacity of the maps"><span>Map</span></label>'
 )
-READOUT = 40  # cells per side of the values that are read out under the pointer
 
 
 @dataclass(frozen=True)
@@ -186,19 +185,3 @@ def _legend(result: Heatmap | Attribution, top: float) -> str:
         f'<div class="fv-legend"><span>{low}</span><img src="{bar}" alt="">'
         f"<span>{top:.3g}</span></div>"
     )
-
-
-def on_original(result: Heatmap | Attribution, image: Image) -> list[list[float]]:
-    """Values on a coarse grid over the original picture, for the pointer."""
-    if isinstance(result, Heatmap):
-        maps, place = result.values[:1], result.place
-    else:
-        maps, place = result.map[:1], Place((0.5, 0.5), (1.0, 1.0))
-    height, width = image.original
-    top, left, bottom, right = image.box
-    h, w = image.values.shape[2:]
-    cells = (torch.arange(READOUT) + 0.5) / READOUT
-    y = (cells * height - top) / (bottom - top) * h
-    x = (cells * width - left) / (right - left) * w
-    at = torch.stack(torch.meshgrid(y, x, indexing="ij"), -1)
-    return [[float(f"{v:.3g}") for v in row] for row in sample(maps, place, at)[0].tolist()]
