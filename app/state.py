@@ -12,7 +12,18 @@ from urllib.parse import parse_qsl, urlencode
 from featvis import METHODS
 from featvis.spec import Param
 
-__all__ = ["DISPLAY", "IMAGE", "ON", "TABS", "State", "from_query", "start", "to_query"]
+__all__ = [
+    "DISPLAY",
+    "IMAGE",
+    "MOST",
+    "ON",
+    "POSITION",
+    "TABS",
+    "State",
+    "from_query",
+    "start",
+    "to_query",
+]
 
 VERSION = "1"
 MODEL = "bundled:scenes-resnet"

@@ -13,6 +13,7 @@ from featvis import Param
 
 from . import choices, tabs, texts, views
 from .state import TABS, start
+from .ui_api import offer
 from .ui_events import connect, save
 from .widgets import widget
 
@@ -106,6 +107,7 @@ class Window:
                     )
             self.touched = gr.Checkbox(visible=False)
             connect(self)
+            offer()
 
     def _model(self) -> None:
         with gr.Group(elem_classes="fv-card"):

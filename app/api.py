@@ -1,0 +1,219 @@
+"""The API: what people script, as plain functions with typed parameters; gr.api makes endpoints.
+
+Values of pictures, classes and layers are those of links and of the command line. An error is the
+sentence that the window would say.
+"""
+
+from __future__ import annotations
+
+import json
+from types import MappingProxyType
+from typing import Any
+
+import zoo_adapters
+from featvis import METHODS, WrongRequest
+
+from . import changes, files, probed, session
+from .compare_files import sheet_of
+from .comparison import agreements, compared
+from .labels import target_named
+from .recipe import stamped, target_text
+from .state import IMAGE, POSITION, State, to_query
+
+__all__ = ["ENDPOINTS"]
+
+MOST = 500  # names in an answer
+
+
+def models(zoo: str = "", search: str = "") -> list[str]:
+    """Names of models, as the other functions take them; at most 500.
+
+    Args:
+        zoo: one zoo, as "timm"; empty for all of them.
+        search: words that must be in the name.
+    """
+    zoos = [zoo] if zoo else [known.name for known in zoo_adapters.zoos()]
+    words = search.lower().split()
+    found = (n for z in zoos for n in zoo_adapters.names(z) if all(w in n.lower() for w in words))
+    return [name for name, _ in zip(found, range(MOST), strict=False)]
+
+
+def layers(model: str) -> list[dict[str, Any]]:
+    """The layers of a model: name, channels, size of the map, stride, kind and relative depth.
+
+    Args:
+        model: its name, as "bundled:scenes-resnet".
+    """
+    return [
+        {
+            "name": layer.name,
+            "channels": layer.channels,
+            "size": list(layer.size),
+            "stride": list(layer.stride),
+            "kind": layer.kind,
+            "depth": round(layer.depth, 3),
+        }
+        for layer in session.model_of(model).layers.values()
+    ]
+
+
+def run(
+    method: str,
+    model: str = "bundled:scenes-resnet",
+    image: str = "scene-24",
+    target: str = "",
+    layer: str = "",
+    channel: int = -1,
+    position: str = "",
+    parameters: str = "{}",
+) -> dict[str, Any]:
+    """Run a method: a picture, arrays, the recipe, the link, and what is known of the result.
+
+    Args:
+        method: its name, as "cam", "saliency", "maximize".
+        model: the network's name.
+        image: "scene-17" for a drawn scene, or what `upload` gave.
+        target: class number or label, "3-5" for 3 rather than 5; empty for the prediction.
+        layer: name of a layer; empty for the method's own choice.
+        channel: number of a channel of the layer; -1 for none.
+        position: "row,column" in the layer's map; empty for none.
+        parameters: the method's parameters as JSON, as {"samples": 25}.
+    """
+    state = _state(method, model, image, target, layer, channel, position, parameters)
+    result = session.run(method, state).result
+    made = {"method": method, "model": model, "link": f"?{to_query(state)}"}
+    for name in ("target", "step"):
+        if (value := getattr(result, name, None)) is not None:
+            made[name] = value
+    for name in ("score", "residual", "gap", "activation"):
+        if (value := getattr(result, name, None)) is not None:
+            made[name] = [float(v) for v in value.flatten()]
+    recipe = json.loads(files.recipe(state).to_json())
+    return {**made, "notes": list(result.notes), "shape": list(result.values.shape),
+            "png": files.picture(state), "npz": files.arrays(state), "recipe": recipe}  # fmt: skip
+
+
+def compare(
+    models: list[str], image: str = "scene-24", methods: str = "cam,grad_cam", target: str = ""
+) -> dict[str, Any]:
+    """The same question to several networks: predictions, agreement of the maps, and a sheet.
+
+    Args:
+        models: two to six names.
+        image: "scene-17" for a drawn scene, or what `upload` gave.
+        methods: names of class evidence methods, with commas between.
+        target: class number or label of the first network; empty for each one's prediction.
+    """
+    if len(models) < 2:
+        raise WrongRequest("name at least two networks to compare")
+    first = session.model_of(models[0])
+    state = State(tab="Compare", model=models[0], image=_image(image))
+    state = changes.set_others(state, list(models[1:]))
+    state = changes.set_methods(state, [name.strip() for name in methods.split(",")])
+    if target:
+        state = state.but(target=target_text(target_named(first, target)))
+    *_, rows = compared(state)
+    told = [{"model": r.state.model, "prediction": r.prediction, "reason": r.reason} for r in rows]
+    agreed = {
+        title: {"models": names, "correlation": found.correlation.tolist(),
+                "overlap": found.overlap.tolist()}
+        for title, (names, found) in agreements(rows).items()
+    }  # fmt: skip
+    sheet = stamped(sheet_of(state, rows), None)
+    return {"rows": told, "agreement": agreed, "link": f"?{to_query(state)}",
+            "png": (sheet, "featvis-compare.png")}  # fmt: skip
+
+
+def channel(model: str, layer: str, channel: int, count: int = 9) -> dict[str, Any]:
+    """What the index of a model tells of a channel: strongest pictures, statistics, classes, parts.
+
+    Args:
+        model: the network's name.
+        layer: name of a layer.
+        channel: its number.
+        count: how many pictures and similar channels.
+    """
+    state = State(tab="Channel", model=model, layer=layer, channel=channel)
+    index = probed.index_of(state)
+    if index is None:
+        raise WrongRequest(f"{model} has no index; featvis index build --model {model} makes one")
+    stats, chosen = index.stats(layer, channel), index.selectivity(layer, channel)
+    return {
+        "pictures": index.count,
+        "top": [hit._asdict() for hit in index.top(layer, channel, count)],
+        "bottom": [hit._asdict() for hit in index.bottom(layer, channel, count)],
+        "mean": stats.mean,
+        "std": stats.std,
+        "active": stats.active,
+        "classes": chosen.means if chosen else {},
+        "parts": [part._asdict() for part in index.parts(layer, channel)],
+        "similar": [one._asdict() for one in index.similar(layer, channel, count)],
+        "link": f"?{to_query(state)}",
+    }
+
+
+def neighbours(model: str, image: str = "scene-24", count: int = 12) -> list[dict[str, Any]]:
+    """The pictures of the index that look most alike to the network.
+
+    Args:
+        model: the network's name.
+        image: "scene-17" for a drawn scene, or what `upload` gave.
+        count: how many.
+    """
+    state = State(tab="Neighbours", model=model, image=_image(image))
+    index = probed.index_of(state)
+    if index is None:
+        raise WrongRequest(f"{model} has no index; featvis index build --model {model} makes one")
+    near = index.neighbours(probed.embedding(state), max(1, min(count, MOST)))
+    return [{**one._asdict(), "label": index.label(one.image)} for one in near]
+
+
+ENDPOINTS = (models, layers, run, compare, channel, neighbours)
+
+
+def _state(
+    method: str, model: str, image: str, target: str, layer: str, channel: int, position: str,
+    parameters: str,
+) -> State:  # fmt: skip
+    """The state that asks for all that, every value checked."""
+    if method not in METHODS:
+        raise WrongRequest(f"there is no method {method!r}; the methods are {', '.join(METHODS)}")
+    network = session.model_of(model)
+    place = POSITION.fullmatch(position) if position else None
+    if position and place is None:
+        raise WrongRequest(f"a position is ROW,COLUMN as in 3,4, not {position!r}")
+    given = _parameters(parameters)
+    chosen = target_text(target_named(network, target)) if target else None
+    seed = int(given.pop("seed", 0))
+    params = {name: str(value) for name, value in METHODS[method].check(given).items()
+              if name in given}  # fmt: skip
+    state = State(
+        tab=METHODS[method].family,
+        model=model,
+        image=_image(image),
+        methods=(method,),
+        layer=network.layer(layer).name if layer else None,
+        channel=None if channel < 0 else channel,
+        position=(int(place[1]), int(place[2])) if place else None,
+        target=chosen,
+        seed=seed,
+        params=MappingProxyType(params),
+    )
+    of_neuron = state.channel is not None and METHODS[method].family == "Class evidence"
+    return state.having(explain="neuron") if of_neuron else state
+
+
+def _parameters(text: str) -> dict[str, Any]:
+    try:
+        given = json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        given = None
+    if not isinstance(given, dict) or not str(given.get("seed", 0)).isdecimal():
+        raise WrongRequest('parameters are names and values as JSON, as {"samples": 25}')
+    return given
+
+
+def _image(name: str) -> str:
+    if not IMAGE.fullmatch(name):
+        raise WrongRequest(f"{name!r} is no picture; give scene-17, or what `upload` gave")
+    return name

@@ -1,0 +1,142 @@
+"""The API: every endpoint over the network, and the examples of its page as they stand there."""
+
+from __future__ import annotations
+
+import gc
+import re
+import shutil
+import subprocess
+import warnings
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+
+import zoo_adapters
+from app import api, session
+from app.state import State, from_query
+
+gradio_client = pytest.importorskip("gradio_client")
+NAMES = zoo_adapters.names("bundled")
+pytestmark = [
+    pytest.mark.skipif(not NAMES, reason="no bundled network is committed yet"),
+    pytest.mark.filterwarnings("ignore"),  # of Gradio and its client
+]
+PAGE = Path(__file__).parent.parent / "docs" / "api.md"
+MODEL = "bundled:scenes-resnet"
+
+
+@pytest.fixture(scope="module")
+def server():
+    from app.serve import launch
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        blocks, url = launch()
+        yield url
+        blocks.close()
+        gc.collect()  # Gradio leaves an event loop and its sockets to the collector, which warns
+
+
+@pytest.fixture(scope="module")
+def client(server):
+    made = gradio_client.Client(server, verbose=False)
+    yield made
+    made.close()
+
+
+def test_every_function_is_an_endpoint_with_its_own_arguments(client):
+    told = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
+    for function in api.ENDPOINTS:
+        names = [p["parameter_name"] for p in told[f"/{function.__name__}"]["parameters"]]
+        assert names == list(function.__code__.co_varnames[: function.__code__.co_argcount])
+    assert set(told) == {*(f"/{function.__name__}" for function in api.ENDPOINTS), "/upload"}
+
+
+def test_run_gives_what_the_window_shows(client, server):
+    made = client.predict(method="cam", image="scene-2", target="lighthouse", api_name="/run")
+    alone = session.run("cam", State(model=MODEL, image="scene-2"))
+    assert made["score"] == [pytest.approx(float(alone.result.score[0]))]
+    assert made["residual"][0] < 1e-4
+    assert made["target"] == "lighthouse"
+    with np.load(_fetched(server, made["npz"])) as arrays:
+        assert np.array_equal(arrays["cam.values"], alone.result.values.numpy())
+    assert from_query(made["link"]).image == "scene-2"
+    assert made["recipe"]["calls"][0]["method"] == "cam"
+
+
+def _fetched(server, address):
+    import io
+    from urllib.request import urlopen
+
+    with urlopen(server.rstrip("/") + "/" + address) as answer:
+        return io.BytesIO(answer.read())
+
+
+def test_a_neuron_and_parameters_are_asked_for(client):
+    made = client.predict(
+        method="smoothgrad", layer="layer2", channel=3, position="2,5",
+        parameters='{"samples": 3, "seed": 7}', api_name="/run",
+    )  # fmt: skip
+    call = made["recipe"]["calls"][0]
+    assert call["params"]["samples"] == 3
+    assert call["params"]["seed"] == 7
+    assert (call["layer"], call["channel"], call["position"]) == ("layer2", 3, [2, 5])
+
+
+def test_layers_and_models_are_listed(client):
+    layers = client.predict(model=MODEL, api_name="/layers")
+    model = session.model_of(MODEL)
+    assert [layer["name"] for layer in layers] == list(model.layers)
+    assert client.predict(zoo="bundled", search="vit", api_name="/models") == ["bundled:scenes-vit"]
+
+
+def test_networks_are_compared(client):
+    made = client.predict(models=NAMES[:2], methods="saliency", api_name="/compare")
+    assert [row["model"] for row in made["rows"]] == NAMES[:2]
+    assert made["agreement"]["Saliency"]["correlation"][0][0] == pytest.approx(1)
+
+
+WRONG = [
+    ("/run", {"method": "camera"}, "no method"),
+    ("/run", {"method": "cam", "model": "resnet50"}, "timm:resnet50"),
+    ("/run", {"method": "cam", "image": "../../etc/passwd"}, "no picture"),
+    ("/run", {"method": "cam", "target": "no such label"}, "no such label"),
+    ("/run", {"method": "saliency", "position": "x"}, "position"),
+    ("/run", {"method": "saliency", "layer": "no.layer", "channel": 1}, "no layer"),
+    ("/run", {"method": "saliency", "layer": "layer1", "channel": 10**6}, "channels go from"),
+    ("/run", {"method": "smoothgrad", "parameters": "{"}, "JSON"),
+    ("/run", {"method": "smoothgrad", "parameters": '{"samples": 10000000}'}, "samples"),
+    ("/run", {"method": "smoothgrad", "parameters": '{"seed": [1]}'}, "JSON"),
+    ("/layers", {"model": "timm:"}, "names no model"),
+    ("/compare", {"models": [MODEL]}, "at least two"),
+    ("/compare", {"models": [MODEL, NAMES[0]], "methods": "camera"}, "at least one method"),
+    ("/channel", {"model": MODEL, "layer": "no.layer", "channel": 0}, "no layer"),
+    ("/upload", {"picture": "/etc/passwd"}, "uploaded first"),
+    ("/upload", {"picture": {"path": "/etc/passwd"}}, ""),  # refused by Gradio, or by us
+]
+
+
+@pytest.mark.parametrize(("name", "given", "said"), WRONG)
+def test_a_wrong_call_is_answered_with_a_sentence(client, name, given, said):
+    with pytest.raises(Exception, match=re.escape(said)) as error:
+        client.predict(**given, api_name=name)
+    assert "Traceback" not in str(error.value)
+
+
+def test_the_python_example_of_the_page_runs(server, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    PIL.Image.new("RGB", (60, 40), (90, 160, 60)).save("cat.png")
+    text = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf8"), re.S)[0]
+    exec(text.replace("http://127.0.0.1:7860", server.rstrip("/")), {})
+    assert "gradio_api/file=" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="no curl here")
+def test_the_curl_example_of_the_page_runs(server):
+    text = re.findall(r"```sh\n(.*?)```", PAGE.read_text("utf8"), re.S)[0]
+    script = text.replace("http://127.0.0.1:7860", server.rstrip("/"))
+    told = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    assert "lighthouse" in told.stdout
+    assert "event: complete" in told.stdout
