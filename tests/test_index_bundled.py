@@ -85,7 +85,7 @@ def test_scenes_resnet_has_part_detectors():
 
 @pytest.mark.parametrize("part", ["wheel", "eye", "window"])
 def test_the_best_detector_of_a_part_fires_on_that_part_in_scenes_it_never_met(part):
-    """On new scenes that show the part, the strongest position lies on it; by its part, no number."""
+    """On new scenes that show the part, the strongest position of its channel lies on it."""
     model = zoo_adapters.load("bundled:scenes-resnet")
     index = open_index(model)
     _, _, layer, channel = max(d for d in detectors(index) if d[1] == part)
