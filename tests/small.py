@@ -63,5 +63,33 @@ def main(folder: str, last: int) -> None:
     build(network(), source_of(f"folder:{folder}"), batch=4, shard=8, progress=progress)
 
 
+def on_cluster(folder: str, pids: str) -> None:
+    """The same by two workers of Ray, of which one is killed once a shard has arrived."""
+    import ray
+
+    from app.index.cluster import on_ray
+
+    def announced() -> VisionModel:
+        (Path(pids) / str(os.getpid())).touch()
+        return network()
+
+    killed: list[int] = []
+
+    def progress(done: int, total: int | None) -> None:
+        if done and not killed:
+            killed.append(int(sorted(file.name for file in Path(pids).iterdir())[0]))
+            os.kill(killed[0], signal.SIGKILL)
+
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    shards = on_ray(load=announced)
+    source = source_of(f"folder:{folder}")
+    build(network(), source, batch=4, shard=8, shards=shards, progress=progress)
+    ray.shutdown()
+    print("killed", killed[0], "workers", len(list(Path(pids).iterdir())))
+
+
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    if sys.argv[2].isdecimal():
+        main(sys.argv[1], int(sys.argv[2]))
+    else:
+        on_cluster(sys.argv[1], sys.argv[2])

@@ -3,12 +3,13 @@
 Arrays of layer number i, C channels: `i.top.image`, `.value`, `.position` (C, k), `i.bottom...`,
 `i.maxima` (C, BINS), `i.moments` (5, C), `i.classes` (K, C), `i.alike` and `i.correlation` (C, 8),
 `i.part` and `i.iou` (C, 3); of N pictures: `images`, `labels` (N,), `embeddings` (N, D). In a small
-index they are `embeddings` (N, AXES) times `scales` (N,), along the principal `axes` (D, AXES).
+index they are `embeddings` (N, AXES) times `scales` (N,), along the principal `axes` (D, AXES), and
+`classes` are steps (255: none) from the first to the second of `ranges` (2, C).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,13 +38,14 @@ from .sources import Source, pixels
 if TYPE_CHECKING:
     from .build import Plan, Shard
 
-__all__ = ["DISSECTED", "finished"]
+__all__ = ["DISSECTED", "finished", "means_of"]
 
 ALIKE = 8  # channels named as most alike
 PARTED = 3  # parts named per channel
 BOTTOM = 4  # weakest pictures kept in a small index
 AXES = 64  # principal directions along which a small index keeps embeddings, as 8-bit numbers
 DISSECTED = 1000  # scenes over which parts are looked for
+STEPS, NONE = 254, 255  # of a class's mean in a small index
 Array = NDArray[Any]
 
 
@@ -116,7 +118,8 @@ def _layer(probe: Probe, name: str, moment: Moments, small: bool) -> Iterator[tu
         yield from _best(key, best, min(kept, probe.k) if small else probe.k, sign, small)
     yield "maxima", _counts(tally.maxima)
     yield "moments", torch.stack(moment).cpu().numpy().astype(np.float32)
-    yield "classes", _real(class_means(tally, probe.per_class), small)
+    means = _real(class_means(tally, probe.per_class), small)
+    yield from eighths(means).items() if small and means.size else {"classes": means}.items()
     channels, correlations = alike(tally, probe.sampled, ALIKE)
     yield "alike", channels.cpu().numpy().astype(_whole(len(tally.maxima)))
     yield "correlation", correlations.cpu().numpy().astype(np.float16)
@@ -138,6 +141,26 @@ def _real(values: Tensor, small: bool) -> Array:
     made = values.cpu().numpy()
     fits = small and np.nanmax(np.abs(made), initial=0) < 60_000
     return made.astype(np.float16 if fits else np.float32)
+
+
+def eighths(means: Array) -> dict[str, Array]:
+    """Means (K, C) as 8-bit steps of the range of each channel."""
+    wide = means.astype(np.float32)
+    known = np.isfinite(wide)
+    low = np.where(known, wide, np.inf).min(0).astype(means.dtype).astype(np.float32)
+    high = np.where(known, wide, -np.inf).max(0).astype(means.dtype).astype(np.float32)
+    steps = np.rint((np.where(known, wide, low) - low) / np.maximum(high - low, 1e-12) * STEPS)
+    steps = np.where(known, steps.clip(0, STEPS), NONE).astype(np.uint8)
+    return {"classes": steps, "ranges": np.stack([low, high]).astype(means.dtype)}
+
+
+def means_of(arrays: Mapping[str, Array], number: int) -> Array:
+    """The means (K, C) that were kept of layer `number`, nan where there are none."""
+    kept = arrays[f"{number}.classes"]
+    if f"{number}.ranges" not in arrays:
+        return kept
+    low, high = arrays[f"{number}.ranges"].astype(np.float32)
+    return np.where(kept == NONE, np.nan, low + kept.astype(np.float32) / STEPS * (high - low))
 
 
 def _counts(counts: Tensor) -> Array:

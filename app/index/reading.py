@@ -19,6 +19,7 @@ from featvis.probe.exact import edges
 from zoo_adapters.pictures import read_image
 
 from . import store
+from .finish import means_of
 from .neighbours import Nearest, nearest
 from .records import Hit, Neighbour, Part, Selectivity, Similar, Statistics
 from .scenes import FIRST, Scenes, draw_together
@@ -117,7 +118,8 @@ class Index:
 
     def selectivity(self, layer: str, channel: int) -> Selectivity | None:
         """The classes that excite a channel, None where pictures have no classes."""
-        means = self._row_of(layer, "classes", channel, axis=1)
+        self._row_of(layer, "maxima", channel)  # or refused
+        means = means_of(self.arrays, self.manifest.layers[layer])[:, channel]
         known = [(float(m), c) for m, c in zip(means, self.manifest.classes, strict=True)
                  if np.isfinite(m)]  # fmt: skip
         if not known:

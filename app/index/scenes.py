@@ -9,9 +9,11 @@ import hashlib
 import multiprocessing
 import os
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import lru_cache
+from threading import Lock
 
 import numpy as np
 import PIL.Image
@@ -80,8 +82,14 @@ class Scenes:
             yield from (_draw(FIRST + number, size) for number in numbers)
             return
         chunks = [(numbers[i : i + CHUNK], size) for i in range(0, len(numbers), CHUNK)]
-        for chunk in ahead(_pool(self.workers), _draw_chunk, chunks, 4 * self.workers):
-            yield from chunk
+        drawn = 0
+        try:
+            for chunk in ahead(_pool(self.workers), _draw_chunk, chunks, 4 * self.workers):
+                yield from chunk
+                drawn += len(chunk)
+        except BrokenProcessPool:  # of a script that is no file, say: then we draw ourselves
+            _pool.cache_clear()
+            yield from (_draw(FIRST + number, size) for number in numbers[drawn:])
 
     def picture(self, name: str, size: int = SIZE) -> PIL.Image.Image:
         """The scene of that name, drawn again."""
@@ -99,34 +107,27 @@ def scenes(rest: str, count: int | None = None) -> Scenes:
 
 
 def draw_together(names: list[str], size: int = SIZE) -> list[PIL.Image.Image]:
-    """Several scenes, drawn by all processors; those shown lately are at hand."""
-    workers = os.cpu_count() or 1
-    missing = [seed for seed in map(_seed, names) if (seed, size) not in LATELY]
-    if workers > 1 and len(missing) > 2:
-        for seed, drawn in zip(
-            missing, _pool(workers).map(_draw_image, [(s, size) for s in missing]), strict=True
-        ):
-            _remember((seed, size), PIL.Image.fromarray(drawn))
-    return [_shown(_seed(name), size) for name in names]
+    """Several scenes, drawn by threads; those shown lately are at hand."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(lambda name: _shown(_seed(name), size), names))
 
 
 LATELY: dict[tuple[int, int], PIL.Image.Image] = {}  # seed and size -> picture
+LOCK = Lock()
 
 
 def _shown(seed: int, size: int) -> PIL.Image.Image:
-    known = LATELY.get((seed, size))
-    return known or _remember((seed, size), PIL.Image.fromarray(_draw_image((seed, size))))
+    if (known := LATELY.get((seed, size))) is not None:
+        return known
+    return _remember((seed, size), PIL.Image.fromarray(scene(seed, size=size).image))
 
 
 def _remember(key: tuple[int, int], picture: PIL.Image.Image) -> PIL.Image.Image:
-    while len(LATELY) >= 256:
-        LATELY.pop(next(iter(LATELY)), None)
-    LATELY[key] = picture
+    with LOCK:
+        while len(LATELY) >= 256:
+            LATELY.pop(next(iter(LATELY)))
+        LATELY[key] = picture
     return picture
-
-
-def _draw_image(argument: tuple[int, int]) -> NDArray[np.uint8]:
-    return scene(argument[0], size=argument[1]).image
 
 
 def _seed(name: str) -> int:
