@@ -270,7 +270,12 @@ def _made(state: State, layer: str, number: int, say: Callable[[str], None]) -> 
         return []
     say("Making the picture that excites it the most")
     asked = State(
-        tab="Synthesis", model=state.model, image=state.image, layer=layer, channel=number
+        tab="Synthesis",
+        model=state.model,
+        image=state.image,
+        layer=layer,
+        channel=number,
+        params=state.params,
     )
     made = session.run("maximize", asked)
     assert isinstance(made.result, Synthesis)
