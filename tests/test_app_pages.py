@@ -159,8 +159,6 @@ def test_a_histogram_counts_everything_and_marks_a_value():
     heights = [float(h) for h in re.findall(r'height="([\d.]+)"', text)]
     # 12 bars for each unit, so the highest stands for 20 / 12 pictures, and all for 30
     assert sum((h / 110) ** 2 for h in heights) == pytest.approx(30 / (20 / 12), rel=0.02)
-        (10 * 5 + 20 * 12) / 20 / 1, rel=0.5
-    )
     assert 'x1="240.0"' in text
     assert histogram(np.zeros(3, int), np.arange(4.0), {}, "") == ""
 
