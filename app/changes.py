@@ -177,7 +177,19 @@ def set_shown(state: State, data: dict[str, Any]) -> State:
         return set_tile(state, {"pick": name})
     if kind == "picture":
         return set_picture(state, probed.picked(state, name))
+    if kind == "there":
+        return _there(state, name)
     return set_point(state, data)
+
+
+def _there(state: State, place: str) -> State:
+    """A channel of another network: that one comes first then, and the old one is compared."""
+    model, layer, channel = (*place.split("|"), "", "")[:3]
+    if model not in state.others or not channel.isdecimal() or len(channel) > 8:
+        return state
+    others = tuple(state.model if name == model else name for name in state.others)
+    after = set_layer(set_model(state, model), layer)
+    return set_channel(after.but(others=others), int(channel))
 
 
 def set_point(state: State, data: dict[str, Any]) -> State:

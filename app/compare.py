@@ -12,7 +12,7 @@ from featvis import color, render
 from featvis.types import Attribution, FeatureMaps, Heatmap, Place
 from zoo_adapters import Facts
 
-from . import evidence, pictures, texts, trust, views
+from . import evidence, kin, pictures, texts, trust, views
 from .compare_files import numbers, sheet
 from .comparison import Cell, Row, agreements, compared, limits
 from .panels import Panel, panels
@@ -38,7 +38,11 @@ def page(
     if state.display("maps") == "shared":  # known at the end alone
         tops = limits(rows)
         drawn = [_row(state, row, tops, first=row is rows[0]) for row in rows]
-    return Shown(_page(state, [*drawn, _agreement(state, rows)]))
+    drawn.append(_agreement(state, rows))
+    if state.display("layers"):
+        show(Shown(_page(state, drawn)))
+        drawn += [_layers(state, row, say) for row in rows[1:] if row.model is not None]
+    return Shown(_page(state, drawn))
 
 
 def _page(state: State, parts: Sequence[str]) -> str:
@@ -115,6 +119,33 @@ def _agreement(state: State, rows: Sequence[Row]) -> str:
     return (
         f"<section><h3>How much they agree</h3><p>{escape(texts.sentence(words))}</p>"
         f'<div class="fv-agree">{made}</div></section>'
+    )
+
+
+def _layers(state: State, row: Row, say: Callable[[str], None]) -> str:
+    """CKA of all layers of the first network with those of another, as a table of colours."""
+    other = row.state.model
+    one, two, found = kin.likeness_of_layers(state, other, say)
+    cells = "".join(
+        "<tr>"
+        + "".join(
+            f'<td style="--s:{100 * max(float(found[i, j]), 0):.0f}%" title="{escape(one[i])} and '
+            f'{escape(two[j])}: {float(found[i, j]):.3f}"></td>'
+            for j in range(len(two))
+        )
+        + f"<th>{escape(one[i])}</th></tr>"
+        for i in range(len(one))
+    )
+    best = [escape(two[int(j)]) for j in found.argmax(1)]
+    words = (
+        f"linear CKA over {kin.COUNT} scenes: rows are layers of {state.model}, columns those of "
+        f"{other}, from first to last; full colour is 1, the same but for rotation and scale. The "
+        f"last row is most like {best[-1]}"
+    )
+    title = f"Layers of {state.model} and {other}"
+    return (
+        f"<section><h3>{escape(title)}</h3><p>{escape(texts.sentence(words))}</p>"
+        f'<div class="fv-agree"><table class="fv-cka">{cells}</table></div></section>'
     )
 
 

@@ -39,6 +39,7 @@ __all__ = [
     "kept",
     "key_of",
     "layer_of",
+    "lock_of",
     "logits_of",
     "missing",
     "model_of",
@@ -86,7 +87,7 @@ def _pass(state: State) -> Evidence | Tensor:
 
     def make() -> Evidence | Tensor:
         values = image_of(state).values.to(model.like)
-        with _lock(state.model), torch.no_grad():
+        with lock_of(state.model), torch.no_grad():
             begin = time.perf_counter()
             made = read_head(model, values) if model.head else model(values)
             spent = time.perf_counter() - begin
@@ -133,7 +134,7 @@ def kept(key: Hashable, state: State, make: Callable[[], V]) -> V:
     """What is kept under `key`, or what `make` gives while nothing else uses the state's model."""
 
     def alone() -> V:
-        with _lock(state.model):
+        with lock_of(state.model):
             return make()
 
     return RESULTS.get_or(key, alone)
@@ -180,7 +181,7 @@ def _made(
     else:
         if "image" in arguments:
             arguments = {**arguments, "image": image_of(state).values.to(model.like)}
-        with _lock(state.model):
+        with lock_of(state.model):
             result = method.run(model, **arguments)
             for step in result if method.generator else ():
                 result = step
@@ -256,7 +257,7 @@ def strongest(state: State) -> int:
     """The channel of the layer that is most active at the position, or anywhere."""
     model = model_of(state.model)
     layer = layer_of(state, model)
-    with _lock(state.model), torch.no_grad():
+    with lock_of(state.model), torch.no_grad():
         maps = featvis.record(model, image_of(state).values.to(model.like), layer)[layer][0]
     if state.position is None:
         return int(maps.flatten(1).amax(1).argmax())
@@ -290,5 +291,6 @@ def _convolution(model: VisionModel, name: str | None) -> str:
     return next(inside, None) or first_layer(model)
 
 
-def _lock(name: str) -> RLock:
+def lock_of(name: str) -> RLock:
+    """Held while hooks are on a model: one method at a time."""
     return LOCKS.setdefault(name, RLock())

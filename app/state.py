@@ -58,6 +58,7 @@ DISPLAY = {
               "step"),
         Param("columns", str, "methods", "Methods, or all channels of layers at the same depth",
               None, ("methods", "depth")),
+        Param("layers", bool, False, "How alike the layers of the networks are (CKA)"),
         Param("picture", bool, False, "Make the picture that excites the channel the most, too"),
     )
 }  # fmt: skip
@@ -66,7 +67,7 @@ ON = {
     "Filters": ("scale",),
     "Feature maps": ("scale",),
     "Channel": ("picture",),
-    "Compare": ("columns", "maps", "trust"),
+    "Compare": ("columns", "maps", "trust", "layers"),
     "Class evidence": ("explain", "maps", "box", "trust", "sanity"),
 }
 

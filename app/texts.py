@@ -10,6 +10,7 @@ from featvis import Method
 __all__ = [
     "EXPLANATION",
     "LEAD",
+    "OTHERS",
     "completeness",
     "duration",
     "exactness",
@@ -17,6 +18,11 @@ __all__ = [
     "sentence",
 ]
 
+OTHERS = {
+    "Channel": "Networks in which the counterparts of the channel are looked for",
+    "Compare": "The network on the left comes first; add others from the list, or by name, as "
+    "timm:resnet50.a1_in1k",
+}
 NAMES = ("featvis", "timm", "torchvision", "transformers")  # which begin small everywhere
 
 LEAD = {

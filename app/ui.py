@@ -44,14 +44,13 @@ class Tab:
                     show_label=False,
                     elem_classes="fv-chips",
                 )
-            if family == "Compare":
+            if family in ("Channel", "Compare"):
                 self.others = gr.Dropdown(
                     choices.comparable(),
                     multiselect=True,
                     allow_custom_value=True,
                     label="Compared with",
-                    info="The network on the left comes first; add others from the list, or by "
-                    "name, as timm:resnet50.a1_in1k",
+                    info=texts.OTHERS[family],
                     elem_classes="fv-others",
                 )
             if family in tabs.PAGES:  # a page is long: what changes it stands above it

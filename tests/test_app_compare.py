@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 import torch
 
 import zoo_adapters
-from app import changes, cli, files, session, tabs
+from app import changes, cli, files, kin, probed, session, tabs
 from app.comparison import agreements, compared, limits
 from app.labels import class_like
 from app.state import State, from_query, to_query
@@ -179,3 +180,43 @@ def test_a_wrong_comparison_is_refused_in_a_sentence(changed, said, capsys, tmp_
     assert code == 2
     assert said in error
     assert len(error.splitlines()) == 1
+
+
+def test_a_channel_has_counterparts_in_another_network_and_one_goes_there():
+    state = State(tab="Channel", model=ONE, others=(TWO,), layer="layer3", channel=7)
+    shown = tabs.draw(state)
+    places = re.findall(rf'data-pick="there:{TWO}\|([^|"]+)\|(\d+)"', shown.view)
+    assert len(places) == 4
+    layer, channel = places[0]
+    there = changes.set_shown(state, {"pick": f"there:{TWO}|{layer}|{channel}"})
+    assert (there.model, there.layer, there.channel) == (TWO, layer, int(channel))
+    assert there.others == (ONE,)
+    assert changes.set_shown(state, {"pick": "there:timm:other|x|1"}) == state
+
+
+def test_the_counterparts_of_a_part_detector_detect_that_part():
+    """The best detector of a part in one network is matched by one of its detectors in another."""
+    one, two = (probed.index_of(State(model=name)) for name in (ONE, TWO))
+    best = max(
+        ((index_part(one, layer, c), layer, c) for layer in one.layers
+         for c in range(one.channels(layer))), key=lambda found: found[0][1],
+    )  # fmt: skip
+    (part, overlap), layer, channel = best
+    assert overlap > 0.25
+    state = State(model=ONE, layer=layer, channel=channel)
+    found = kin.counterparts_of(state, TWO, layer, channel, lambda words: None)
+    parts = [name for f in found for name, iou in two.parts(f.layer, f.channel)[:2] if iou > 0.1]
+    assert part in parts
+
+
+def index_part(index, layer, channel):
+    name, iou = index.parts(layer, channel)[0]
+    return name, iou
+
+
+def test_the_layers_of_a_network_are_most_like_themselves():
+    names, others, found = kin.likeness_of_layers(State(model=ONE), ONE, lambda words: None)
+    assert names == others
+    assert found.argmax(1).tolist() == list(range(len(names)))
+    view = tabs.draw(asked(TWO, layers=True)).view
+    assert "fv-cka" in view
