@@ -16,9 +16,10 @@ import torch
 import featvis
 import zoo_adapters
 from app.index import build, open_index, source_of, store
+from app.index.build import shard_of
 from app.index.neighbours import exact
 from featvis import WrongRequest
-from featvis.probe import embed
+from featvis.probe import embed, probe
 from tests import small
 
 ROOT = Path(__file__).parent.parent
@@ -199,6 +200,29 @@ def test_a_kill_while_the_index_is_put_in_its_place_harms_nothing(folder, monkey
             build(model, source, batch=4, shard=8)
         monkeypatch.setattr(Path, "rename", moved)
         assert small.bytes_of(build(model, source, batch=4, shard=8)) == whole
+
+
+def test_shards_that_a_cluster_did_out_of_order_are_not_done_twice(folder, tmp_path):
+    model, source = small.network(), source_of(f"folder:{folder}")
+
+    def others(plan, todo):
+        for number in (3, 1):
+            part = probe(model, plan.layers, k=plan.k, classes=len(source.classes))
+            given = shard_of(plan, model, source, number, part)
+            yield number, part, given
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build(model, source, batch=4, shard=8, shards=others)
+    mixed = small.bytes_of(build(model, source, batch=4, shard=8))
+    assert mixed == small.bytes_of(build(model, source, batch=4, shard=8, folder=tmp_path / "a"))
+
+
+def test_a_folder_of_which_nothing_can_be_read_is_refused(tmp_path):
+    (tmp_path / "none").mkdir()
+    (tmp_path / "none" / "a.jpg").write_bytes(b"nothing")
+    with pytest.raises(WrongRequest, match=r"no picture of .* can be read"):
+        build(small.network(), source_of(f"folder:{tmp_path / 'none'}"))
 
 
 def test_a_state_of_another_plan_is_not_gone_on_with(folder):

@@ -44,6 +44,9 @@ IMPORTS = {
     "torchvision": ["zoo_adapters/torchvision.py", "benchmarks/*"],
     "transformers": ["zoo_adapters/transformers.py", "benchmarks/*"],
     "captum": ["benchmarks/*"],
+    "faiss": ["app/index/neighbours.py"],
+    "datasets": ["app/index/hub.py"],
+    "ray": ["app/index/cluster.py"],
     "zoo_adapters": ["zoo_adapters/*", "app/*", "benchmarks/*", "spaces/*"],
     "app": ["spaces/*", "benchmarks/*"],  # within app/ imports are relative
     "benchmarks": ["benchmarks/*"],

@@ -11,14 +11,14 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from featvis import VisionModel
+from featvis import VisionModel, WrongRequest
 from featvis.probe import Batch, Probe, combined, probe, scan
 
 from . import store
@@ -28,7 +28,8 @@ from .state import packed, unpacked
 
 __all__ = ["Plan", "Shard", "Shards", "build", "shard_of"]
 
-SHARD = 512  # pictures between two states
+SHARD, LONG = 512, 4096  # pictures between two states; of a source with more than MANY
+MANY = 20_000
 BATCH = 32
 
 
@@ -87,7 +88,7 @@ def build(
     layers: Sequence[str] | None = None,
     k: int = 9,
     batch: int = BATCH,
-    shard: int = SHARD,
+    shard: int | None = None,
     shards: Shards | None = None,
     folder: Path | None = None,
     small: bool = False,
@@ -107,7 +108,7 @@ def build(
         layers=names,
         k=k,
         batch=batch,
-        shard=shard,
+        shard=shard or (LONG if (source.count or 0) > MANY else SHARD),
         packed=small,
     )
     place = folder or store.folder_of(model.name, source.spec)
@@ -126,6 +127,8 @@ def build(
         store.save_state(making / "state.safetensors", tensors, told)
         if progress and shards is not None:
             progress(whole.pictures, plan.count)
+    if not whole.pictures:
+        raise WrongRequest(f"no picture of {source.spec} can be read; give another source")
     kept = [_kept(making, number) for number in sorted(done)]
     manifest, arrays = finished(model, source, plan, whole, kept)
     listed = None if source.spec.startswith("scenes:") else [n for s in kept for n in s.names]
@@ -168,13 +171,13 @@ def _made(
             whole = combined(whole, part)
             yield number, whole, given
         return
-    number = len(done)
-    while plan.shards is None or number < plan.shards:
+    for number in count() if plan.shards is None else range(plan.shards):
+        if number in done:
+            continue
         given = shard_of(plan, model, source, number, whole, progress)
         if not given.names:
             return
         yield number, whole, given
-        number += 1
 
 
 def shard_of(

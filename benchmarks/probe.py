@@ -1,0 +1,173 @@
+"""The probe: what a pass over all layers costs beyond the bare forward pass; memory; neighbours.
+
+    python -m benchmarks probe
+
+Candidates take turns; a ratio is the median over the rounds. Each round shows pictures that were
+not seen before, after as many as a small data set has: the places of the strongest are contested.
+"""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import featvis
+import zoo_adapters
+from app.index import build
+from app.index.neighbours import exact, faiss_flat, faiss_graph
+from app.index.sources import Shot
+from benchmarks.timing import interleaved
+from featvis.probe import Batch, Probe, probe, scan
+
+BATCH = 32
+SEEN = 512  # pictures before the timing begins
+AIM = 0.85
+SIZES = (100_000, 1_000_000)
+DIMENSIONS = 128
+
+
+def main(rounds: int = 7) -> None:
+    """Three tables."""
+    print(
+        f"{torch.get_num_threads()} threads, float32, batch {BATCH}, {rounds} rounds, all layers\n"
+    )
+    print(
+        "| network | layers | channels | bare pass, ms | probe, ms | throughput of the bare pass |"
+    )
+    print("| --- | ---: | ---: | ---: | ---: | ---: |")
+    for name, pretrained in (("timm:resnet50", False), ("bundled:scenes-resnet", True)):
+        model = zoo_adapters.load(name, pretrained=pretrained)
+        seconds, ratio, state = passes(model, rounds)
+        channels = sum(len(t.maxima) for t in state.tallies.values())
+        bare, ours = (1000 * s / BATCH for s in seconds)
+        print(f"| {name} | {len(state.layers)} | {channels:,} | {bare:.2f} | {ours:.2f} "
+              f"| {1 / ratio:.3f} (aim {AIM}) |", flush=True)  # fmt: skip
+    naive()
+    memory()
+    queries()
+
+
+def noise(model: featvis.VisionModel, seed: int, count: int = BATCH) -> Tensor:
+    """Pictures (count, 3, H, W) of coarse and fine noise."""
+    make = torch.Generator().manual_seed(seed)
+    coarse = torch.rand(count, 3, 8, 8, generator=make)
+    wide = torch.nn.functional.interpolate(coarse, model.size, mode="bilinear")
+    return (wide + 0.2 * torch.randn(count, 3, *model.size, generator=make)).clamp(0, 1)
+
+
+def passes(model: featvis.VisionModel, rounds: int) -> tuple[tuple[float, float], float, Probe]:
+    """Seconds of a bare pass and of a probing one, their ratio, and the probe."""
+    state, numbers = probe(model), iter(range(10**9))
+
+    def batch() -> Batch:
+        number = next(numbers)
+        images = torch.arange(number * BATCH, (number + 1) * BATCH)
+        return Batch(noise(model, number), images, torch.full((BATCH,), -1))
+
+    for _ in range(SEEN // BATCH):
+        list(scan(model, [batch()], into=state))
+    prepared: Iterator[Batch] = iter([batch() for _ in range(rounds + 1)])
+    pixels = noise(model, 10**6)
+
+    def bare() -> None:
+        with torch.no_grad():
+            model(pixels)
+
+    found = interleaved(
+        {"bare": bare, "probe": lambda: list(scan(model, [next(prepared)], into=state))}, rounds, 1
+    )
+    return (found["bare"][0], found["probe"][0]), found["probe"][1], state
+
+
+def naive(rounds: int = 3) -> None:
+    """Against one pass per layer, with the five statistics by torch's own functions."""
+    model = zoo_adapters.load("bundled:scenes-resnet")
+    pixels, state = noise(model, 0), probe(model)
+    batch = Batch(pixels, torch.arange(BATCH), torch.full((BATCH,), -1))
+
+    def layer_by_layer() -> None:
+        for name in model.layers:
+            with torch.no_grad():
+                flat = featvis.record(model, pixels, name)[name].flatten(2)
+            flat.max(2), flat.min(2), flat.mean(2), flat.var(2), (flat > 0).float().mean(2)
+
+    found = interleaved(
+        {"ours": lambda: list(scan(model, [batch], into=state)), "naive": layer_by_layer}, rounds, 1
+    )
+    print(f"\nscenes-resnet, {len(model.layers)} layers: a pass per layer takes "
+          f"{found['naive'][1]:.1f} times as long", flush=True)  # fmt: skip
+
+
+class Noise:
+    """A source of noise pictures."""
+
+    spec, classes, digest = "noise:", (), "noise"
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def shots(self, model: Any, numbers: range) -> Iterator[Shot]:
+        """Made as they are asked for."""
+        for number in numbers:
+            image = featvis.Image(noise(model, number, 1), (0, 0, *model.size), model.size)
+            yield Shot(number, f"{number:06}", -1, image)
+
+
+def memory() -> None:
+    """Peak memory of whole builds, each in a process of its own."""
+    print("\n| pictures | peak memory of the process, MB |\n| ---: | ---: |")
+    for count in (1000, 10_000):
+        code = f"from benchmarks.probe import one; one({count})"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        print(f"| {count:,} | {done.stdout.strip() or done.stderr[-200:]} |", flush=True)
+
+
+def one(count: int) -> None:
+    """Build an index over noise, and say the peak."""
+    model = zoo_adapters.load("bundled:scenes-vit")
+    with tempfile.TemporaryDirectory() as folder:
+        build(model, Noise(count), folder=Path(folder) / "index")
+    print(round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+
+
+def queries(rounds: int = 20) -> None:
+    """Twelve neighbours among many vectors, and how many of them the graph finds."""
+    print(f"\n{DIMENSIONS} dimensions, one query, 12 neighbours\n")
+    print(
+        "| vectors | search | to build, s | query, ms | found |\n"
+        "| ---: | --- | ---: | ---: | ---: |"
+    )
+    for count in SIZES:
+        random = np.random.default_rng(0)
+        centers = random.normal(size=(1000, DIMENSIONS)).astype(np.float32)
+        vectors = centers[random.integers(0, 1000, count)]
+        vectors += 0.7 * random.standard_normal((count, DIMENSIONS), dtype=np.float32)
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        asked = vectors[random.integers(0, count, rounds)] + 0.02
+        right = None
+        for name, make in (
+            ("torch", exact),
+            ("FAISS flat", faiss_flat),
+            ("FAISS HNSW", faiss_graph),
+        ):
+            begin = perf_counter()
+            search = make(vectors)
+            built = perf_counter() - begin
+            search(asked[0], 12)
+            begin = perf_counter()
+            found = [set(search(query, 12)[0].tolist()) for query in asked]
+            spent = (perf_counter() - begin) / rounds
+            right = right or found
+            share = np.mean([len(a & b) / 12 for a, b in zip(found, right, strict=True)])
+            told = f"{count:,} | {name} | {built:.1f} | {1000 * spent:.2f} | {100 * share:.0f} %"
+            print(f"| {told} |", flush=True)
