@@ -10,6 +10,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ def _parser() -> Parser:
     add.add_argument("--open", action="store_true", help="open it in the browser")
     add.set_defaults(command=serve)
     add = commands.add_parser("models", help="list the models of the zoos")
-    add.add_argument("zoo", nargs="?", help="one zoo: bundled, timm, torchvision")
+    add.add_argument("zoo", nargs="?", help="one zoo: bundled, timm, torchvision, transformers")
     add.add_argument("--search", default="", metavar="TEXT", help="names with all these words")
     add.set_defaults(command=models)
     add = commands.add_parser("show", help="what a model is, its layers, and what works on it")
@@ -126,9 +127,11 @@ def models(options: argparse.Namespace) -> None:
     """Names, one a line, so that they can be piped."""
     zoos = [options.zoo] if options.zoo else [zoo.name for zoo in zoo_adapters.zoos()]
     words = options.search.lower().split()
-    found = [
-        n for zoo in zoos for n in zoo_adapters.names(zoo) if all(w in n.lower() for w in words)
-    ]
+    listed: list[str] = []
+    for zoo in zoos:
+        with suppress(*[WrongRequest] if not options.zoo else []):  # a zoo that is not installed
+            listed += zoo_adapters.names(zoo)
+    found = [name for name in listed if all(word in name.lower() for word in words)]
     if not found:
         raise WrongRequest(f"no model of {', '.join(zoos)} has {options.search!r} in its name")
     print("\n".join(found))

@@ -49,7 +49,9 @@ def survey(module: nn.Module, size: tuple[int, int], *, mean: Any = 0.5, std: An
     Two pictures, so that the axis of the batch is known: windows of attention are no maps.
     `mean` and `std`: numbers or (3, 1, 1), the network's own normalization.
     """
-    images = (_noise(size).to(_like(module)) - mean) / std
+    like = _like(module)
+    mean, std = (x.to(like) if isinstance(x, Tensor) else x for x in (mean, std))
+    images = (_noise(size).to(like) - mean) / std
     calls: dict[str, Call] = {}
     ends = Ends()
 
@@ -72,8 +74,8 @@ def survey(module: nn.Module, size: tuple[int, int], *, mean: Any = 0.5, std: An
 def _noise(size: tuple[int, int]) -> Tensor:
     """Two pictures of coarse and fine noise in [0, 1], the same ones always."""
     make = torch.Generator().manual_seed(0)
-    coarse = torch.rand(2, 3, 8, 8, generator=make)
-    fine = torch.rand(2, 3, *size, generator=make)
+    coarse = torch.rand(2, 3, 8, 8, generator=make, device="cpu")
+    fine = torch.rand(2, 3, *size, generator=make, device="cpu")
     return (torch.nn.functional.interpolate(coarse, size, mode="bilinear") + fine) / 2
 
 

@@ -14,6 +14,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LONGEST = 300  # lines of a file; see that it is still one noun before you cut it in two
 MODES = [f"featvis/{name}.py" for name in ("attention", "graph", "guided", "head", "leak")]
+MODES += ["benchmarks/sweep/*"]
 SEEDED = ["zoo_adapters/timm.py", "zoo_adapters/torchvision.py", "zoo_adapters/transformers.py"]
 TERMINAL = ["app/cli*.py", "app/__main__.py", "benchmarks/*", "zoo_adapters/bundled/train.py"]
 
@@ -42,7 +43,7 @@ IMPORTS = {
     "spaces": ["spaces/*"],
     "timm": ["zoo_adapters/timm.py", "zoo_adapters/bundled/*", "benchmarks/*"],
     "torchvision": ["zoo_adapters/torchvision.py", "benchmarks/*"],
-    "transformers": ["zoo_adapters/transformers.py", "benchmarks/*"],
+    "transformers": ["zoo_adapters/transformers*.py", "benchmarks/*"],
     "captum": ["benchmarks/*"],
     "zoo_adapters": ["zoo_adapters/*", "app/*", "benchmarks/*", "spaces/*"],
     "app": ["spaces/*", "benchmarks/*"],  # within app/ imports are relative

@@ -75,6 +75,11 @@ def hub_file(
     )
 
 
+def hub_file_or_none(repo: str, file: str, *, model: str, revision: str | None) -> Path | None:
+    """A file that a hub repository may lack, from disk or downloaded for `model`."""
+    return cached(repo, [file], revision) or _from_hub(repo, file, revision, model, None)
+
+
 def _from_hub(
     repo: str, file: str, revision: str | None, model: str, progress: Progress | None
 ) -> Path | None:
