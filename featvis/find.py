@@ -86,7 +86,11 @@ def _pools(here: Node) -> bool:
     if here.name not in ("mean", "sum"):
         return here.shape[-2:] == (1, 1) and before[-2:] != (1, 1)
     axes = _axes(here, len(before))
-    return len(before) >= 3 and 0 not in axes and any(before[a] > 1 for a in axes)
+    places = [a for a in axes if before[a] > 1]
+    if len(before) < 3 or 0 in axes or not places:
+        return False
+    # what is left beside the batch are channels: a mean over these is a statistic of a norm
+    return any(before[a] > 1 for a in range(1, len(before)) if a not in axes)
 
 
 def _axes(here: Node, dims: int) -> list[int]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from featvis.model import VisionModel
 from zoo_adapters.facts import Facts
+from zoo_adapters.hub import Found, inspect, search_hub
 from zoo_adapters.module import wrap
 from zoo_adapters.pictures import read_image
 from zoo_adapters.registry import Zoo, adapter, split, zoos
@@ -17,15 +18,18 @@ from zoo_adapters.weights import Progress, Unavailable
 
 __all__ = [
     "Facts",
+    "Found",
     "Progress",
     "Unavailable",
     "Zoo",
     "describe",
     "families",
+    "inspect",
     "load",
     "names",
     "parameters",
     "read_image",
+    "search_hub",
     "wrap",
     "zoos",
 ]

@@ -15,7 +15,7 @@ import transformers
 from torch import nn
 
 from featvis.model import VisionModel, WrongRequest
-from zoo_adapters import processors, weights
+from zoo_adapters import hub, processors, weights
 from zoo_adapters import transformers_types as types
 from zoo_adapters.facts import Facts
 from zoo_adapters.module import wrap
@@ -102,7 +102,10 @@ def load(name: str, *, pretrained: bool = True, progress: Progress | None = None
         )
     module = _trained(config, path, full) if pretrained else _built(config, full)
     source = f"https://huggingface.co/{rest}" if kind == "hub" else rest
-    info = {"source": source, "pretrained": pretrained} | ({"revision": commit} if commit else {})
+    info: dict[str, Any] = {"source": source, "pretrained": pretrained}
+    if kind == "hub":
+        info["revision"] = commit
+        info["licence"] = hub.licence_of(path)
     return _record(module, config, how, full, info)
 
 
@@ -132,11 +135,10 @@ def _fetched(
     repo: str, revision: str | None, full: str, pretrained: bool, progress: Progress | None
 ) -> tuple[Path, str]:
     """The files of a repository, on disk or downloaded, all of one commit: folder and commit."""
-    told = weights.hub_file(repo, ["config.json"], model=full, revision=revision, progress=progress)
+    told = hub.configuration(repo, model=full, revision=revision, progress=progress)
     commit = told.parent.name
     config, _ = types.read(told.parent, full)  # refuse before the weights are downloaded
     types.chosen(config, full)
-    weights.hub_file_or_none(repo, "preprocessor_config.json", model=full, revision=commit)
     if pretrained:
         weights.hub_file(repo, FILES, model=full, revision=commit, progress=progress)
     return told.parent, commit
