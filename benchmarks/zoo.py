@@ -1,6 +1,6 @@
 """Every architecture of the zoos: facts and layers, head, cheap methods. `--help` says how.
 
-One subprocess takes a chunk of architectures at a time, so that memory stays bounded and a crash
+One process takes a chunk of architectures at a time, so that memory stays bounded and a crash
 costs one row. Rows are appended to a CSV file for each stage as they are made: `--resume` goes on
 where a run ended. Small networks come first. `--page` writes docs/zoo.md and the zoos' table.
 """
@@ -10,10 +10,10 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import multiprocessing
+import os
 import resource
 import signal
-import subprocess
-import sys
 import time
 import warnings
 from collections.abc import Iterator
@@ -21,27 +21,31 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import torch
+
 import zoo_adapters
+from benchmarks.sweep.page import write
 from benchmarks.sweep.row import FAILED, STAGES
 
 ZOOS = ("timm", "torchvision", "transformers")
-CHUNK = 60  # architectures of a subprocess, which ends earlier ...
+CHUNK = 40  # architectures of a process, which ends earlier ...
 MEMORY = 3e6  # ... when it holds more than this, in KiB
-LONGEST = 240  # seconds that one row may take
+LONGEST = 240  # seconds of the processor that one row may take
+NICE = 15  # others come first on this machine
 FOLDER = Path("build/zoo")
 
 
 def main(arguments: list[str] | None = None) -> None:
     """The command line."""
     options = _options(arguments)
-    if options.work:
-        work(options.stages[0], json.loads(sys.stdin.read()), options.folder)
-        return
     options.folder.mkdir(parents=True, exist_ok=True)
     for stage in options.stages:
         if not options.resume:
             _file(stage, options.folder).unlink(missing_ok=True)
         sweep(stage, _chosen(options), options.folder, options.workers)
+    if options.page:
+        listed = {zoo: architectures(zoo) for zoo in ZOOS}
+        write(listed, *(rows(stage, options.folder) for stage in STAGES))
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
@@ -50,12 +54,12 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--family", help="those of one family: resnet")
     parser.add_argument("--zoo", choices=ZOOS, help="those of one zoo")
     parser.add_argument("--resume", action="store_true", help="keep the rows that there are")
-    parser.add_argument("--stages", nargs="+", choices=list(STAGES), default=list(STAGES))
+    parser.add_argument("--stages", nargs="*", choices=list(STAGES), default=list(STAGES))
     parser.add_argument("--folder", type=Path, default=FOLDER, help=f"of the tables: {FOLDER}")
-    parser.add_argument("--workers", type=int, default=1, help="subprocesses at a time")
-    parser.add_argument("--work", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--page", action="store_true", help="then write docs/zoo.md and the table")
+    parser.add_argument("--workers", type=int, default=1, help="processes at a time")
     options = parser.parse_args(arguments)
-    if not (options.all or options.family or options.zoo or options.work):
+    if not (options.all or options.family or options.zoo):
         parser.error("say what is swept: --all, --zoo ZOO or --family FAMILY")
     return options
 
@@ -81,24 +85,26 @@ def sweep(stage: str, names: list[str], folder: Path, workers: int) -> None:
     cost = {n: float(r["parameters"] or 1e12) for n, r in rows("facts", folder).items()}
     todo = sorted((n for n in names if n not in done), key=lambda n: cost.get(n, 1e12))
     begin = time.monotonic()
+    server = multiprocessing.get_context("forkserver")  # it imports the libraries once
+    server.set_forkserver_preload(["benchmarks.sweep.row", "zoo_adapters.timm"])
     with ThreadPoolExecutor(workers) as pool:
         chunks = [todo[i : i + CHUNK] for i in range(0, len(todo), CHUNK)]
-        for bad in pool.map(lambda chunk: _finished(stage, chunk, folder), chunks):
+        for bad in pool.map(lambda chunk: _finished(stage, chunk, folder, server), chunks):
             made = len(rows(stage, folder))
             print(f"{stage}: {made} of {len(names)}, {time.monotonic() - begin:.0f} s"
                   + (f"; failed: {', '.join(bad)}" if bad else ""), flush=True)  # fmt: skip
 
 
-def _finished(stage: str, chunk: list[str], folder: Path) -> list[str]:
-    """Have a chunk done, by as many subprocesses as it takes; those of it that failed."""
-    command = [sys.executable, "-m", "benchmarks", "zoo", "--work"]
-    command += ["--stages", stage, "--folder", str(folder)]
+def _finished(stage: str, chunk: list[str], folder: Path, server: Any) -> list[str]:
+    """Have a chunk done, by as many processes as it takes; those of it that failed."""
     todo = chunk
     while todo:
-        subprocess.run(command, input=json.dumps(todo), text=True, check=False)
+        process = server.Process(target=work, args=(stage, todo, folder))
+        process.start()
+        process.join()
         made = rows(stage, folder)
         left = [name for name in todo if name not in made]
-        if len(left) == len(todo):  # the subprocess died at the first of them
+        if len(left) == len(todo):  # the process died at the first of them
             _append(stage, folder, {"name": left.pop(0), "error": f"{FAILED} the process died"})
         todo = left
     made = rows(stage, folder)
@@ -108,18 +114,20 @@ def _finished(stage: str, chunk: list[str], folder: Path) -> list[str]:
 def work(stage: str, names: list[str], folder: Path) -> None:
     """The rows of a chunk, each appended when it is made."""
     warnings.simplefilter("ignore")
+    os.nice(max(0, NICE - os.nice(0)))
+    torch.set_num_threads(1)
     known = rows("facts", folder)
     for name in names:
         row: dict[str, Any] = {"name": name, "error": ""}
         begin = time.monotonic()
-        signal.signal(signal.SIGALRM, _late)
-        signal.alarm(LONGEST)
+        signal.signal(signal.SIGPROF, _late)
+        signal.setitimer(signal.ITIMER_PROF, LONGEST)
         try:
             row.update(STAGES[stage](name, known.get(name, {})))
         except Exception as error:
             said = (str(error).strip() or "nothing said").splitlines()[0]
             row["error"] = f"{FAILED} {type(error).__name__}: {said}"
-        signal.alarm(0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
         row["seconds"] = f"{time.monotonic() - begin:.1f}"
         _append(stage, folder, row)
         if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > MEMORY:

@@ -102,7 +102,8 @@ def _obstacle(here: Node) -> str | None:
     if not here.parents:
         return "the logits were traced back to the input without meeting an average over a map"
     before, after = here.parents[0].shape, here.shape
-    picks = here.name == "select" or (here.name == "slice" and after[1:2] == (1,))
+    parts = ("slice", "split_with_sizes")
+    picks = here.name == "select" or (here.name in parts and after[1:2] == (1,))
     if picks and len(before) == 3 and before[1] > 1:
         return "its classifier reads the class token, not an average over the map"
     if here.name in ("amax", "max", "_adaptive_max_pool2d", "adaptive_max_pool2d"):

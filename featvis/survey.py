@@ -66,7 +66,7 @@ def survey(module: nn.Module, size: tuple[int, int], *, mean: Any = 0.5, std: An
     with torch.no_grad(), hooked(modules, seen), graph:
         logits = first_tensor(module(images))
     grids = Grids(size, graph.map_sizes, getattr(module, "num_prefix_tokens", None))
-    layers = _layers(list(calls.values()), size, grids)
+    layers = _layers(list(calls.values()), size, grids, node(logits))
     head, reason = found_head(module, images, logits, size, grids.layout, ends)
     return Survey(layers, head, reason, logits.shape[-1] if logits.ndim == 2 else 0)
 
@@ -125,8 +125,13 @@ class Grids:
         return None
 
 
-def _layers(calls: list[Call], size: tuple[int, int], grids: Grids) -> dict[str, Layer]:
-    """The calls whose outputs are maps: convolutions and all that is made of other modules."""
+def _layers(
+    calls: list[Call], size: tuple[int, int], grids: Grids, end: Node | None
+) -> dict[str, Layer]:
+    """The calls whose outputs are maps: convolutions and all that is made of other modules.
+
+    The last one leads to the logits: what comes after it is a map that the network does not use.
+    """
     found = []
     for call in calls:
         conv = isinstance(call.module, nn.Conv2d)
@@ -135,6 +140,9 @@ def _layers(calls: list[Call], size: tuple[int, int], grids: Grids) -> dict[str,
             layout = grids.layout(call.shape, conv)
             if layout:
                 found.append((call, *layout))
+    used = {id(before) for before in end.ancestors()} if end else set()
+    while used and found and id(found[-1][0].node) not in used:
+        found.pop()
     last = max(len(found) - 1, 1)
     return {
         call.name: _layer(call, layout, map_size, size, i / last)

@@ -18,6 +18,7 @@ from zoo_adapters.facts import Facts, training_data
 from zoo_adapters.folders import FILES, config, has_weights
 from zoo_adapters.module import wrap
 from zoo_adapters.registry import unknown
+from zoo_adapters.table import completed
 from zoo_adapters.weights import Progress
 
 __all__ = ["describe", "describe_folder", "families", "folder", "load", "names", "parameters"]
@@ -259,7 +260,7 @@ def _facts(name: str, cfg: dict[str, Any], source: str, *, on_disk: bool) -> Fac
     variant = name.partition(":")[2]
     architecture = cfg.get("architecture") or variant.partition(".")[0]
     size = cfg.get("input_size")
-    return Facts(
+    facts = Facts(
         name=name,
         family=_family_of().get(architecture, ""),
         variant=variant,
@@ -271,3 +272,4 @@ def _facts(name: str, cfg: dict[str, Any], source: str, *, on_disk: bool) -> Fac
         weights=bool(source),
         on_disk=on_disk,
     )
+    return completed(facts, f"timm:{architecture}")

@@ -20,6 +20,7 @@ from zoo_adapters import transformers_types as types
 from zoo_adapters.facts import Facts
 from zoo_adapters.module import wrap
 from zoo_adapters.registry import unknown
+from zoo_adapters.table import completed
 from zoo_adapters.towers import POPULAR, UNUSABLE, Patches, Tower, rgb_first
 from zoo_adapters.weights import Progress
 
@@ -196,7 +197,7 @@ def _facts(full: str, family: str, config: Any, how: dict[str, Any], **more: Any
     name, embeds = types.chosen(config, full)
     size = processors.prepared(how, types.sees(config, name)).size
     exist = more.pop("weights_exist", True)
-    return Facts(
+    facts = Facts(
         name=full,
         family=family,
         variant=full.partition(":")[2],
@@ -206,12 +207,16 @@ def _facts(full: str, family: str, config: Any, how: dict[str, Any], **more: Any
         weights=exist,
         **more,
     )
+    return facts if exist else completed(facts, full)
 
 
 def untrained(name: str, size: tuple[int, int]) -> nn.Module:
-    """The untrained network of a type, made for another input size, as methods take it."""
+    """The untrained network of a type, for another input size and at most two blocks deep."""
     config, _ = types.defaults(name)
     for part in (config, getattr(config, "vision_config", config)):
+        for depth in ("num_hidden_layers", "num_self_attends_per_block"):
+            if isinstance(getattr(part, depth, None), int) and not hasattr(part, "depths"):
+                setattr(part, depth, min(2, getattr(part, depth)))
         if stated := getattr(part, "image_size", None):
             part.image_size = size[0] if isinstance(stated, int) else list(size)
     return _shown(_built(config, name), config, name)

@@ -24,6 +24,7 @@ import torch
 from featvis.model import WrongRequest
 
 __all__ = [
+    "COPIES",
     "Progress",
     "Unavailable",
     "answers",

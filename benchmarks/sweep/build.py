@@ -24,9 +24,9 @@ from zoo_adapters.registry import adapter
 
 __all__ = ["awakened", "small", "untouched"]
 
-SIDES = (64, 96, 128, 160, 192, 224, 256, 288, 320, 384, 448, 512)
+SIDES = (64, 96, 112, 128, 160, 192, 224, 256, 288, 320, 384, 448, 512)
 FINAL = ("class token", "flattened", "collapses")  # reasons that no size changes
-CLIMBING = 3  # sides tried between the smallest one and the network's own
+CLIMBING = 4  # sides tried between the smallest one and the network's own
 
 
 class _Untouched(TorchDispatchMode):

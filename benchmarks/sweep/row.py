@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from math import isinf
 from typing import Any
 
 import torch
@@ -57,7 +58,7 @@ def facts(name: str, row: dict[str, str]) -> Iterator[tuple[str, object]]:
     yield "layers", len(model.layers)
     yield "convolutions", sum(layer.kernel is not None for layer in model.layers.values())
     yield "default layer", model.last_layer if model.layers else ""
-    yield "attends", "yes" if model.tokens else ""
+    yield "attends", "yes" if _attends(model) else "no"
 
 
 def _loaded(name: str) -> VisionModel:
@@ -76,6 +77,11 @@ def head(name: str, row: dict[str, str]) -> Iterator[tuple[str, object]]:
     yield "reason", model.head_reason
     yield "residual", f"{model.head.residual:.1e}" if model.head else ""
     yield "small layers", len(model.layers)
+    yield "attends", "yes" if _attends(model) else "no"
+
+
+def _attends(model: VisionModel) -> bool:
+    return any(isinf(layer.field[0]) for layer in model.layers.values())
 
 
 def methods(name: str, row: dict[str, str]) -> Iterator[tuple[str, object]]:
@@ -92,6 +98,8 @@ def methods(name: str, row: dict[str, str]) -> Iterator[tuple[str, object]]:
 def _shown(method: Method, model: VisionModel, image: torch.Tensor) -> str:
     if reason := method.missing(model):
         return reason.partition(": ")[2] or reason
+    if "layer" in method.subject and not model.layers:
+        return "it has no layer whose output is a map of the picture"
     subject = {"model": model, "image": image, "layer": _middle(model)}
     given = {n: subject[n] for n in method.subject if n in subject and n not in method.optional}
     begun = model.module.forward.passes
@@ -121,7 +129,7 @@ class Counted:
 
 
 def _middle(model: VisionModel) -> str:
-    return list(model.layers)[len(model.layers) // 2]
+    return (list(model.layers) or [""])[len(model.layers) // 2]
 
 
 STAGES: dict[str, Callable[[str, dict[str, str]], Iterator[tuple[str, object]]]] = {
