@@ -14,11 +14,12 @@ NAMES = sorted(
 
 
 def main(arguments: list[str]) -> int:
-    """Run the benchmark named, or say which there are."""
-    if len(arguments) != 1 or arguments[0] not in NAMES:
+    """Run the benchmark named, or say which there are; what follows the name is its own."""
+    if not arguments or arguments[0] not in NAMES:
         print(f"python -m benchmarks NAME, where NAME is one of: {', '.join(NAMES)}")
         return 2 if arguments else 0
-    import_module(f"benchmarks.{arguments[0]}").main()
+    name, *own = arguments
+    import_module(f"benchmarks.{name}").main(*([own] if own else []))
     return 0
 
 

@@ -30,12 +30,13 @@ class Watch(TorchDispatchMode):
         if name.startswith("_scaled_dot_product"):
             query, key = args[:2]
             scale = (kwargs or {}).get("scale") or query.shape[-1] ** -0.5
-            if query.ndim == 4 and query.shape[2] == key.shape[2] == self.count:
+            if query.ndim > 3 and query.shape[-2] == key.shape[-2] == self.count:
                 with torch.no_grad():
-                    weights = (query * scale @ key.transpose(2, 3)).softmax(-1)
-                self.found.append(weights.mean(1))
+                    weights = (query * scale @ key.transpose(-2, -1)).softmax(-1)
+                self.found.append(weights.flatten(1, -3).mean(1))
         elif name in ("_softmax", "_safe_softmax") and out.shape[-2:] == (self.count, self.count):
-            self.found.append(out.detach().mean(1) if out.ndim == 4 else out.detach())
+            heads = out.detach().flatten(1, -3)  # (B, heads[, 1 window], N, N)
+            self.found.append(heads.mean(1) if out.ndim > 3 else out.detach())
         return out
 
 

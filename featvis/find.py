@@ -16,6 +16,7 @@ from featvis.types import Layout
 __all__ = ["Ends", "found_head"]
 
 TOLERANCE = 1e-4  # of max |logit|, float32
+POOLS = ("mean", "sum", "avg_pool2d", "_adaptive_avg_pool2d")
 LayoutOf = Callable[[tuple[int, ...], bool], "tuple[Layout, tuple[int, int]] | None"]
 
 
@@ -79,13 +80,17 @@ def _walk(end: Node) -> tuple[list[Node], list[str]]:
 
 def _pools(here: Node) -> bool:
     """Does it average a map over all its positions?"""
-    if not here.parents or here.name not in ("mean", "avg_pool2d", "_adaptive_avg_pool2d"):
+    if not here.parents or here.name not in POOLS:
         return False
     before = here.parents[0].shape
-    if here.name != "mean":
+    if here.name not in ("mean", "sum"):
         return here.shape[-2:] == (1, 1) and before[-2:] != (1, 1)
     axes = _axes(here, len(before))
-    return len(before) >= 3 and 0 not in axes and any(before[a] > 1 for a in axes)
+    places = [a for a in axes if before[a] > 1]
+    if len(before) < 3 or 0 in axes or not places:
+        return False
+    # what is left beside the batch are channels: a mean over these is a statistic of a norm
+    return any(before[a] > 1 for a in range(1, len(before)) if a not in axes)
 
 
 def _axes(here: Node, dims: int) -> list[int]:
@@ -97,7 +102,8 @@ def _obstacle(here: Node) -> str | None:
     if not here.parents:
         return "the logits were traced back to the input without meeting an average over a map"
     before, after = here.parents[0].shape, here.shape
-    picks = here.name == "select" or (here.name == "slice" and after[1:2] == (1,))
+    parts = ("slice", "split_with_sizes")
+    picks = here.name == "select" or (here.name in parts and after[1:2] == (1,))
     if picks and len(before) == 3 and before[1] > 1:
         return "its classifier reads the class token, not an average over the map"
     if here.name in ("amax", "max", "_adaptive_max_pool2d", "adaptive_max_pool2d"):
@@ -125,6 +131,8 @@ def _prove(
     if resolved is None:
         return None, f"its pooled tensor of shape {source.shape[1:]} is not a map"
     layout, map_size = resolved
+    if images.is_meta:
+        return None, "a head is proved by numbers, and on the meta device there are none"
     where = ends.source(pool)
     evidence = watch(module, images, where)
     residual = _residual(evidence)
@@ -156,8 +164,9 @@ SENTENCES = {
 def _layout(pool: Node, source: Node, layout_of: LayoutOf) -> tuple[Layout, tuple[int, int]] | None:
     """The pooled axes are the places: this settles what sizes alone leave open."""
     shape = source.shape
-    if len(shape) == 4 and (shape[2] > 1 or pool.name != "mean"):
-        axes = _axes(pool, 4) if pool.name == "mean" else [2, 3]
+    reduces = pool.name in ("mean", "sum")
+    if len(shape) == 4 and (shape[2] > 1 or not reduces):
+        axes = _axes(pool, 4) if reduces else [2, 3]
         kind = "NHWC" if 3 not in axes else "NCHW"
         first = 1 if kind == "NHWC" else 2
         return Layout(kind), (shape[first], shape[first + 1])

@@ -145,7 +145,9 @@ def _weighted(
     found = score(model, output, target)
     if len(found.values) != len(images):
         raise WrongRequest("these maps take one class per picture; repeat the picture for more")
-    gradients = torch.autograd.grad(found.values.sum(), raws, allow_unused=True)
+    gradients: tuple[Tensor | None, ...] = (None,) * len(raws)
+    if found.values.requires_grad:  # otherwise none of the layers leads to the class
+        gradients = torch.autograd.grad(found.values.sum(), raws, allow_unused=True)
     slopes = {
         name: (a, model.maps(name, g))
         for name, a, g in zip(names or default_layers(model), maps, gradients, strict=True)

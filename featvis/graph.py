@@ -118,7 +118,7 @@ def sight(made: Node, kernel: tuple[int, ...] | None) -> Sight | None:
     gated = any(s.gated for s in seeing) or len(seeing) < len(made.parents) or _normalizes(made)
     mixed = (
         any(s.mixed for s in seeing)
-        or made.name in ("_softmax", "softmax")
+        or made.name in ("_softmax", "_safe_softmax", "softmax")
         or ("attention" in made.name)
     )
     field = _pairs(lambda i: max(s.field[i] for s in seeing))

@@ -118,6 +118,8 @@ class VisionModel:
     @property
     def last_layer(self) -> str:
         """The last layer whose map is still a map: the default of class evidence."""
+        if not self.layers:
+            raise WrongRequest(f"{self.name} has no layer whose output is a map of the picture")
         return list(self.layers)[-1]
 
     @property

@@ -49,7 +49,9 @@ def survey(module: nn.Module, size: tuple[int, int], *, mean: Any = 0.5, std: An
     Two pictures, so that the axis of the batch is known: windows of attention are no maps.
     `mean` and `std`: numbers or (3, 1, 1), the network's own normalization.
     """
-    images = (_noise(size).to(_like(module)) - mean) / std
+    like = _like(module)
+    mean, std = (x.to(like) if isinstance(x, Tensor) else x for x in (mean, std))
+    images = (_noise(size).to(like) - mean) / std
     calls: dict[str, Call] = {}
     ends = Ends()
 
@@ -64,7 +66,7 @@ def survey(module: nn.Module, size: tuple[int, int], *, mean: Any = 0.5, std: An
     with torch.no_grad(), hooked(modules, seen), graph:
         logits = first_tensor(module(images))
     grids = Grids(size, graph.map_sizes, getattr(module, "num_prefix_tokens", None))
-    layers = _layers(list(calls.values()), size, grids)
+    layers = _layers(list(calls.values()), size, grids, node(logits))
     head, reason = found_head(module, images, logits, size, grids.layout, ends)
     return Survey(layers, head, reason, logits.shape[-1] if logits.ndim == 2 else 0)
 
@@ -72,8 +74,8 @@ def survey(module: nn.Module, size: tuple[int, int], *, mean: Any = 0.5, std: An
 def _noise(size: tuple[int, int]) -> Tensor:
     """Two pictures of coarse and fine noise in [0, 1], the same ones always."""
     make = torch.Generator().manual_seed(0)
-    coarse = torch.rand(2, 3, 8, 8, generator=make)
-    fine = torch.rand(2, 3, *size, generator=make)
+    coarse = torch.rand(2, 3, 8, 8, generator=make, device="cpu")
+    fine = torch.rand(2, 3, *size, generator=make, device="cpu")
     return (torch.nn.functional.interpolate(coarse, size, mode="bilinear") + fine) / 2
 
 
@@ -123,8 +125,13 @@ class Grids:
         return None
 
 
-def _layers(calls: list[Call], size: tuple[int, int], grids: Grids) -> dict[str, Layer]:
-    """The calls whose outputs are maps: convolutions and all that is made of other modules."""
+def _layers(
+    calls: list[Call], size: tuple[int, int], grids: Grids, end: Node | None
+) -> dict[str, Layer]:
+    """The calls whose outputs are maps: convolutions and all that is made of other modules.
+
+    The last one leads to the logits: what comes after it is a map that the network does not use.
+    """
     found = []
     for call in calls:
         conv = isinstance(call.module, nn.Conv2d)
@@ -133,6 +140,9 @@ def _layers(calls: list[Call], size: tuple[int, int], grids: Grids) -> dict[str,
             layout = grids.layout(call.shape, conv)
             if layout:
                 found.append((call, *layout))
+    used = {id(before) for before in end.ancestors()} if end else set()
+    while used and found and id(found[-1][0].node) not in used:
+        found.pop()
     last = max(len(found) - 1, 1)
     return {
         call.name: _layer(call, layout, map_size, size, i / last)

@@ -80,6 +80,8 @@ class Layout(NamedTuple):
             return raw.permute(0, 3, 1, 2)
         if self.kind == "NLC":
             raw = raw.transpose(1, 2)
+        if raw.ndim == 4:  # (B, C, 1, L), on its way through a pool of two axes
+            raw = raw.flatten(2)
         return raw[:, :, self.prefix :].unflatten(2, size)
 
 

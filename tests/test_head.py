@@ -14,6 +14,8 @@ KINDS = {
     "GAP + LayerNorm + FC": "frozen norm",
     "GAP + GroupNorm + FC": "frozen norm",
     "GAP + RMSNorm + FC": "frozen norm",
+    "GAP + RMSNorm of a point + FC": "frozen norm",
+    "sum + FC": "exact",
     "GAP + FC + Hardswish + FC": "frozen gates",
     "GAP + MLP": "frozen gates",
     "conv in head": "exact",

@@ -214,3 +214,38 @@ def test_layers_of_merged_patches_have_even_centres():
 
     place = tiny.model(Merge(), size=(64, 64)).layers["merge"].place
     assert place == ((4.0, 4.0), (8.0, 8.0))
+
+
+class Aside(nn.Module):
+    """A branch before the trunk and one after it, neither of which leads to the logits."""
+
+    def __init__(self):
+        super().__init__()
+        self.before, self.trunk = nn.Conv2d(3, 4, 3, 2, 1), tiny.Trunk()
+        self.after, self.fc = nn.Conv2d(6, 4, 1), nn.Linear(6, 4)
+
+    def forward(self, x):
+        self.before(x)
+        x = self.trunk(x)
+        self.after(x)
+        return self.fc(x.mean((2, 3)))
+
+
+def test_the_last_layer_leads_to_the_logits():
+    model = tiny.model(Aside())
+    assert list(model.layers) == ["before", "trunk.conv1", "trunk.conv2", "trunk"]
+    assert model.last_layer == "trunk"
+
+
+def test_a_layer_that_does_not_lead_to_the_logits_has_no_evidence_and_says_so():
+    model, image = tiny.model(Aside()), tiny.images(2)
+    heat = featvis.grad_cam(model, image, 1, "before")
+    assert float(heat.values.abs().max()) == 0
+    assert any("does not depend" in note for note in heat.notes)
+
+
+def test_tokens_on_their_way_through_a_pool_of_two_axes_are_a_map():
+    tokens = torch.arange(2 * 3 * 6.0).view(2, 3, 6)
+    layout = featvis.types.Layout("NCL")
+    expected = layout.to_maps(tokens, (2, 3))
+    assert torch.equal(layout.to_maps(tokens[:, :, None], (2, 3)), expected)

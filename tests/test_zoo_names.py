@@ -33,7 +33,9 @@ def test_no_library_is_imported_before_it_is_needed():
 
 
 def test_zoos_are_listed_in_order():
-    assert [zoo.name for zoo in zoo_adapters.zoos()][:3] == ["bundled", "timm", "torchvision"]
+    assert [zoo.name for zoo in zoo_adapters.zoos()][:4] == [
+        "bundled", "timm", "torchvision", "transformers",
+    ]  # fmt: skip
     assert all(zoo.title and zoo.help and zoo.pip for zoo in zoo_adapters.zoos())
 
 
@@ -89,7 +91,7 @@ def test_a_folder_is_refused_with_its_spelling(tmp_path):
 
 def test_unknown_zoos_are_listed():
     for ask in (zoo_adapters.names, zoo_adapters.families):
-        with pytest.raises(WrongRequest, match="bundled, timm, torchvision"):
+        with pytest.raises(WrongRequest, match="bundled, timm, torchvision, transformers"):
             ask("tensorflow")
 
 
@@ -157,17 +159,17 @@ def test_a_plug_in_is_a_zoo_like_any_other(offer):
 def test_a_broken_plug_in_is_a_warning_that_names_it(offer):
     offer(broken=None, well=plug_in(names=list, load=print))
     with pytest.warns(UserWarning, match="broken"):
-        assert [zoo.name for zoo in zoo_adapters.zoos()][3:] == ["well"]
+        assert [zoo.name for zoo in zoo_adapters.zoos()][4:] == ["well"]
 
 
 def test_a_plug_in_without_load_is_a_warning(offer):
     offer(half=plug_in(names=list))
     with pytest.warns(UserWarning, match=r"half.*load\(\)"):
-        assert len(zoo_adapters.zoos()) == 3
+        assert len(zoo_adapters.zoos()) == 4
 
 
 def test_a_plug_in_may_not_replace_a_built_in_zoo(offer):
     offer(timm=plug_in(names=lambda: ["mine"], load=print))
     with pytest.warns(UserWarning, match="timm"):
-        assert len(zoo_adapters.zoos()) == 3
+        assert len(zoo_adapters.zoos()) == 4
     assert "timm:mine" not in zoo_adapters.names("timm")

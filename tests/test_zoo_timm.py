@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import socket
+import types
 from pathlib import Path
 
 import pytest
@@ -243,7 +244,9 @@ def test_configuration_and_weights_are_of_one_commit(cache, tmp_path, monkeypatc
     def downloaded(repo, file, **_):
         return str(new / file)
 
+    sized = types.SimpleNamespace(size=1)
     monkeypatch.setattr("huggingface_hub.hf_hub_download", downloaded)
+    monkeypatch.setattr("huggingface_hub.get_hf_file_metadata", lambda *_, **__: sized)
     monkeypatch.setattr(weights, "may_download", lambda *_: None)
     assert old.is_dir()
     assert same(zoo_adapters.load("timm:hf-hub:me/mine").module, module)

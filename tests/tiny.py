@@ -74,6 +74,20 @@ class RMSNorm(nn.Module):
         return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-6)
 
 
+class RMSNorm2d(nn.Module):
+    """The same over the channels of a pooled map that is still (B, C, 1, 1)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * torch.rsqrt(x.pow(2).mean(1, keepdim=True) + 1e-6)
+
+
+class Sum(nn.Module):
+    """The sum over both axes of a map, divided: an average that is not called one."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.sum((2, 3)) / (x.shape[2] * x.shape[3])
+
+
 class Sine(nn.Module):
     """Not affine, and not frozen by any rule."""
 
@@ -159,6 +173,10 @@ def nets() -> dict[str, nn.Module]:
             nn.AdaptiveAvgPool2d(1), nn.GroupNorm(2, 6), nn.Flatten(), nn.Linear(6, 4)
         ),
         "GAP + RMSNorm + FC": Net(Mean(), RMSNorm(), nn.Linear(6, 4)),
+        "GAP + RMSNorm of a point + FC": Net(
+            nn.AdaptiveAvgPool2d(1), RMSNorm2d(), nn.Flatten(), nn.Linear(6, 4)
+        ),
+        "sum + FC": Net(Sum(), nn.Linear(6, 4)),
         "GAP + FC + Hardswish + FC": Net(
             Mean(), nn.Linear(6, 7), nn.Hardswish(inplace=True), nn.Linear(7, 4)
         ),

@@ -8,24 +8,34 @@ The libraries are imported on use. What is on disk is loaded without asking the 
 
 from __future__ import annotations
 
-from featvis.model import VisionModel
+import torch
+
+from featvis.model import VisionModel, WrongRequest
 from zoo_adapters.facts import Facts
+from zoo_adapters.find import find
+from zoo_adapters.hub import Found, inspect, search_hub
 from zoo_adapters.module import wrap
 from zoo_adapters.pictures import read_image
 from zoo_adapters.registry import Zoo, adapter, split, zoos
-from zoo_adapters.weights import Progress, Unavailable
+from zoo_adapters.table import table
+from zoo_adapters.weights import COPIES, Progress, Unavailable, memory
 
 __all__ = [
     "Facts",
+    "Found",
     "Progress",
     "Unavailable",
     "Zoo",
     "describe",
     "families",
+    "find",
+    "inspect",
     "load",
     "names",
     "parameters",
     "read_image",
+    "search_hub",
+    "too_large",
     "wrap",
     "zoos",
 ]
@@ -39,8 +49,32 @@ def load(name: str, *, pretrained: bool = True, progress: Progress | None = None
     """
     zoo, rest = split(name)
     module = adapter(zoo)
+    if reason := too_large(name):
+        raise WrongRequest(reason)
     model: VisionModel = module.load(rest, pretrained=pretrained, progress=progress)
     return model
+
+
+def too_large(name: str) -> str | None:
+    """Why a model does not fit into this machine's memory, in a sentence, or None.
+
+    Told by the tables alone, before anything is downloaded; None where they do not tell.
+    """
+    zoo, rest = split(name)
+    module = adapter(zoo)
+    if not table() or torch.get_default_device().type == "meta" or not hasattr(module, "describe"):
+        return None
+    try:
+        facts: Facts = module.describe(rest)
+    except WrongRequest:  # `load` says it better
+        return None
+    need, free = 4 * COPIES * (facts.about or 0), memory()
+    if free is None or need <= free:
+        return None
+    return (
+        f"{facts.name} needs about {need / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are "
+        "free; choose a smaller one, as zoo_adapters.find(most_parameters=...) lists them"
+    )
 
 
 def names(zoo: str) -> list[str]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 __all__ = ["Facts", "training_data"]
 
+NONCOMMERCIAL = re.compile(r"(^|[-_])nc([-_]|$)|non-?commercial|research|amlr")
 DATA = {  # words of a tag -> what the weights were trained on
     "in1k": "ImageNet-1k",
     "in12k": "ImageNet-12k",
@@ -54,6 +56,15 @@ class Facts:
     weights: bool = True  # do trained weights exist at all?
     on_disk: bool = False  # can it be loaded without a connection?
     download: int | None = None  # bytes to download where it is not on disk
+    about: int | None = None  # parameters of the architecture, where those of the weights differ
+    gmacs: float | None = None  # 10^9 multiplications for a picture of `size`
+    kind: str = ""  # "convolutional", "transformer" or "hybrid"
+    head: str = ""  # "exact", "frozen norm", "frozen gates", "none"; "" where it is not known
+
+    @property
+    def commercial(self) -> bool:
+        """Does its licence not exclude commercial use? An unknown one may."""
+        return self.licence not in ("", "unknown") and not NONCOMMERCIAL.search(self.licence)
 
 
 def training_data(tag: str) -> str:

@@ -53,6 +53,12 @@ BUILTIN = {
         "The classifiers of torchvision with their original weights",
         "torchvision",
     ): "zoo_adapters.torchvision",
+    Zoo(
+        "transformers",
+        "transformers",
+        "Image classifiers and vision towers of the hub: CLIP, SigLIP, DINOv2, Swin, Hiera",
+        "transformers",
+    ): "zoo_adapters.transformers",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,12 @@ from timm.data.config import resolve_model_data_config
 from timm.data.imagenet_info import ImageNetInfo, infer_imagenet_subset
 
 from featvis.model import Preprocessing, VisionModel, WrongRequest
-from zoo_adapters import labels, weights
+from zoo_adapters import hub, labels, weights
 from zoo_adapters.facts import Facts, training_data
 from zoo_adapters.folders import FILES, config, has_weights
 from zoo_adapters.module import wrap
 from zoo_adapters.registry import unknown
+from zoo_adapters.table import completed
 from zoo_adapters.weights import Progress
 
 __all__ = ["describe", "describe_folder", "families", "folder", "load", "names", "parameters"]
@@ -85,6 +87,8 @@ def describe(name: str) -> Facts:
         on_disk = bool(told and weights.cached(repo, FILES, revision or None))
         address = f"https://huggingface.co/{repo}"
         cfg = config(told.parent) if told else {}
+        if told and not cfg.get("license"):
+            cfg["license"] = hub.licence_of(told.parent)
         return _facts(f"timm:{name}", cfg, address, on_disk=on_disk)
     name, cfg = _registered(name)
     return _facts(f"timm:{name}", cfg, _source(cfg), on_disk=_on_disk(cfg))
@@ -110,13 +114,11 @@ def load(name: str, *, pretrained: bool = True, progress: Progress | None = None
     if source == "hf-hub":
         return _from_hub(rest, pretrained, progress)
     name, cfg = _registered(name)
-    overlay = (
-        {"file": str(_file(name, cfg, progress)), "source": "", "custom_load": False}
-        if pretrained
-        else None
-    )
+    file = _file(name, cfg, progress) if pretrained else None
+    overlay = {"file": str(file), "source": "", "custom_load": False} if file else None
     module = _build(name, f"timm:{name}", pretrained, pretrained_cfg_overlay=overlay)
-    return _record(module, f"timm:{name}", _source(cfg), pretrained, learned=pretrained)
+    source, at = _source(cfg), weights.commit(file) if file else ""
+    return _record(module, f"timm:{name}", source, pretrained, learned=pretrained, revision=at)
 
 
 def folder(path: Path, *, name: str, pretrained: bool = True) -> VisionModel:
@@ -137,14 +139,18 @@ def _from_hub(rest: str, pretrained: bool, progress: Progress | None) -> VisionM
     name, at = f"timm:hf-hub:{rest}", revision or None
     if repo.count("/") != 1 or not all(repo.split("/")):
         raise WrongRequest(f"{name}: a repository is named organization/name; write it so")
-    told = weights.hub_file(repo, ["config.json"], model=name, revision=at, progress=progress)
+    told = hub.configuration(repo, model=name, revision=at, progress=progress)
     if pretrained:
         file = weights.hub_file(repo, FILES, model=name, revision=at, progress=progress)
         if file.parent != told.parent:  # the repository changed since its configuration was cached
             commit = file.parent.name
-            told = weights.hub_file(repo, ["config.json"], model=name, revision=commit)
+            told = hub.configuration(repo, model=name, revision=commit)
     module = _build(f"local-dir:{told.parent}", name, pretrained)
-    return _record(module, name, f"https://huggingface.co/{repo}", pretrained, learned=True)
+    source, commit = f"https://huggingface.co/{repo}", weights.commit(told)
+    model = _record(module, name, source, pretrained, learned=True, revision=commit)
+    if model.info["licence"] == "unknown":
+        return replace(model, info={**model.info, "licence": hub.licence_of(told.parent)})
+    return model
 
 
 def _registered(name: str) -> tuple[str, dict[str, Any]]:
@@ -199,7 +205,9 @@ def _build(made: str, name: str, pretrained: bool, **how: Any) -> torch.nn.Modul
         ) from error
 
 
-def _record(module: Any, name: str, source: str, pretrained: bool, *, learned: bool) -> VisionModel:
+def _record(
+    module: Any, name: str, source: str, pretrained: bool, *, learned: bool, revision: str = ""
+) -> VisionModel:
     """The model record; `learned`: its outputs have the meaning that the configuration tells."""
     cfg = module.pretrained_cfg
     data = resolve_model_data_config(module)
@@ -226,6 +234,7 @@ def _record(module: Any, name: str, source: str, pretrained: bool, *, learned: b
             "source": source,
             "training": training_data(cfg.get("tag") or "") if pretrained else "none",
             "pretrained": pretrained,
+            **({"revision": revision} if revision else {}),
         },
     )
 
@@ -251,7 +260,7 @@ def _facts(name: str, cfg: dict[str, Any], source: str, *, on_disk: bool) -> Fac
     variant = name.partition(":")[2]
     architecture = cfg.get("architecture") or variant.partition(".")[0]
     size = cfg.get("input_size")
-    return Facts(
+    facts = Facts(
         name=name,
         family=_family_of().get(architecture, ""),
         variant=variant,
@@ -263,3 +272,4 @@ def _facts(name: str, cfg: dict[str, Any], source: str, *, on_disk: bool) -> Fac
         weights=bool(source),
         on_disk=on_disk,
     )
+    return completed(facts, f"timm:{architecture}")

@@ -15,6 +15,7 @@ from zoo_adapters import weights
 from zoo_adapters.facts import Facts
 from zoo_adapters.module import wrap
 from zoo_adapters.registry import unknown
+from zoo_adapters.table import completed
 from zoo_adapters.weights import Progress
 
 __all__ = ["describe", "families", "load", "names"]
@@ -50,7 +51,7 @@ def describe(name: str) -> Facts:
     name, chosen = _found(name)
     size = chosen.transforms().crop_size[0]
     path = weights.url_path(chosen.url)
-    return Facts(
+    facts = Facts(
         name=f"torchvision:{name}",
         family=_family(name),
         variant=name,
@@ -63,6 +64,7 @@ def describe(name: str) -> Facts:
         on_disk=path.exists(),
         download=round(chosen.meta["_file_size"] * 2**20),
     )
+    return completed(facts, f"torchvision:{name.partition('.')[0]}")
 
 
 def load(name: str, *, pretrained: bool = True, progress: Progress | None = None) -> VisionModel:

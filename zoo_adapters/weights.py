@@ -23,10 +23,27 @@ import torch
 
 from featvis.model import WrongRequest
 
-__all__ = ["Progress", "Unavailable", "cached", "hub_file", "offline", "url_file", "url_path"]
+__all__ = [
+    "COPIES",
+    "Progress",
+    "Unavailable",
+    "answers",
+    "cached",
+    "commit",
+    "hub_file",
+    "hub_file_or_none",
+    "memory",
+    "offline",
+    "url_file",
+    "url_path",
+]
 
 Progress = Callable[[int, int, str], None]  # bytes done, bytes in all (0: unknown), of what
 ANSWER = 2.5  # seconds a host has to answer before a download is begun
+NAMES = ("model.safetensors", "open_clip_model.safetensors", "pytorch_model.bin")
+LIMIT = 2.0  # GB that are downloaded at most, unless FEATVIS_DOWNLOAD_LIMIT says another number
+COPIES = 2.2  # times its size that a file takes in memory while it is loaded
+COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 class Unavailable(WrongRequest):
@@ -49,6 +66,37 @@ def cached(repo: str, files: Sequence[str], revision: str | None = None) -> Path
         if isinstance(path, str):
             return Path(path)
     return None
+
+
+def commit(path: Path) -> str:
+    """The commit of a repository that a file of the cache is from, or ""."""
+    return path.parent.name if COMMIT.fullmatch(path.parent.name) else ""
+
+
+def memory() -> int | None:
+    """Bytes of memory that are free for a network, where the system tells."""
+    try:
+        told = Path("/proc/meminfo").read_text(encoding="ascii")
+    except OSError:
+        return None
+    free = re.search(r"MemAvailable:\s+(\d+) kB", told)
+    return 1024 * int(free[1]) if free else None
+
+
+def refuse_large(size: int, model: str) -> None:
+    """Refuse a download over the limit, or of more than fits into memory, before it is begun."""
+    limit = float(os.environ.get("FEATVIS_DOWNLOAD_LIMIT") or LIMIT)
+    if size > limit * 1e9:
+        raise WrongRequest(
+            f"the weights of {model} are {size / 1e9:.1f} GB, and at most {limit:g} GB are "
+            "downloaded; choose a smaller variant, or set FEATVIS_DOWNLOAD_LIMIT to more GB"
+        )
+    free = memory()
+    if free is not None and COPIES * size > free:
+        raise WrongRequest(
+            f"{model} needs about {COPIES * size / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB "
+            "are free; choose a smaller variant"
+        )
 
 
 def hub_file(
@@ -75,33 +123,50 @@ def hub_file(
     )
 
 
+def hub_file_or_none(repo: str, file: str, *, model: str, revision: str | None) -> Path | None:
+    """A file that a hub repository may lack, from disk or downloaded for `model`."""
+    path = cached(repo, [file], revision)
+    return path or (None if offline() else _from_hub(repo, file, revision, model, None))
+
+
 def _from_hub(
     repo: str, file: str, revision: str | None, model: str, progress: Progress | None
 ) -> Path | None:
     """One file, downloaded; None where the repository does not have it."""
-    from huggingface_hub import errors, hf_hub_download
+    from huggingface_hub import errors, get_hf_file_metadata, hf_hub_download, hf_hub_url
 
     bar = _bar(progress, file) if progress else None
     try:
+        url = hf_hub_url(repo, file, revision=revision)
+        refuse_large(get_hf_file_metadata(url, timeout=4 * ANSWER).size or 0, model)
         return Path(hf_hub_download(repo, file, revision=revision, tqdm_class=bar))
-    except errors.GatedRepoError as error:
-        raise Unavailable(
-            f"{model}: {repo} asks its users to accept a licence; accept it on the page of the "
-            "repository, then say who you are with: hf auth login"
-        ) from error
     except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError) as error:
-        raise WrongRequest(
-            f"{model}: the hub has no repository {repo}{f' at {revision}' if revision else ''}, "
-            "or a private one; check the spelling, or log in with: hf auth login"
-        ) from error
+        raise not_there(model, repo, revision, error) from error
     except errors.EntryNotFoundError as error:
         if isinstance(error, errors.LocalEntryNotFoundError):
             raise _unavailable(model, error) from error
         return None
     except Exception as error:
+        if isinstance(error, WrongRequest):
+            raise
         if isinstance(error, OSError) or type(error).__module__.startswith(("httpx", "hugg")):
             raise _unavailable(model, error) from error
         raise  # what `progress` raised, to end the download
+
+
+def not_there(model: str, repo: str, revision: str | None, error: Exception) -> WrongRequest:
+    """The refusal of a repository that is gated, private or not there."""
+    from huggingface_hub import errors
+
+    if isinstance(error, errors.GatedRepoError):
+        return Unavailable(
+            f"{model}: {repo} asks its users to accept a licence; accept it on the page of the "
+            "repository, then say who you are with: hf auth login"
+        )
+    return WrongRequest(
+        f"{model}: the hub has no repository {repo}{f' at {revision}' if revision else ''}, "
+        "or a private one; check the spelling, or log in with: hf auth login"
+    )
 
 
 def url_path(url: str) -> Path:
@@ -121,7 +186,7 @@ def url_file(url: str, *, model: str, progress: Progress | None = None) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
     try:
-        digest = _download(url, part, progress)
+        digest = _download(url, part, model, progress)
         promised = re.search(r"-([0-9a-f]{8,})\.", path.name)
         if promised and not digest.startswith(promised[1]):
             raise OSError("the file arrived damaged (its hash is not the promised one)")
@@ -133,11 +198,12 @@ def url_file(url: str, *, model: str, progress: Progress | None = None) -> Path:
     return path
 
 
-def _download(url: str, path: Path, progress: Progress | None) -> str:
+def _download(url: str, path: Path, model: str, progress: Progress | None) -> str:
     """Write an address to a file; its SHA-256."""
     digest, done = hashlib.sha256(), 0
     with urllib.request.urlopen(url, timeout=30) as answer, path.open("wb") as file:
         total = int(answer.headers.get("Content-Length") or 0)
+        refuse_large(total, model)
         while block := answer.read(1 << 18):
             file.write(block)
             digest.update(block)
@@ -158,13 +224,13 @@ def may_download(host: str, model: str, ask: Callable[[], object]) -> None:
             f"the weights of {model} are not on disk and HF_HUB_OFFLINE forbids downloads; "
             f"unset it, {elsewhere}"
         )
-    if not _answers(ask):
+    if not answers(ask):
         raise Unavailable(
             f"the weights of {model} are not on disk and {host} does not answer; {elsewhere}"
         )
 
 
-def _answers(ask: Callable[[], object]) -> bool:
+def answers(ask: Callable[[], object]) -> bool:
     """Does `ask` come back in time? A refusal is an answer, a failure of the server is none."""
     answers: list[bool] = []
 

@@ -1,0 +1,139 @@
+"""One architecture of the sweep: its facts, its head and its methods, as cells of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from math import isinf
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+import featvis
+import zoo_adapters
+from benchmarks.sweep.build import small
+from featvis import METHODS, Method, VisionModel
+
+__all__ = ["FAILED", "STAGES", "facts", "head", "methods"]
+
+FAILED = "FAILED"  # begins the cell of what went wrong without a reason in words
+CHEAP = {  # parameters with which a method is tried, not enjoyed
+    "smoothgrad": {"samples": 2},
+    "integrated_gradients": {"steps": 2},
+    "occlusion": {"window": 0.5, "across": 2},
+    "maximize": {"steps": 1},
+    "deepdream": {"steps": 1, "octaves": 1},
+}
+EXPENSIVE = ("score_cam",)  # a pass for every channel
+
+
+class Products(TorchDispatchMode):
+    """Counts the multiplications of a pass."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        if flops := flop_registry.get(func._overloadpacket):
+            self.count += flops(*args, **(kwargs or {}), out_val=out) // 2
+        return out
+
+
+def facts(name: str, row: dict[str, str]) -> Iterator[tuple[str, object]]:
+    """Loaded as anybody would, at its own size, on the meta device: what it is, and its layers."""
+    products = Products()
+    known = zoo_adapters.describe(name)
+    with products:
+        model = _loaded(name)
+    yield "family", known.family
+    yield "licence", known.licence
+    yield "parameters", model.parameters
+    yield "gmacs", f"{products.count / 2e9:.4g}"  # a pass of two pictures is surveyed
+    yield "height", model.size[0]
+    yield "width", model.size[1]
+    yield "classes", known.classes
+    yield "layers", len(model.layers)
+    yield "convolutions", sum(layer.kernel is not None for layer in model.layers.values())
+    yield "default layer", model.last_layer if model.layers else ""
+    yield "attends", "yes" if _attends(model) else "no"
+
+
+def _loaded(name: str) -> VisionModel:
+    try:
+        with torch.device("meta"):
+            return zoo_adapters.load(name, pretrained=False)
+    except (featvis.WrongRequest, RuntimeError):  # some look at numbers that are not there
+        return zoo_adapters.load(name, pretrained=False)
+
+
+def head(name: str, row: dict[str, str]) -> Iterator[tuple[str, object]]:
+    """Small, with awakened weights: the head, proved by numbers, or why there is none."""
+    model = small(name, zoo_adapters.describe(name).size or (224, 224))
+    yield "tried at", f"{model.size[0]}x{model.size[1]}"
+    yield "head", model.head.kind if model.head else "none"
+    yield "reason", model.head_reason
+    yield "residual", f"{model.head.residual:.1e}" if model.head else ""
+    yield "small layers", len(model.layers)
+    yield "attends", "yes" if _attends(model) else "no"
+
+
+def _attends(model: VisionModel) -> bool:
+    return any(isinf(layer.field[0]) for layer in model.layers.values())
+
+
+def methods(name: str, row: dict[str, str]) -> Iterator[tuple[str, object]]:
+    """Every cheap method at a small size: forward passes it took, why not, or how it failed."""
+    model = small(name, zoo_adapters.describe(name).size or (224, 224))
+    model.module.forward = Counted(model.module.forward)
+    make = torch.Generator().manual_seed(5)
+    image = torch.rand(1, 3, *model.size, generator=make)
+    for method in METHODS.values():
+        if method.name not in EXPENSIVE:
+            yield method.name, _shown(method, model, image)
+
+
+def _shown(method: Method, model: VisionModel, image: torch.Tensor) -> str:
+    if reason := method.missing(model):
+        return reason.partition(": ")[2] or reason
+    if "layer" in method.subject and not model.layers:
+        return "it has no layer whose output is a map of the picture"
+    subject = {"model": model, "image": image, "layer": _middle(model)}
+    given = {n: subject[n] for n in method.subject if n in subject and n not in method.optional}
+    begun = model.module.forward.passes
+    try:
+        result = method.run(**given, **CHEAP.get(method.name, {}))
+        if method.generator:
+            *_, result = result
+    except featvis.WrongRequest as error:
+        return str(error).partition(": ")[2] or str(error)
+    except Exception as error:
+        said = (str(error).strip() or "nothing said").splitlines()[0]
+        return f"{FAILED} {type(error).__name__}: {said}"
+    if not result.values.isfinite().all():
+        return f"{FAILED} its values are not finite"
+    return f"{model.module.forward.passes - begun} passes"
+
+
+class Counted:
+    """A forward function that counts how often it is begun."""
+
+    def __init__(self, forward: Callable[..., Any]) -> None:
+        self.forward, self.passes = forward, 0
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        self.passes += 1
+        return self.forward(*args, **kwargs)
+
+
+def _middle(model: VisionModel) -> str:
+    return (list(model.layers) or [""])[len(model.layers) // 2]
+
+
+STAGES: dict[str, Callable[[str, dict[str, str]], Iterator[tuple[str, object]]]] = {
+    "facts": facts,
+    "head": head,
+    "methods": methods,
+}

@@ -1,0 +1,163 @@
+"""Every architecture of the zoos: facts and layers, head, cheap methods. `--help` says how.
+
+One process takes a chunk of architectures at a time, so that memory stays bounded and a crash
+costs one row. Rows are appended to a CSV file for each stage as they are made: `--resume` goes on
+where a run ended. Small networks come first. `--page` writes docs/zoo.md and the zoos' table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import multiprocessing
+import os
+import resource
+import signal
+import time
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import zoo_adapters
+from benchmarks.sweep.page import write
+from benchmarks.sweep.row import FAILED, STAGES
+
+ZOOS = ("timm", "torchvision", "transformers")
+CHUNK = 40  # architectures of a process, which ends earlier ...
+MEMORY = 3e6  # ... when it holds more than this, in KiB
+LONGEST = 240  # seconds of the processor that one row may take
+NICE = 15  # others come first on this machine
+FOLDER = Path("build/zoo")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The command line."""
+    options = _options(arguments)
+    options.folder.mkdir(parents=True, exist_ok=True)
+    for stage in options.stages:
+        if not options.resume:
+            _file(stage, options.folder).unlink(missing_ok=True)
+        sweep(stage, _chosen(options), options.folder, options.workers)
+    if options.page:
+        listed = {zoo: architectures(zoo) for zoo in ZOOS}
+        write(listed, *(rows(stage, options.folder) for stage in STAGES))
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks zoo", description=__doc__)
+    parser.add_argument("--all", action="store_true", help="all architectures of all zoos")
+    parser.add_argument("--family", help="those of one family: resnet")
+    parser.add_argument("--zoo", choices=ZOOS, help="those of one zoo")
+    parser.add_argument("--resume", action="store_true", help="keep the rows that there are")
+    parser.add_argument("--stages", nargs="*", choices=list(STAGES), default=list(STAGES))
+    parser.add_argument("--folder", type=Path, default=FOLDER, help=f"of the tables: {FOLDER}")
+    parser.add_argument("--page", action="store_true", help="then write docs/zoo.md and the table")
+    parser.add_argument("--workers", type=int, default=1, help="processes at a time")
+    options = parser.parse_args(arguments)
+    if not (options.all or options.family or options.zoo):
+        parser.error("say what is swept: --all, --zoo ZOO or --family FAMILY")
+    return options
+
+
+def architectures(zoo: str) -> list[str]:
+    """Its architectures, without their sets of weights; what only the hub has is left out."""
+    names = zoo_adapters.names(zoo)
+    if zoo == "transformers":
+        return [name for name in names if not zoo_adapters.describe(name).weights]
+    return list(dict.fromkeys(name.partition(".")[0] for name in names))
+
+
+def _chosen(options: argparse.Namespace) -> list[str]:
+    names = [n for zoo in ZOOS if options.zoo in (None, zoo) for n in architectures(zoo)]
+    if options.family:
+        names = [n for n in names if zoo_adapters.describe(n).family == options.family]
+    return names
+
+
+def sweep(stage: str, names: list[str], folder: Path, workers: int) -> None:
+    """Make the rows that are missing, small networks first."""
+    done = rows(stage, folder)
+    cost = {n: float(r["parameters"] or 1e12) for n, r in rows("facts", folder).items()}
+    todo = sorted((n for n in names if n not in done), key=lambda n: cost.get(n, 1e12))
+    begin = time.monotonic()
+    server = multiprocessing.get_context("forkserver")  # it imports the libraries once
+    server.set_forkserver_preload(["benchmarks.sweep.row", "zoo_adapters.timm"])
+    with ThreadPoolExecutor(workers) as pool:
+        chunks = [todo[i : i + CHUNK] for i in range(0, len(todo), CHUNK)]
+        for bad in pool.map(lambda chunk: _finished(stage, chunk, folder, server), chunks):
+            made = len(rows(stage, folder))
+            print(f"{stage}: {made} of {len(names)}, {time.monotonic() - begin:.0f} s"
+                  + (f"; failed: {', '.join(bad)}" if bad else ""), flush=True)  # fmt: skip
+
+
+def _finished(stage: str, chunk: list[str], folder: Path, server: Any) -> list[str]:
+    """Have a chunk done, by as many processes as it takes; those of it that failed."""
+    todo = chunk
+    while todo:
+        process = server.Process(target=work, args=(stage, todo, folder))
+        process.start()
+        process.join()
+        made = rows(stage, folder)
+        left = [name for name in todo if name not in made]
+        if len(left) == len(todo):  # the process died at the first of them
+            _append(stage, folder, {"name": left.pop(0), "error": f"{FAILED} the process died"})
+        todo = left
+    made = rows(stage, folder)
+    return [name for name in chunk if made[name].get("error")]
+
+
+def work(stage: str, names: list[str], folder: Path) -> None:
+    """The rows of a chunk, each appended when it is made."""
+    warnings.simplefilter("ignore")
+    os.nice(max(0, NICE - os.nice(0)))
+    torch.set_num_threads(1)
+    known = rows("facts", folder)
+    for name in names:
+        row: dict[str, Any] = {"name": name, "error": ""}
+        begin = time.monotonic()
+        signal.signal(signal.SIGPROF, _late)
+        signal.setitimer(signal.ITIMER_PROF, LONGEST)
+        try:
+            row.update(STAGES[stage](name, known.get(name, {})))
+        except Exception as error:
+            said = (str(error).strip() or "nothing said").splitlines()[0]
+            row["error"] = f"{FAILED} {type(error).__name__}: {said}"
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        row["seconds"] = f"{time.monotonic() - begin:.1f}"
+        _append(stage, folder, row)
+        if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > MEMORY:
+            return
+
+
+def _late(*_: Any) -> None:
+    raise TimeoutError(f"it took more than {LONGEST} s")
+
+
+def _file(stage: str, folder: Path) -> Path:
+    return folder / f"{stage}.csv"
+
+
+def rows(stage: str, folder: Path) -> dict[str, dict[str, str]]:
+    """The rows of a stage by name; a later row of a name replaces an earlier one."""
+    return {row["name"]: row for row in _read(_file(stage, folder))}
+
+
+def _read(path: Path) -> Iterator[dict[str, str]]:
+    if path.exists():
+        with path.open(encoding="utf8", newline="") as file:
+            for name, cells in csv.reader(file):
+                yield {"name": name, **json.loads(cells)}
+
+
+def _append(stage: str, folder: Path, row: dict[str, Any]) -> None:
+    """Two columns, name and cells, as long as it runs: a row may end early."""
+    cells = {
+        key: "" if value is None else str(value) for key, value in row.items() if key != "name"
+    }
+    with _file(stage, folder).open("a", encoding="utf8", newline="") as file:
+        csv.writer(file).writerow([row["name"], json.dumps(cells)])
