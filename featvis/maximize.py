@@ -25,6 +25,7 @@ Size = tuple[int, int]
 
 
 L2, TV = 0.15, 0.3  # weights of the prior: less is glaring colour, more is grey
+COARSE = ((0.25, 0.5), (0.5, 0.71))  # up to a quarter of the steps at half the size, ...
 VIEWS = {"MACO": 2}  # of one step; of the other presets one
 
 
@@ -47,7 +48,7 @@ def _regularized(size: Size) -> Plan:
 
 def _robust(size: Size) -> Plan:
     calm = -L2 * objectives.l2() - TV * objectives.total_variation()
-    return Plan(adam(0.03), transform.robust(min(size)), prior=calm)
+    return Plan(adam(0.03), transform.robust(min(size)), coarse=COARSE, prior=calm)
 
 
 def _maco(size: Size) -> Plan:
