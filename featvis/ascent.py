@@ -44,6 +44,7 @@ class Plan:
     coarse: tuple[
         tuple[float, float], ...
     ] = ()  # share of the steps until which, share of the size
+    ease: float = 0.0  # share of the steps, the last ones, that grow shorter down to nothing
     apart: Objective | None = None  # added to the objective, not to the curve
     prior: Objective | None = None  # of the pictures alone; see `Climb`
     after: tuple[Regularizer, ...] = ()
@@ -93,23 +94,32 @@ def ascend(
     seed: int,
     subjects: Sequence[str],
     precision: str = "auto",
+    frames: int = 0,
+    before: int = 0,
+    total: int = 0,
 ) -> Iterator[Synthesis]:
-    """Pictures on the way and at the end; `subjects` are the words for each of the B pictures."""
+    """Pictures on the way and at the end; `subjects` are the words for each of the B pictures.
+
+    On the way there are `frames`, evenly spaced, beside the previews. `before` and `total` are the
+    steps of all the work that this is a part of.
+    """
     generator = torch.Generator().manual_seed(seed)
-    tick(0, steps)
+    total = total or steps
+    tick(before, total)
     climb = Climb(Sight(model, objective, plan.apart), canvas, plan, precision)
     shown = time.monotonic()
     for step in range(steps):
         if step:
-            tick(step, steps)
+            tick(before + step, total)
         climb.resize(step / steps)
-        climb.step(generator)
+        climb.step(generator, min(1.0, (1 - step / steps) / plan.ease) if plan.ease else 1.0)
         if step % CHECKED == CHECKED - 1 and not climb.goes_on():
             break
-        if time.monotonic() - shown >= PREVIEW and step + 1 < steps:
+        frame = (step + 1) * frames // steps > step * frames // steps
+        if (frame or time.monotonic() - shown >= PREVIEW) and step + 1 < steps:
             yield climb.result(subjects)
             shown = time.monotonic()
-    tick(steps, steps)
+    tick(before + steps, total)
     climb.finish()
     yield climb.result(subjects, climb.notes(subjects))
 
@@ -154,8 +164,8 @@ class Climb:
             return self.canvas.small(numbers, self.size)
         return self.canvas.paint(numbers)
 
-    def step(self, generator: Generator) -> None:
-        """One step of all rows."""
+    def step(self, generator: Generator, pace: float = 1.0) -> None:
+        """One step of all rows, `pace` times as long as the plan's."""
         count = len(self.values)
         views = torch.stack([self.plan.view(generator) for _ in range(self.plan.views)])
         views[:, :2, 2] *= self.size[0] / self.full[0]
@@ -164,7 +174,7 @@ class Climb:
         self.alive = self.alive & value.isfinite() & flat.isfinite().all(1)
         self.felt = self.felt | flat.any(1)
         self.good = self._where_alive(self.x, self.good)
-        moved = self.x + self.advance(gradient, count)
+        moved = self.x + pace * self.advance(gradient, count)
         for regularizer in self.plan.after:
             moved = regularizer(moved, gradient, count)
         self.x = self._where_alive(moved, self.good)
