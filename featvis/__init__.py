@@ -29,6 +29,7 @@ from featvis.guided import deconvnet, guided_backprop, guided_grad_cam
 from featvis.attention import attention_rollout
 from featvis.occlusion import occlusion
 from featvis.maximize import maximize
+from featvis.echoes import caricature, inversion
 from featvis.dream import deepdream
 # isort: on
 
@@ -49,6 +50,7 @@ __all__ = [
     "attention_rollout",
     "boxes",
     "cam",
+    "caricature",
     "deconvnet",
     "deepdream",
     "deletion",
@@ -63,6 +65,7 @@ __all__ = [
     "hires_cam",
     "insertion",
     "integrated_gradients",
+    "inversion",
     "layer_cam",
     "maximize",
     "method",

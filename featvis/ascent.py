@@ -16,17 +16,19 @@ from torch import Generator, Tensor
 
 from featvis.leak import Leak
 from featvis.model import VisionModel
-from featvis.objectives import Objective, Seen, watch
+from featvis.objectives import Objective, Seen
 from featvis.param import Canvas
 from featvis.progress import tick
 from featvis.regularize import Regularizer
-from featvis.transform import Draw, still, warp
+from featvis.sight import Sight, seen_size, settled
+from featvis.transform import Draw, still
 from featvis.types import Synthesis
 
-__all__ = ["Plan", "Step", "adam", "ascend", "normalized", "seen_size"]
+__all__ = ["Plan", "Step", "adam", "ascend", "normalized"]
 
 PREVIEW = 0.5  # seconds between previews, at least
 TREND = 0.9  # of the steps before, in the mean of the objective's gradient
+LEAST = 64  # pixels of a small picture's shorter side
 CHECKED = 16  # steps after which it is seen whether any row goes on, and whether any is stuck
 
 Step = Callable[[Tensor, int], Tensor]  # gradient (B, ...), step -> change
@@ -37,8 +39,12 @@ class Plan:
     """How to climb: the views of a step, the steps' lengths, and what keeps the picture one."""
 
     step: Callable[[], Step]
-    view: Draw = still
+    view: Draw = still  # in pixels of the full size
     views: int = 1  # per step: the gradient is their mean's
+    coarse: tuple[
+        tuple[float, float], ...
+    ] = ()  # share of the steps until which, share of the size
+    ease: float = 0.0  # share of the steps, the last ones, that grow shorter down to nothing
     apart: Objective | None = None  # added to the objective, not to the curve
     prior: Objective | None = None  # of the pictures alone; see `Climb`
     after: tuple[Regularizer, ...] = ()
@@ -78,11 +84,6 @@ def normalized(rate: float) -> Callable[[], Step]:
     return lambda: step
 
 
-def seen_size(model: VisionModel, size: tuple[int, int]) -> tuple[int, int]:
-    """The size at which the network sees pictures of `size`: its own where it takes no other."""
-    return model.size if model.input.fixed_size or model.tokens else size
-
-
 def ascend(
     model: VisionModel,
     objective: Objective,
@@ -92,20 +93,33 @@ def ascend(
     steps: int,
     seed: int,
     subjects: Sequence[str],
+    precision: str = "auto",
+    frames: int = 0,
+    before: int = 0,
+    total: int = 0,
 ) -> Iterator[Synthesis]:
-    """Pictures on the way and at the end; `subjects` are the words for each of the B pictures."""
+    """Pictures on the way and at the end; `subjects` are the words for each of the B pictures.
+
+    On the way there are `frames`, evenly spaced, beside the previews. `before` and `total` are the
+    steps of all the work that this is a part of.
+    """
     generator = torch.Generator().manual_seed(seed)
-    climb = Climb(model, objective, canvas, plan)
+    total = total or steps
+    tick(before, total)
+    climb = Climb(Sight(model, objective, plan.apart), canvas, plan, precision)
     shown = time.monotonic()
     for step in range(steps):
-        tick(step, steps)
-        climb.step(generator)
+        if step:
+            tick(before + step, total)
+        climb.resize(step / steps)
+        climb.step(generator, min(1.0, (1 - step / steps) / plan.ease) if plan.ease else 1.0)
         if step % CHECKED == CHECKED - 1 and not climb.goes_on():
             break
-        if time.monotonic() - shown >= PREVIEW and step + 1 < steps:
+        frame = (step + 1) * frames // steps > step * frames // steps
+        if (frame or time.monotonic() - shown >= PREVIEW) and step + 1 < steps:
             yield climb.result(subjects)
             shown = time.monotonic()
-    tick(steps, steps)
+    tick(before + steps, total)
     climb.finish()
     yield climb.result(subjects, climb.notes(subjects))
 
@@ -119,45 +133,65 @@ class Climb:
     outdo a prior that is right for a class, most of whose gradient averages out.
     """
 
-    def __init__(
-        self, model: VisionModel, objective: Objective, canvas: Canvas, plan: Plan
-    ) -> None:
-        self.model, self.objective, self.canvas, self.plan = model, objective, canvas, plan
+    def __init__(self, sight: Sight, canvas: Canvas, plan: Plan, precision: str) -> None:
+        self.exact, self.canvas, self.plan = sight, canvas, plan
         self.x = self.good = canvas.start
         self.alive = torch.ones(len(self.x), dtype=torch.bool, device=self.x.device)
         self.felt = torch.zeros_like(self.alive)  # any gradient at all
         self.leak: Leak | None = Leak()  # as long as a rectifier stops a picture's whole gradient
         self.advance = plan.step()
-        self.begin = self._plainly()
+        begin = canvas.paint(self.x)
+        self.size = self.full = (begin.shape[2], begin.shape[3])
+        self.begin = sight.plainly(begin)
+        self.sight = settled(sight, begin, precision)
         self.trend: Tensor | float = 0.0
+        self.since = 0  # the step at which the trend begins
         self.values: list[Tensor] = []  # (B,) of each step
         self.activation: Tensor | None = None  # of the finished picture
 
-    def step(self, generator: Generator) -> None:
-        """One step of all rows."""
+    def resize(self, done: float) -> None:
+        """The size of the pictures when a share of the steps is done: a small one to begin with."""
+        h, w = self.full
+        share = next((part for until, part in self.plan.coarse if done < until), 1.0)
+        size = (round(share * h), round(share * w))
+        if not self.canvas.small or min(size) < LEAST or seen_size(self.exact.model, size) != size:
+            size = self.full
+        if size != self.size:
+            self.size, self.trend, self.since = size, 0.0, len(self.values)
+
+    def _painted(self, numbers: Tensor) -> Tensor:
+        if self.canvas.small and self.size != self.full:
+            return self.canvas.small(numbers, self.size)
+        return self.canvas.paint(numbers)
+
+    def step(self, generator: Generator, pace: float = 1.0) -> None:
+        """One step of all rows, `pace` times as long as the plan's."""
         count = len(self.values)
         views = torch.stack([self.plan.view(generator) for _ in range(self.plan.views)])
-        value, gradient = self._gradient(views, count)
+        views[:, :2, 2] *= self.size[0] / self.full[0]
+        value, gradient = self._gradient(views)
         flat = gradient.flatten(1)
         self.alive = self.alive & value.isfinite() & flat.isfinite().all(1)
         self.felt = self.felt | flat.any(1)
         self.good = self._where_alive(self.x, self.good)
-        moved = self.x + self.advance(gradient, count)
+        moved = self.x + pace * self.advance(gradient, count)
         for regularizer in self.plan.after:
             moved = regularizer(moved, gradient, count)
         self.x = self._where_alive(moved, self.good)
         self.values.append(torch.where(self.alive, value, torch.nan))
 
-    def _gradient(self, views: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    def _gradient(self, views: Tensor) -> tuple[Tensor, Tensor]:
         """The objective (B,), and its gradient at the canvas' numbers."""
         leaf = self.x.detach().requires_grad_()
         with torch.enable_grad():
-            painted = self.canvas.paint(leaf)
+            painted = self._painted(leaf)
             picture = painted.detach().requires_grad_()
-            value, total = self._value(picture, views)
+            value, total = self.sight(picture, views)
             with self.leak or nullcontext():
                 gradient = torch.autograd.grad(total.sum(), picture)[0]
             uphill = self._with_prior(picture, gradient)
+            # a large shape counts as many pixels at every size
+            uphill = uphill * (self.full[0] * self.full[1] / (self.size[0] * self.size[1]))
             return value.detach(), torch.autograd.grad(painted, leaf, uphill)[0]
 
     def _with_prior(self, picture: Tensor, gradient: Tensor) -> Tensor:
@@ -170,21 +204,9 @@ class Climb:
         per_pixel = torch.autograd.grad(value, picture)[0] * picture[0].numel()
         self.trend = TREND * self.trend + (1 - TREND) * unit
         steady = self.trend.square().flatten(1).mean(1).sqrt()
-        steady = steady / (1 - TREND ** (len(self.values) + 1))
+        steady = steady / (1 - TREND ** (len(self.values) - self.since + 1))
         # what excites nothing must not fade to grey
         return unit + per_pixel * _column(steady, unit) * (size > 0)
-
-    def _value(self, picture: Tensor, views: Tensor) -> tuple[Tensor, Tensor]:
-        """The objective of pictures (B, 3, H, W), averaged over views, without and with `apart`."""
-        size = seen_size(self.model, (picture.shape[2], picture.shape[3]))
-        seen = warp(picture, views, size).contiguous(memory_format=torch.channels_last)
-        apart = self.plan.apart
-        wanted = self.objective + apart if apart else self.objective
-        found = watch(self.model, seen, wanted)
-        value = self.objective(found).unflatten(0, (len(views), -1)).mean(0)
-        return value, value + apart(found).unflatten(0, (len(views), -1)).mean(
-            0
-        ) if apart else value
 
     def goes_on(self) -> bool:
         """Whether any row does; asks the device, so it is asked now and then only."""
@@ -194,17 +216,12 @@ class Climb:
             self.leak.needed = None
         return bool(self.alive.any())
 
-    def _plainly(self) -> Tensor:
-        """The objective (B,) of the pictures as they are, without a change of view."""
-        with torch.no_grad():
-            return self._value(self.canvas.paint(self.x), torch.eye(3).double()[None])[0]
-
     def _where_alive(self, new: Tensor, old: Tensor) -> Tensor:
         return torch.where(_column(self.alive, new), new, old)
 
     def finish(self) -> None:
         """Look at the pictures as they are; one that cannot be looked at is the last good one."""
-        value = self._plainly()
+        value = self.exact.plainly(self.canvas.paint(self.x))
         self.alive = self.alive & value.isfinite()
         self.x = self._where_alive(self.x, self.good)
         self.activation = torch.where(self.alive, value, self._last())

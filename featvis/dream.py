@@ -46,6 +46,9 @@ def deepdream(
     steps: Annotated[int, Range(1, 500), "Steps at each size"] = 10,
     rate: Annotated[float, Range(0, 0.1), "Mean change of a pixel in one step"] = 0.006,
     size: Annotated[int, Range(0, 2048), "Longer side in pixels; 0: as the network takes it"] = 0,
+    frames: Annotated[
+        int, Range(0, 240), Tuning("Pictures shown on the way, evenly; 0: by the clock")
+    ] = 0,
     seed: Annotated[int, Range(0, 2**31 - 1), Tuning("Of the moves, and of a noise start")] = 0,
 ) -> Iterator[Synthesis]:
     """What a layer sees in a picture is strengthened, at several sizes, until we see it too.
@@ -72,7 +75,9 @@ def deepdream(
         for _ in range(steps):
             tick(len(dream.curve), total)
             dream.step()
-            if time.monotonic() - shown >= PREVIEW and len(dream.curve) < total:
+            done = len(dream.curve)
+            frame = done * frames // total > (done - 1) * frames // total
+            if (frame or time.monotonic() - shown >= PREVIEW) and done < total:
                 yield dream.result()
                 shown = time.monotonic()
         detail = dream.picture - base
@@ -143,18 +148,12 @@ def _objective(
             last = len(model.labels) - 1
             raise WrongRequest(f"class {target} of {model.name}: classes go from 0 to {last}")
         return objectives.logit(target), model.labels[target]
-    name = model.layer(layer).name if layer else _middle(model)
+    name = model.layer(layer).name if layer else model.middle_layer
     if channel is None:
         return objectives.layer(name), name
     return objectives.excitation(
         name, check_channel(model, name, channel)
     ), f"{name}, channel {channel}"
-
-
-def _middle(model: VisionModel) -> str:
-    """A layer of parts of things: two thirds up, and still a map."""
-    large = [layer for layer in model.layers.values() if min(layer.size) >= 4]
-    return min(large or model.layers.values(), key=lambda layer: abs(layer.depth - 0.67)).name
 
 
 def _fixed(model: VisionModel) -> bool:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from torch import Tensor
 
 from featvis import objectives, param, regularize, transform
 from featvis.ascent import Plan, adam, ascend, normalized
+from featvis.groups import joined
+from featvis.memory import check_memory
 from featvis.model import VisionModel, WrongRequest
 from featvis.objectives import Objective
 from featvis.param import Canvas
+from featvis.sight import Sight
 from featvis.spec import Range, Tuning, method
-from featvis.target import check_channel, check_position
+from featvis.target import Likeness, check_channel, check_position
 from featvis.types import Synthesis
 
-__all__ = ["PRESETS", "maximize"]
+__all__ = ["PRESETS", "goal", "maximize"]
 
 Preset = Literal["Fourier + robust", "MACO", "regularized pixels", "raw gradient"]
 Numbers = int | Sequence[int] | None
@@ -25,6 +28,8 @@ Size = tuple[int, int]
 
 
 L2, TV = 0.15, 0.3  # weights of the prior: less is glaring colour, more is grey
+COARSE = ((0.3, 0.5), (0.55, 0.71))  # share of the steps until which, share of the size
+AT_ONCE = 16  # pictures in one batch; more of them climb in groups
 VIEWS = {"MACO": 2}  # of one step; of the other presets one
 
 
@@ -47,7 +52,8 @@ def _regularized(size: Size) -> Plan:
 
 def _robust(size: Size) -> Plan:
     calm = -L2 * objectives.l2() - TV * objectives.total_variation()
-    return Plan(adam(0.03), transform.robust(min(size)), prior=calm)
+    view = transform.robust(min(size))
+    return Plan(adam(0.04), view, coarse=COARSE, ease=0.3, prior=calm)
 
 
 def _maco(size: Size) -> Plan:
@@ -68,11 +74,11 @@ PRESETS = {
     "Activation maximization",
     family="Synthesis",
     paper="Erhan et al. 2009; Olah et al. 2017, doi:10.23915/distill.00007",
-    cost=lambda _, given: 3 * given["steps"] * given["copies"] * VIEWS.get(given["preset"], 1),
+    cost=lambda model, given: _cost(model, given),
 )
 def maximize(
     model: VisionModel,
-    target: Numbers = None,
+    target: Numbers | Likeness = None,
     layer: str | None = None,
     channel: Numbers = None,
     position: tuple[int, int] | None = None,
@@ -84,6 +90,10 @@ def maximize(
     size: Annotated[int, Range(0, 1024), "Longer side in pixels; 0: the network's own"] = 0,
     copies: Annotated[int, Range(1, 16), "Pictures of each subject, from different starts"] = 1,
     diversity: Annotated[float, Range(0, 100), "How hard copies are kept apart"] = 0.0,
+    every: Annotated[bool, "All channels of the layer, one picture each"] = False,
+    frames: Annotated[
+        int, Range(0, 240), Tuning("Pictures shown on the way, evenly; 0: by the clock")
+    ] = 0,
     seed: Annotated[int, Range(0, 2**31 - 1), Tuning("Of the start and of the views")] = 0,
 ) -> Iterator[Synthesis]:
     """The picture that excites a channel, a neuron or a class the most, found by ascent from noise.
@@ -97,35 +107,67 @@ def maximize(
     shows what suffices for a high activation, not what usually causes it: compare with natural
     pictures, which tell people more about a channel (Borowski et al. 2021).
     """
-    goal, numbers, subjects = _goal(model, target, layer, channel, position)
+    if every:
+        channel = list(range(_channels(model, layer)))
+    make, numbers, subjects = goal(model, target, layer, channel, position)
     shape = _shape(model, size)
     # pictures of one subject stand side by side in the batch, each from a start of its own
     starts = [seed * 1009 + copy for copy in range(copies)]
     start, planned = PRESETS[preset]
-    canvas = start(shape, starts, model.like).repeated(len(subjects))
-    plan = planned(shape)
+    plan, one = planned(shape), start(shape, starts, model.like)
     if diversity and copies > 1:
         apart = objectives.diversity(layer or model.last_layer, copies)
         plan = replace(plan, apart=diversity * apart)
-    yield from ascend(
-        model,
-        goal([number for number in numbers for _ in range(copies)]),
-        canvas,
-        plan,
-        steps=steps,
-        seed=seed,
-        subjects=[words for words in subjects for _ in range(copies)],
-    )
+    few = max(1, AT_ONCE // copies)
+    sight = Sight(model, make(numbers[:1]), plan.apart)
+    check_memory(sight, model.like, shape, min(len(numbers), few) * copies * plan.views)
+    groups = [slice(at, at + few) for at in range(0, len(numbers), few)]
+    done: list[Synthesis] = []
+    for group in groups:
+        for made in ascend(
+            model,
+            make([number for number in numbers[group] for _ in range(copies)]),
+            one.repeated(len(numbers[group])),
+            plan,
+            steps=steps,
+            seed=seed,
+            subjects=[words for words in subjects[group] for _ in range(copies)],
+            frames=frames,
+            before=steps * len(done),
+            total=steps * len(groups),
+        ):
+            last = made
+            yield joined([*done, made])
+        done.append(last)
 
 
-def _goal(
+def _cost(model: VisionModel, given: Mapping[str, Any]) -> float:
+    """A step of a picture is a forward and a backward pass; the small ones first cost less."""
+    asked = given["channel"] if given["channel"] is not None else given["target"]
+    count = len(asked) if isinstance(asked, list | tuple) else 1
+    if given["every"] and given["layer"] is not None:
+        count = model.layer(given["layer"]).channels
+    share = 0.7 if given["preset"] == "Fourier + robust" else VIEWS.get(given["preset"], 1)
+    return 3 * given["steps"] * given["copies"] * count * share
+
+
+def _channels(model: VisionModel, layer: str | None) -> int:
+    if layer is None:
+        raise WrongRequest("every channel of which layer? Choose one; see: featvis show MODEL")
+    return model.layer(layer).channels
+
+
+def goal(
     model: VisionModel,
-    target: Numbers,
+    target: Numbers | Likeness,
     layer: str | None,
     channel: Numbers,
     position: tuple[int, int] | None,
 ) -> tuple[Callable[[list[int]], Objective], list[int], list[str]]:
     """The objective for the numbers of a batch, the numbers asked for, and each in words."""
+    if isinstance(target, Likeness):
+        alike = objectives.likeness(target.embedding)
+        return lambda numbers: alike, [0], [f"like {target.name}"]
     if layer is None and channel is None and model.labels:
         classes = _numbers(0 if target is None else target)
         return objectives.logit, classes, [_label(model, number) for number in classes]
@@ -137,10 +179,11 @@ def _goal(
     words = [f"{name}, channel {number}" for number in channels]
     if position is None:
         return lambda numbers: objectives.excitation(name, numbers), channels, words
-    check_position(name, position, model.layer(name).size)
+    size = model.layer(name).size
+    check_position(name, position, size)
     row, column = position
     words = [f"{text}, position {row},{column}" for text in words]
-    return lambda numbers: objectives.neuron(name, numbers, (row, column)), channels, words
+    return lambda numbers: objectives.neuron(name, numbers, position, size), channels, words
 
 
 def _numbers(given: int | Sequence[int]) -> list[int]:

@@ -123,6 +123,12 @@ class VisionModel:
         return list(self.layers)[-1]
 
     @property
+    def middle_layer(self) -> str:
+        """A layer of parts of things: two thirds up, and still a map."""
+        large = [layer for layer in self.layers.values() if min(layer.size) >= 4]
+        return min(large or self.layers.values(), key=lambda layer: abs(layer.depth - 0.67)).name
+
+    @property
     def like(self) -> Tensor:
         """A tensor with the dtype and the device of the weights, for images made here."""
         return next((p for p in self.module.parameters() if p.is_floating_point()), self.mean)

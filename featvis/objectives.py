@@ -112,13 +112,22 @@ def excitation(layer: str, channels: int | Sequence[int]) -> Objective:
 
 
 def neuron(
-    layer: str, channels: int | Sequence[int], position: tuple[int, int] | None = None
+    layer: str,
+    channels: int | Sequence[int],
+    position: tuple[int, int] | None = None,
+    size: tuple[int, int] | None = None,
 ) -> Objective:
-    """A channel at one position (row, column); without one in the middle, at (h // 2, w // 2)."""
+    """A channel at one position (row, column); without one in the middle, at (h // 2, w // 2).
+
+    The position is one on a map of `size`; on one of another size it is the same place.
+    """
 
     def value(seen: Seen) -> Tensor:
         plane = _picked(seen(layer), channels)
-        row, column = position or (plane.shape[1] // 2, plane.shape[2] // 2)
+        h, w = plane.shape[1:]
+        row, column = position or (h // 2, w // 2)
+        if position and size:
+            row, column = row * h // size[0], column * w // size[1]
         return plane[:, row, column]
 
     return Objective(value, (layer,))

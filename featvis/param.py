@@ -9,6 +9,7 @@ different pictures: of pixels to grain, of frequencies to shapes of all sizes at
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from math import pi
 
 import torch
@@ -24,16 +25,20 @@ FALL = 1.2  # natural amplitudes fall as f^-1 to f^-1.4 (Field 1987; Tolhurst et
 CONTRAST = 1.0  # of MACO before the sigmoid: the standard deviation of brightness
 
 
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True, eq=False)
 class Canvas:
     """Numbers to be optimized, and how they are painted."""
 
-    def __init__(self, start: Tensor, paint: Callable[[Tensor], Tensor]) -> None:
-        self.start = start  # (B, ...)
-        self.paint = paint  # (B, ...) -> pictures (B, 3, H, W) in [0, 1], differentiable
+    start: Tensor  # (B, ...)
+    paint: Callable[[Tensor], Tensor]  # (B, ...) -> pictures (B, 3, H, W) in [0, 1], differentiable
+    small: Callable[[Tensor, Size], Tensor] | None = None  # the same pictures at a smaller size
 
     def repeated(self, times: int) -> Canvas:
         """The same starts once more for each of `times` subjects: (times * B, ...)."""
-        return Canvas(self.start.repeat(times, *[1] * (self.start.ndim - 1)), self.paint)
+        return replace(self, start=self.start.repeat(times, *[1] * (self.start.ndim - 1)))
 
 
 def noise(shape: Sequence[int], starts: Sequence[int], like: Tensor) -> Tensor:
@@ -81,7 +86,24 @@ def fourier(
         waves = torch.fft.irfft2(torch.view_as_complex(z * weight), s=size)
         return to_rgb(waves).sigmoid()
 
-    return Canvas(spread * noise((3, h, w // 2 + 1, 2), starts, like), paint)
+    def small(z: Tensor, other: Size) -> Tensor:
+        # without the frequencies that are too high for it; irfft2 divides by the number of pixels
+        waves = torch.view_as_complex(_low(z * weight, other)) * (other[0] * other[1] / (h * w))
+        return to_rgb(torch.fft.irfft2(waves, s=other)).sigmoid()
+
+    return Canvas(spread * noise((3, h, w // 2 + 1, 2), starts, like), paint, small)
+
+
+def _low(z: Tensor, size: Size) -> Tensor:
+    """The lowest frequencies (B, 3, h, w // 2 + 1, 2) of z, as `rfft2` of a smaller size has them.
+
+    Where h or w is even the highest one, which stands for two, is left out.
+    """
+    rows, columns = (size[0] - 1) // 2, (size[1] - 1) // 2 + 1
+    z = z[..., :columns, :]
+    gap = z.new_zeros(*z.shape[:2], size[0] - 2 * rows - 1, columns, 2)
+    z = torch.cat([z[:, :, : rows + 1], gap, z[:, :, z.shape[2] - rows :]], 2)
+    return torch.cat([z, z.new_zeros(*z.shape[:3], size[1] // 2 + 1 - columns, 2)], 3)
 
 
 def maco(size: tuple[int, int], starts: Sequence[int], like: Tensor) -> Canvas:
