@@ -12,6 +12,7 @@ import zoo_adapters
 from featvis import Param
 
 from . import choices, tabs, texts, views
+from .picker import FILTERS
 from .state import TABS, start
 from .ui_api import offer
 from .ui_events import connect, save
@@ -117,14 +118,20 @@ class Window:
                 self.family = gr.Dropdown([], label="Family", min_width=110)
             self.model = gr.Dropdown([], label="Model")
             self.facts = gr.HTML()
-            with gr.Accordion("By name", open=False, elem_classes="fv-more"):
+            with gr.Accordion("Find any network", open=False, elem_classes="fv-more"):
                 self.name = gr.Textbox(
-                    label="Name of a model",
+                    label="Words of the name, or all of it",
                     show_label=False,
-                    placeholder="timm:resnet50, timm:hf-hub:org/name",
-                    submit_btn="Load",
+                    placeholder="conv nano, or timm:hf-hub:org/name",
+                    submit_btn="Find",
                     max_lines=1,
                 )
+                with gr.Row(elem_classes="fv-filters"):
+                    self.filters = [
+                        gr.Dropdown(choices, value=choices[0][1], label=label, min_width=80)
+                        for label, choices in FILTERS.items()
+                    ]
+                self.found = gr.HTML(js_on_load=_script("pick"))
 
     def _picture(self) -> None:
         with gr.Group(elem_classes="fv-card"):

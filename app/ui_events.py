@@ -14,6 +14,7 @@ import zoo_adapters
 from featvis import WrongRequest
 
 from . import changes, choices, files, pictures, session, tabs, views
+from .picker import listing
 from .serve import served
 from .state import State, from_query, start
 from .ui_drawing import Drawing
@@ -71,7 +72,14 @@ class Events:
     def _subject(self) -> None:
         w, on = self.w, self._on
         on(w.model.select, changes.set_model, w.model)
-        on(w.name.submit, changes.set_model, w.name)
+        on(w.name.submit, self._named, w.name)
+        on(w.found.select, lambda s, data: changes.set_model(s, str(data.get("pick"))))
+        asked = [w.name, *w.filters]
+        gr.on(
+            [w.name.input, w.name.submit, *(menu.select for menu in w.filters)],
+            lambda text, where, *rest: "" if _is_whole(text) else listing(text, where, *rest),
+            asked, w.found, trigger_mode="always_last", **PRIVATE,
+        )  # fmt: skip
         on(w.picture.input, changes.set_upload, w.picture)
         on(w.examples.select, lambda s, data: changes.set_picture(s, str(data.get("pick"))))
         on(w.prediction.select, lambda s, data: changes.set_class(s, str(data.get("pick"))))
@@ -82,6 +90,10 @@ class Events:
         on(w.back.click, changes.step_channel(-1))
         on(w.next.click, changes.step_channel(1))
         on(w.any.click, changes.step_channel(None))
+
+    def _named(self, state: State, text: str) -> State:
+        """The model of a whole name; words alone are looked for and change nothing."""
+        return changes.set_model(state, text) if _is_whole(text) else state
 
     def _tab(self, family: str, part: Any) -> None:
         self._on(
@@ -222,6 +234,11 @@ def _simpler(asked: State) -> Iterator[State]:
     yield start()
     for name in zoo_adapters.names("bundled"):
         yield start().but(model=name)
+
+
+def _is_whole(text: str | None) -> bool:
+    """Is it a name with its zoo, and not words to be found?"""
+    return ":" in (text or "")
 
 
 def _sentence(error: Exception) -> str:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
 import torch
+
+from tests.settled import SLOW, settled
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))  # 1 where others compute too
@@ -82,3 +85,34 @@ def page(browser: Any) -> Iterator[Callable[..., Any]]:
     for context in contexts:
         context.close()
     assert not errors, errors
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    pytest.importorskip("gradio")
+    import zoo_adapters
+    from app.serve import launch
+
+    with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
+        warnings.simplefilter("ignore")
+        patch.setenv("FEATVIS_MODEL", zoo_adapters.names("bundled")[0])
+        blocks, url = launch()
+        yield url
+        blocks.close()
+
+
+@pytest.fixture
+def window(page: Any, address: str) -> Callable[..., Any]:
+    """`window(query)` opens the page and waits for its first result."""
+
+    def opened(query: str = "", **options: Any) -> Any:
+        made = page(**options)
+        made.set_default_timeout(SLOW)
+        made.goto(address + query)
+        made.locator(
+            ".fv-heat:visible, .fv-grid:visible, .fv-made:visible, .fv-tiles:visible"
+        ).first.wait_for()
+        settled(made)
+        return made
+
+    return opened

@@ -8,6 +8,7 @@ import PIL.Image
 import pytest
 
 import zoo_adapters
+from tests.settled import SLOW, settled
 
 NAMES = zoo_adapters.names("bundled")
 pytestmark = [
@@ -15,43 +16,6 @@ pytestmark = [
     pytest.mark.skipif(not NAMES, reason="no bundled network is committed yet"),
     pytest.mark.filterwarnings("ignore"),  # of Gradio and pandas, while the server runs
 ]
-SLOW = 60_000  # milliseconds; a busy machine with two cores
-
-
-@pytest.fixture(scope="module")
-def address():
-    pytest.importorskip("gradio")
-    import warnings
-
-    from app.serve import launch
-
-    with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
-        warnings.simplefilter("ignore")
-        patch.setenv("FEATVIS_MODEL", NAMES[0])
-        blocks, url = launch()
-        yield url
-        blocks.close()
-
-
-@pytest.fixture
-def window(page, address):
-    """`window(query)` opens the page and waits for its first result."""
-
-    def opened(query="", **options):
-        made = page(**options)
-        made.set_default_timeout(SLOW)
-        made.goto(address + query)
-        made.locator(".fv-heat:visible, .fv-grid:visible, .fv-made:visible").first.wait_for()
-        settled(made)
-        return made
-
-    return opened
-
-
-def settled(page):
-    """Wait until nothing is computed."""
-    page.wait_for_timeout(300)
-    page.locator(".fv-busy").wait_for(state="detached")
 
 
 def test_a_newcomer_sees_a_map_without_a_click(window, tmp_path):
@@ -94,9 +58,9 @@ def test_model_layer_tile_point_and_class(window, tmp_path):
 def test_another_network_and_another_picture(window):
     page = window()
     other = NAMES[-1]
-    page.get_by_role("button", name="By name").click()
-    page.get_by_role("textbox", name="Name of a model").fill(other)
-    page.get_by_role("textbox", name="Name of a model").press("Enter")
+    page.get_by_role("button", name="Find any network").click()
+    page.get_by_role("textbox", name="Words of the name").fill(other)
+    page.get_by_role("textbox", name="Words of the name").press("Enter")
     page.wait_for_function("name => location.search.includes(name)", arg=other)
     settled(page)
     page.locator("#fv-examples [data-pick]").nth(3).click()
@@ -133,11 +97,11 @@ def test_a_wrong_link_says_so_and_shows_what_it_can(window, wrong):
 def test_a_wrong_request_keeps_the_last_result(window):
     page = window()
     before = page.url
-    page.get_by_role("button", name="By name").click()
-    page.get_by_role("textbox", name="Name of a model").fill("resnet50")
-    page.get_by_role("textbox", name="Name of a model").press("Enter")
+    page.get_by_role("button", name="Find any network").click()
+    page.get_by_role("textbox", name="Words of the name").fill("timm:resnet5000")
+    page.get_by_role("textbox", name="Words of the name").press("Enter")
     page.get_by_role("alert").wait_for()
-    assert "timm:resnet50" in page.get_by_role("alert").inner_text()
+    assert "timm:resnet" in page.get_by_role("alert").inner_text()
     assert page.url == before
     assert page.locator(".fv-heat:visible").count() >= 1
     page.get_by_role("button", name="Close").click()
