@@ -13,8 +13,9 @@ help: ## list what there is
 run: .venv/app ## open the window: http://127.0.0.1:7860
 	$(BIN)/python -m app serve
 
+# Two processes, as most tests wait for one thread or for the browser; a file stays in one of them.
 test: .venv/dev browser ## run all tests, or some: make test ARGS='-k cam'
-	$(BIN)/python -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: format lint types test ## format, lint, types, tests
 

@@ -19,7 +19,7 @@ def test_networks_are_found_by_words_and_filters_and_one_is_chosen(window):
     page = window()
     page.get_by_role("button", name="Find any network").click()
     page.get_by_role("textbox", name="Words of the name").press_sequentially("scenes net")
-    page.locator(".fv-found button").nth(2).wait_for()
+    page.wait_for_function("() => document.querySelectorAll('.fv-found button').length === 3")
     names = page.locator(".fv-found b").all_inner_texts()
     assert all("scenes" in name and "net" in name for name in names)
     page.locator(".fv-found button", has_text="scenes-mobilenet").click()
