@@ -22,6 +22,7 @@ __all__ = ["EXAMPLES", "SCENE", "framed", "get", "keep", "lend", "named", "strip
 SCENE = 512  # side of a drawn scene, pixels
 THUMB = 96  # side of an example in the strip
 LARGEST = 1024  # longer side of a kept upload
+STORED = 500_000_000  # bytes of all kept uploads
 STORE = Path(tempfile.gettempdir()) / "featvis-pictures"
 EXAMPLES = tuple(f"scene-{seed}" for seed in (24, 2, 30, 8, 11, 5, 41, 16, 3, 54, 29, 60))
 
@@ -95,4 +96,15 @@ def keep(picture: str | Path | bytes | PIL.Image.Image) -> str:
         part = file.with_suffix(".part")
         part.write_bytes(data.getvalue())
         part.replace(file)
+        _make_room(file)
     return name
+
+
+def _make_room(kept: Path) -> None:
+    """Remove the oldest uploads until the store is as small as it must be; never `kept`."""
+    found = sorted(STORE.glob("*.webp"), key=lambda path: path.stat().st_mtime, reverse=True)
+    total = 0
+    for path in found:
+        total += path.stat().st_size
+        if total > STORED and path != kept:
+            path.unlink(missing_ok=True)

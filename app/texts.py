@@ -19,7 +19,7 @@ __all__ = [
 ]
 
 OTHERS = {
-    "Channel": "Networks in which the counterparts of the channel are looked for",
+    "Channel": "Other networks, in which channels that answer alike are looked for",
     "Compare": "The network on the left comes first; add others from the list, or by name, as "
     "timm:resnet50.a1_in1k",
 }

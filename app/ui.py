@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +52,7 @@ class Tab:
                     choices.comparable(),
                     multiselect=True,
                     allow_custom_value=True,
-                    label="Compared with",
+                    label="Counterparts in" if family == "Channel" else "Compared with",
                     info=texts.OTHERS[family],
                     elem_classes="fv-others",
                 )
@@ -101,7 +103,9 @@ class Window:
                         self.parts = {family: Tab(family) for family in TABS}
                     self.link = gr.HTML(
                         "",
-                        html_template=(ASSETS / "link.html").read_text(encoding="utf-8"),
+                        html_template=(ASSETS / "link.html")
+                        .read_text(encoding="utf-8")
+                        .replace("SPACE", escape(os.environ.get("SPACE_ID", ""))),
                         js_on_load=_script("link"),
                         server_functions=[save],
                     )

@@ -6,7 +6,19 @@ const address = () => {
   if (theme) query.set('__theme', theme);
   return location.pathname + '?' + query.toString().replace(/%3A/g, ':').replace(/%2C/g, ',').replace(/%2F/g, '/');
 };
-watch('value', () => { if (props.value) history.replaceState(null, '', address()); });
+// In a Space the page stands in a frame of huggingface.co, whose address is the one to share.
+const space = element.querySelector('.fv-export').dataset.space;
+const shared = () => {
+  const [path, query] = address().split('?');
+  return (space ? `https://huggingface.co/spaces/${space}` : location.origin + path) + '?' + query;
+};
+watch('value', () => {
+  if (!props.value) return;
+  history.replaceState(null, '', address());
+  if (space && window.parent !== window) {
+    window.parent.postMessage({ queryString: address().split('?')[1], hash: '' }, 'https://huggingface.co');
+  }
+});
 const copy = async (text) => {
   try { await navigator.clipboard.writeText(text); } catch {
     const area = document.createElement('textarea');
@@ -21,7 +33,7 @@ element.addEventListener('click', async (event) => {
   const what = event.target.dataset.do;
   if (!what || !props.value) return;
   if (what === 'copy') {
-    await copy(location.origin + address());
+    await copy(shared());
     say('The link is copied');
     return;
   }
