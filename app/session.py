@@ -6,6 +6,7 @@ and a result that was made before is given again.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
@@ -64,7 +65,9 @@ class Made:
 
 
 MADE = ("Synthesis", "DeepDream")  # tabs whose methods make pictures
-MODELS, IMAGES, PASSES, RESULTS = Kept(3), Kept(16), Kept(8), Kept(48)
+MEMORY = int(os.environ.get("FEATVIS_MODEL_MEMORY", "4")) * 10**9  # bytes of all loaded models
+MODELS = Kept(12, lambda model: 4 * model.parameters, MEMORY)
+IMAGES, PASSES, RESULTS = Kept(24), Kept(24), Kept(96)
 SECONDS: dict[str, float] = {}  # of one forward pass: the shortest seen
 LOCKS: dict[str, RLock] = {}  # hooks live on a module: one method at a time on each
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import PIL.Image
 import pytest
@@ -56,7 +57,7 @@ def test_every_tab_is_drawn_and_saved(tab, state):
 
 def test_a_method_that_cannot_be_used_says_why(state, monkeypatch):
     model = session.model_of(state.model)
-    without = type(model)(**{**vars(model), "head": None, "head_reason": "<b>no head</b>"})
+    without = replace(model, head=None, head_reason="<b>no head</b>")
     monkeypatch.setitem(session.MODELS, state.model, without)
     session.PASSES.clear()
     with pytest.raises(WrongRequest, match="no head"):
@@ -193,3 +194,12 @@ def test_what_is_shown_twice_before_it_is_taken_is_shown_whole():
     assert work.result() == "done"
     assert work.take() == {"subject": 1, "view": "new"}
     assert work.take() == {}
+
+
+def test_what_is_kept_is_bounded_by_its_weight_but_for_the_last():
+    kept = Kept(10, lambda made: made, 10)
+    for name, weight in (("a", 4), ("b", 4), ("c", 4)):
+        kept.get_or(name, lambda weight=weight: weight)
+    assert list(kept) == ["b", "c"]
+    kept.get_or("d", lambda: 50)
+    assert list(kept) == ["d"]
