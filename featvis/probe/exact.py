@@ -7,6 +7,8 @@ integers; and a histogram has the same bins for every channel, known before the 
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
@@ -41,10 +43,18 @@ def bins(values: Tensor) -> Tensor:
 
     They are read off the bits of a float32: sign, exponent, and the first three of the fraction.
     """
-    bits = values.float().nan_to_num(0.0).contiguous().view(torch.int32)
-    code = ((bits & 0x7FFFFFFF) >> 20) - ((127 + SMALLEST) * STEPS - 1)
-    code = code.clamp(0, CODES)
-    return torch.where(bits < 0, CODES - code, CODES + code)
+    top = values.float().contiguous().view(torch.int32) >> 20  # -2048 .. 2047
+    return _table(values.device).take(top.add_(2048).long())
+
+
+@lru_cache(maxsize=8)
+def _table(device: torch.device) -> Tensor:
+    """The bin of each pattern (4096,) of a float32's first twelve bits, that of -0.0 at 0."""
+    pattern = torch.arange(-2048, 2048)
+    magnitude = pattern & 0x7FF
+    code = (magnitude - ((127 + SMALLEST) * STEPS - 1)).clamp(0, CODES)
+    code = torch.where(magnitude > 0x7F8, 0, code)  # not a number
+    return torch.where(pattern < 0, CODES - code, CODES + code).to(device)
 
 
 def edges() -> Tensor:

@@ -165,9 +165,9 @@ def _tensors(best: Best) -> tuple[Tensor, Tensor, Tensor]:
 
 def _count(counts: Tensor, values: Tensor) -> None:
     """Add values (B, C, n) to the bins of their channels (C, BINS)."""
-    at = bins(values) + BINS * torch.arange(len(counts), device=values.device)[:, None]
+    at = bins(values).add_(BINS * torch.arange(len(counts), device=values.device)[:, None])
     one = torch.ones((), dtype=counts.dtype, device=counts.device)
-    counts.view(-1).scatter_add_(0, at.flatten().long(), one.expand(at.numel()))
+    counts.view(-1).scatter_add_(0, at.view(-1), one.expand(at.numel()))
 
 
 def merged(a: Tally, b: Tally, chosen: Tensor) -> Tally:
