@@ -13,7 +13,7 @@ import pytest
 
 import zoo_adapters
 from benchmarks.sweep.row import FAILED, methods
-from zoo_adapters.table import table
+from zoo_adapters.measured import table
 
 HUGE = ("transformers:perceiver",)  # 270 million weights: left to the sweep
 HERE = ["timm", "torchvision", *(["transformers"] if find_spec("transformers") else [])]

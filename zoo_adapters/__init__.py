@@ -14,10 +14,10 @@ from featvis.model import VisionModel, WrongRequest
 from zoo_adapters.facts import Facts
 from zoo_adapters.find import find
 from zoo_adapters.hub import Found, inspect, search_hub
+from zoo_adapters.measured import table
 from zoo_adapters.module import wrap
 from zoo_adapters.pictures import read_image
 from zoo_adapters.registry import Zoo, adapter, split, zoos
-from zoo_adapters.table import table
 from zoo_adapters.weights import COPIES, Progress, Unavailable, memory
 
 __all__ = [

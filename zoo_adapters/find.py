@@ -8,8 +8,8 @@ from functools import lru_cache
 
 from featvis.model import WrongRequest
 from zoo_adapters.facts import Facts
+from zoo_adapters.measured import KINDS
 from zoo_adapters.registry import adapter, zoos
-from zoo_adapters.table import KINDS
 
 __all__ = ["HEADS", "SORTS", "find"]
 

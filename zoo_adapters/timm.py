@@ -16,9 +16,9 @@ from featvis.model import Preprocessing, VisionModel, WrongRequest
 from zoo_adapters import hub, labels, weights
 from zoo_adapters.facts import Facts, training_data
 from zoo_adapters.folders import FILES, config, has_weights
+from zoo_adapters.measured import completed
 from zoo_adapters.module import wrap
 from zoo_adapters.registry import unknown
-from zoo_adapters.table import completed
 from zoo_adapters.weights import Progress
 
 __all__ = ["describe", "describe_folder", "families", "folder", "load", "names", "parameters"]

@@ -13,9 +13,9 @@ from torchvision import models
 from featvis.model import Preprocessing, VisionModel, WrongRequest
 from zoo_adapters import weights
 from zoo_adapters.facts import Facts
+from zoo_adapters.measured import completed
 from zoo_adapters.module import wrap
 from zoo_adapters.registry import unknown
-from zoo_adapters.table import completed
 from zoo_adapters.weights import Progress
 
 __all__ = ["describe", "families", "load", "names"]

@@ -18,9 +18,9 @@ from featvis.model import VisionModel, WrongRequest
 from zoo_adapters import hub, processors, weights
 from zoo_adapters import transformers_types as types
 from zoo_adapters.facts import Facts
+from zoo_adapters.measured import completed
 from zoo_adapters.module import wrap
 from zoo_adapters.registry import unknown
-from zoo_adapters.table import completed
 from zoo_adapters.towers import POPULAR, UNUSABLE, Patches, Tower, rgb_first
 from zoo_adapters.weights import Progress
 

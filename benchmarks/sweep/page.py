@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.sweep.row import EXPENSIVE, FAILED
 from featvis import METHODS
-from zoo_adapters.table import FILE
+from zoo_adapters.measured import FILE
 
 __all__ = ["page", "write"]
 

@@ -28,7 +28,7 @@ class Entry(NamedTuple):
     gmacs: float  # 10^9 multiplications for a picture
     size: tuple[int, int]
     classes: int | None
-    kind: str  # of KINDS
+    kind: str  # of KINDS; "" where it was not measured
     head: str  # "exact", "frozen norm", "frozen gates" or "none"; "" where it was not measured
 
 
@@ -43,7 +43,7 @@ def table() -> dict[str, Entry]:
 
 def _entry(row: dict[str, str]) -> Entry:
     convolutions = int(row["convolutions"])
-    kind = "convolutional" if row["attends"] == "no" else "transformer"
+    kind = {"no": "convolutional", "yes": "transformer"}.get(row["attends"], "")
     return Entry(
         parameters=int(row["parameters"]),
         gmacs=float(row["gmacs"]),
