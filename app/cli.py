@@ -9,7 +9,7 @@ import argparse
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ import zoo_adapters
 from featvis import METHODS, Method, VisionModel, WrongRequest, render
 from featvis.types import Attribution, Box, Heatmap, Result
 
+from .animation import FRAMES, ending, moving, small
 from .cli_subject import FORMS, original, subject_of
 from .pictures import framed
 
@@ -106,6 +107,9 @@ def _add_method(parser: argparse.ArgumentParser, method: Method) -> None:
                             "strongest evidence, over 20 %% of the maximum")  # fmt: skip
     parser.add_argument("--out", metavar="PNG", help="picture to write")
     parser.add_argument("--npz", metavar="NPZ", help="arrays to write")
+    if method.generator:
+        parser.add_argument("--animation", metavar="GIF", help="how the picture came about, to "
+                            "write as a moving .gif or .webp")  # fmt: skip
     parser.set_defaults(command=run, method=method)
 
 
@@ -158,6 +162,8 @@ def run(options: argparse.Namespace) -> None:
     _check_files(options)
     given = {k[2:]: v for k, v in vars(options).items() if k.startswith("p.") and v is not None}
     params = method.check(given)
+    if getattr(options, "animation", None) and not params["frames"]:
+        params["frames"] = FRAMES
     below = original(options.image) if options.image else None
     model = _model(options)
     if reason := method.missing(model):
@@ -167,8 +173,8 @@ def run(options: argparse.Namespace) -> None:
     if "image" in method.subject:
         chosen["image"] = image
     result = method.run(model, **chosen, **params)
-    for last in result if method.generator else (result,):
-        result = last
+    if method.generator:
+        result = _last(result, options.animation)
     found = _box(result, image) if getattr(options, "box", False) and image else None
     if options.out:
         _write(options.out, _picture(result, image, below, found))
@@ -184,15 +190,29 @@ def run(options: argparse.Namespace) -> None:
         print(f"residual: {float(result.residual.max()):.1e}")
 
 
+def _last(steps: Iterator[Result], animation: str | None) -> Result:
+    """The last of the results; those on the way are written as an animation, if it is asked for."""
+    frames = []
+    for result in steps:
+        if animation:
+            frames.append(small(result))
+    if animation:
+        _write(animation, moving(frames, ending(animation)))
+    return result
+
+
 def _check_files(options: argparse.Namespace) -> None:
     """Refuse before the work what could not be written after it."""
-    if not options.out and not options.npz:
+    animation = getattr(options, "animation", None)
+    if not options.out and not options.npz and not animation:
         raise WrongRequest("nothing to write: give --out PICTURE.png, or --npz ARRAYS.npz")
-    for path, ending in ((options.out, ".png"), (options.npz, ".npz")):
+    for path, kind in ((options.out, ".png"), (options.npz, ".npz"), (animation, "")):
         if path is None:
             continue
-        if not path.lower().endswith(ending):
-            raise WrongRequest(f"{path}: what is written is a {ending} file; name it so")
+        if not kind:
+            ending(path)
+        elif not path.lower().endswith(kind):
+            raise WrongRequest(f"{path}: what is written is a {kind} file; name it so")
         if not Path(path).absolute().parent.is_dir():
             raise WrongRequest(f"{path}: there is no folder {Path(path).absolute().parent}")
 

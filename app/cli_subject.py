@@ -21,7 +21,10 @@ __all__ = ["FORMS", "original", "subject_of"]
 FORMS: dict[str, dict[str, Any]] = {
     "target": {"metavar": "CLASS", "help": "class number or label (default: the predicted one)"},
     "layer": {"metavar": "NAME", "help": "a layer, as `featvis show MODEL` lists them"},
-    "channel": {"metavar": "N", "help": "a channel of the layer; to make pictures, 3,17,40 too"},
+    "channel": {
+        "metavar": "N",
+        "help": "a channel of the layer; to make pictures, 3,17,40 or all too",
+    },
     "position": {"metavar": "R,C", "help": "row and column in the layer's map"},
 }
 
@@ -43,7 +46,7 @@ def subject_of(method: Method, model: VisionModel, options: argparse.Namespace) 
     if getattr(options, "like", None) is not None:
         chosen["target"] = _likeness(model, options.like)
     if isinstance(chosen.get("channel"), str):
-        chosen["channel"] = _channel(method, chosen["channel"])
+        chosen["channel"] = _channel(method, model, chosen["layer"], chosen["channel"])
     if isinstance(chosen.get("position"), str):
         parts = chosen["position"].split(",")
         if len(parts) != 2 or not all(part.strip().isdecimal() for part in parts):
@@ -52,14 +55,16 @@ def subject_of(method: Method, model: VisionModel, options: argparse.Namespace) 
     return chosen
 
 
-def _channel(method: Method, text: str) -> int | list[int]:
-    """A channel, or several where a method takes them."""
+def _channel(method: Method, model: VisionModel, layer: str | None, text: str) -> int | list[int]:
+    """A channel, or several, or all of a layer, where a method takes them."""
+    if text == "all" and method.name == "maximize":
+        return list(range(model.layer(layer or model.last_layer).channels))
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isdecimal() for part in parts):
         raise WrongRequest(f"a channel is a whole number as in 3, not {text!r}")
     if len(parts) == 1:
         return int(parts[0])
-    if method.family != "Synthesis":
+    if method.name != "maximize":
         raise WrongRequest(f"{method.name} takes one channel, not {text!r}")
     return [int(part) for part in parts]
 

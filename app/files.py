@@ -12,10 +12,11 @@ from featvis import Method, WrongRequest, render
 from featvis.types import Attribution, Heatmap
 
 from . import pictures, session, tabs, trust
+from .animation import ON_THE_WAY, moving
 from .arrays import packed
 from .state import State
 
-__all__ = ["arrays", "picture"]
+__all__ = ["animation", "arrays", "picture"]
 
 
 def picture(state: State) -> tuple[bytes, str]:
@@ -44,6 +45,18 @@ def arrays(state: State) -> tuple[bytes, str]:
         if isinstance(result, Heatmap | Attribution)
     }
     return packed(found, boxes), f"{_stem(state, *methods)}.npz"
+
+
+def animation(state: State) -> tuple[bytes, str]:
+    """How the tab's pictures came about, as a moving WebP."""
+    method = _possible(state)[0]
+    if not method.generator:
+        raise WrongRequest(f"{method.title} is made at once: there is nothing to animate")
+    key = session.key_of(method, state)
+    if key not in ON_THE_WAY:  # not made yet, or the result was kept for longer
+        session.RESULTS.drop(key)
+        session.run(method.name, state)
+    return moving(ON_THE_WAY[key]), f"{_stem(state, method)}.webp"
 
 
 def _possible(state: State) -> list[Method]:

@@ -36,3 +36,8 @@ class Kept(OrderedDict[Hashable, Any]):
                 with self.lock:
                     self.making.pop(key, None)
         return made  # type: ignore[no-any-return]
+
+    def drop(self, key: Hashable) -> None:
+        """Make what is under `key` anew when it is asked for again."""
+        with self.lock:
+            self.pop(key, None)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 
 import torch
 
+import featvis
 from featvis import METHODS, Method, Param, VisionModel, WrongRequest, render
 from featvis.types import Attribution, FeatureMaps, Filters, Heatmap, Synthesis
 
-from . import evidence, pictures, session, synthesis, texts, views
+from . import evidence, natural, pictures, session, synthesis, texts, views
 from .panels import Panel
 from .panels import panels as over_picture
 from .session import Made
@@ -101,7 +102,7 @@ def draw(
 ) -> Shown:
     """What the tab in view shows; `show` is given what is ready, while the rest is computed."""
     panels: list[Panel] = []
-    grid, methods = "", shown_methods(state)
+    grid, methods, views_made = "", shown_methods(state), ""
     slow = len(methods) > 1 and any(estimate(method, state) for method in methods)
     for method in methods:
         if slow and panels:
@@ -116,7 +117,8 @@ def draw(
             )
         )
         if method.generator:
-            return _synthesis(method, state, show)
+            views_made += _synthesis(method, state, say, show, views_made)
+            continue
         made = session.run(method.name, state)
         if isinstance(made.result, Filters):
             return _filters(made.result, state)
@@ -126,17 +128,24 @@ def draw(
             grid = views.grid(made.result, _scale(state), channel, "channel")
         else:
             panels.append(evidence.panel(made, state))
+    if views_made:
+        return Shown(views_made)
     return _over(state, panels, grid)
 
 
-def _synthesis(method: Method, state: State, show: Callable[[Shown], None]) -> Shown:
-    """What is being made, and at last what was made; if it is stopped, what there is by then."""
+def _synthesis(
+    method: Method,
+    state: State,
+    say: Callable[[str], None],
+    show: Callable[[Shown], None],
+    before: str,
+) -> str:
+    """What is being made, after what was made `before`; if it is stopped, what there is by then."""
     last: list[Made] = []
 
     def seen(made: Made) -> None:
         last[:] = [made]
-        assert isinstance(made.result, Synthesis)
-        show(Shown(synthesis.view(method.title, made.result, None)))
+        show(Shown(before + _view(made)))
 
     try:
         made = session.run(method.name, state, seen)
@@ -145,9 +154,27 @@ def _synthesis(method: Method, state: State, show: Callable[[Shown], None]) -> S
             raise
         made = last[0]
         stopped = ("stopped before its last step",)
-        made = replace(made, result=replace(made.result, notes=(*made.result.notes, *stopped)))
+        return before + _view(
+            replace(made, result=replace(made.result, notes=(*made.result.notes, *stopped)))
+        )
+    return before + _view(made, _places(made, state, say))
+
+
+def _view(made: Made, places: Sequence[str] = ()) -> str:
     assert isinstance(made.result, Synthesis)
-    return Shown(synthesis.view(method.title, made.result, made.seconds))
+    return synthesis.view(made.method.title, made.result, made.seconds, places)
+
+
+def _places(made: Made, state: State, say: Callable[[str], None]) -> list[str]:
+    """How the activations compare with those of scenes, unless that is not waited for."""
+    if made.method.run is not featvis.maximize:
+        return []
+    assert isinstance(made.result, Synthesis)
+    try:
+        say("Comparing with scenes")
+        return natural.places(state, made.result)
+    except Cancelled:
+        return []
 
 
 def _over(state: State, panels: list[Panel], grid: str = "") -> Shown:

@@ -230,10 +230,11 @@ def _sentence(error: Exception) -> str:
 
 
 def save(asked: Any) -> dict[str, str]:
-    """The address of a file ("png" or "npz") of what a query shows, or why there is none."""
+    """The address of a file ("png", "npz", "moving") of what a query shows, or why it is none."""
     try:
         state = from_query(str(asked["query"]))
-        data, name = files.arrays(state) if asked["kind"] == "npz" else files.picture(state)
+        make = {"npz": files.arrays, "moving": files.animation}.get(asked["kind"], files.picture)
+        data, name = make(state)
         return {"url": served(data, name), "name": name}
     except Exception as error:
         return {"error": _sentence(error)}

@@ -6,7 +6,13 @@ const address = () => {
   if (theme) query.set('__theme', theme);
   return location.pathname + '?' + query.toString().replace(/%3A/g, ':').replace(/%2C/g, ',').replace(/%2F/g, '/');
 };
-watch('value', () => { if (props.value) history.replaceState(null, '', address()); });
+const shown = () => {  // only what is made step by step can be animated
+  const tab = new URLSearchParams(props.value || '').get('tab');
+  const button = element.querySelector('[data-do=moving]');
+  if (button) button.hidden = !['Synthesis', 'DeepDream'].includes(tab);
+};
+watch('value', () => { shown(); if (props.value) history.replaceState(null, '', address()); });
+shown();
 const copy = async (text) => {
   try { await navigator.clipboard.writeText(text); } catch {
     const area = document.createElement('textarea');
