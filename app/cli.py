@@ -18,10 +18,12 @@ from featvis import METHODS, Method, VisionModel, WrongRequest
 from featvis.types import Attribution, FeatureMaps, Filters, Heatmap
 
 from . import cli_compare, cli_index
+from .animation import FRAMES, ending, moving, small
+from .cli_files import animation_of, check_files, finish, write
 from .cli_subject import FORMS, subject_of
-from .cook import Cooked, cook, differences
+from .cook import cook, differences
 from .pictures import named
-from .recipe import DRAWN, Call, Recipe, read, stamped
+from .recipe import DRAWN, Call, Recipe, read
 from .state import DISPLAY
 
 __all__ = ["main"]
@@ -123,6 +125,9 @@ def _add_method(parser: argparse.ArgumentParser, method: Method) -> None:
         )
     parser.add_argument("--recipe", metavar="JSON", dest="save_recipe", help="recipe to write")
     _add_files(parser)
+    if method.generator:
+        parser.add_argument("--animation", metavar="GIF", help="how the picture came about, to "
+                            "write as a moving .gif or .webp")  # fmt: skip
     parser.set_defaults(command=run, method=method)
 
 
@@ -188,9 +193,11 @@ def show(options: argparse.Namespace) -> None:
 def run(options: argparse.Namespace) -> None:
     """Run a method; write what was asked for."""
     method: Method = options.method
-    _check_files(options)
+    check_files(options)
     given = {k[2:]: v for k, v in vars(options).items() if k.startswith("p.") and v is not None}
     params = method.check(given)
+    if getattr(options, "animation", None) and not params["frames"]:
+        params["frames"] = FRAMES
     original = named(options.image) if options.image else None
     model = _model(options.model, pretrained=not options.random)
     if reason := method.missing(model):
@@ -199,7 +206,12 @@ def run(options: argparse.Namespace) -> None:
     display = {n: DISPLAY[n].check(v) for n in DRAWN if (v := getattr(options, n, None))}
     image = Path(options.image).name if options.image else None
     recipe = Recipe(options.model, image, (call,), not options.random, display)
-    _finish(cook(recipe, model, original), options)
+    frames: list[Any] = []
+    seen = (lambda step: frames.append(small(step))) if animation_of(options) else None
+    cooked = cook(recipe, model, original, seen)
+    if animation := animation_of(options):
+        write(animation, moving(frames, ending(animation)))
+    finish(cooked, options)
 
 
 def again(options: argparse.Namespace) -> None:
@@ -207,20 +219,20 @@ def again(options: argparse.Namespace) -> None:
     if not options.recipe:
         raise WrongRequest("name a method, as in `featvis run cam`, or give --recipe FILE")
     recipe = read(options.recipe)
-    _check_files(options)
+    check_files(options)
     name = options.image or recipe.image
     original = named(name) if name else None
     cooked = cook(recipe, _model(recipe.model, pretrained=recipe.pretrained), original)
     for difference in differences(recipe, cooked.recipe.facts):
         print(f"note: {difference}")
-    _finish(cooked, options)
+    finish(cooked, options)
 
 
 def compare(options: argparse.Namespace) -> None:
     """Ask several networks the same."""
-    _check_files(options)
+    check_files(options)
     for path, data in cli_compare.sheet(options).items():
-        _write(path, data)
+        write(path, data)
 
 
 def recipe(options: argparse.Namespace) -> None:
@@ -234,41 +246,6 @@ def recipe(options: argparse.Namespace) -> None:
         print(found.to_json())
 
 
-def _finish(cooked: Cooked, options: argparse.Namespace) -> None:
-    """Write the files, and say what must be known."""
-    if options.out:
-        _write(options.out, stamped(cooked.picture, cooked.recipe))
-    if options.npz:
-        from .arrays import packed
-
-        _write(options.npz, packed(cooked.results, cooked.boxes))
-    if getattr(options, "save_recipe", None):
-        _write(options.save_recipe, cooked.recipe.to_json().encode())
-    for name, result in cooked.results.items():
-        found = cooked.boxes.get(name)
-        if found is not None and cooked.recipe.display.get("box"):
-            print("box: top {:.0f}, left {:.0f}, bottom {:.0f}, right {:.0f}".format(*found))
-        for note in result.notes:
-            print(f"note: {note}")
-        if getattr(result, "residual", None) is not None:
-            print(f"residual: {float(result.residual.max()):.1e}")
-
-
-def _check_files(options: argparse.Namespace) -> None:
-    """Refuse before the work what could not be written after it."""
-    if not options.out and not options.npz:
-        raise WrongRequest("nothing to write: give --out PICTURE.png, or --npz ARRAYS.npz")
-    files = [(options.out, ".png"), (options.npz, ".npz")]
-    files.append((getattr(options, "save_recipe", None), ".json"))
-    for path, ending in files:
-        if path is None:
-            continue
-        if not path.lower().endswith(ending):
-            raise WrongRequest(f"{path}: what is written is a {ending} file; name it so")
-        if not Path(path).absolute().parent.is_dir():
-            raise WrongRequest(f"{path}: there is no folder {Path(path).absolute().parent}")
-
-
 def _model(name: str, *, pretrained: bool) -> VisionModel:
     def progress(done: int, total: int, what: str) -> None:
         share = f"{100 * done / total:.0f} %" if total else f"{done / 1e6:.1f} MB"
@@ -276,13 +253,3 @@ def _model(name: str, *, pretrained: bool) -> VisionModel:
         print(f"\r{what}: {share}", end=end, file=sys.stderr, flush=True)
 
     return zoo_adapters.load(name, pretrained=pretrained, progress=progress)
-
-
-def _write(path: str, data: bytes) -> None:
-    """Write a file completely or not at all."""
-    part = Path(f"{path}.{os.getpid()}.part")
-    try:
-        part.write_bytes(data)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

@@ -14,7 +14,10 @@ __all__ = ["FORMS", "subject_of"]
 FORMS: dict[str, dict[str, Any]] = {
     "target": {"metavar": "CLASS", "help": "class number or label (default: the predicted one)"},
     "layer": {"metavar": "NAME", "help": "a layer, as `featvis show MODEL` lists them"},
-    "channel": {"metavar": "N", "help": "a channel of the layer; to make pictures, 3,17,40 too"},
+    "channel": {
+        "metavar": "N",
+        "help": "a channel of the layer; to make pictures, 3,17,40 or all too",
+    },
     "position": {"metavar": "R,C", "help": "row and column in the layer's map"},
 }
 
@@ -31,7 +34,7 @@ def subject_of(method: Method, model: VisionModel, options: argparse.Namespace) 
             raise WrongRequest(f"{model.name} has classes: explain one of them with --target")
         chosen["target"] = options.like
     if chosen.get("channel") is not None:
-        chosen["channel"] = _channel(method, chosen["channel"])
+        chosen["channel"] = _channel(method, model, chosen.get("layer"), chosen["channel"])
     if chosen.get("position") is not None:
         parts = chosen["position"].split(",")
         if len(parts) != 2 or not all(part.strip().isdecimal() for part in parts):
@@ -40,14 +43,16 @@ def subject_of(method: Method, model: VisionModel, options: argparse.Namespace) 
     return {name: value for name, value in chosen.items() if value is not None}
 
 
-def _channel(method: Method, text: str) -> int | list[int]:
-    """A channel, or several where a method takes them."""
+def _channel(method: Method, model: VisionModel, layer: str | None, text: str) -> int | list[int]:
+    """A channel, or several, or all of a layer, where a method takes them."""
+    if text == "all" and method.name == "maximize":
+        return list(range(model.layer(layer or model.last_layer).channels))
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isdecimal() for part in parts):
         raise WrongRequest(f"a channel is a whole number as in 3, not {text!r}")
     if len(parts) == 1:
         return int(parts[0])
-    if method.family != "Synthesis":
+    if method.name != "maximize":
         raise WrongRequest(f"{method.name} takes one channel, not {text!r}")
     return [int(part) for part in parts]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -33,8 +33,13 @@ class Cooked:
     boxes: Mapping[str, Box | None]
 
 
-def cook(recipe: Recipe, model: VisionModel, original: PIL.Image.Image | None) -> Cooked:
-    """Make all of a recipe on its model and its picture."""
+def cook(
+    recipe: Recipe,
+    model: VisionModel,
+    original: PIL.Image.Image | None,
+    seen: Callable[[Result], None] | None = None,
+) -> Cooked:
+    """Make all of a recipe on its model and its picture; `seen` is given what is on the way."""
     for call in recipe.calls:
         if reason := METHODS[call.method].missing(model):
             raise WrongRequest(reason)
@@ -51,6 +56,8 @@ def cook(recipe: Recipe, model: VisionModel, original: PIL.Image.Image | None) -
         made = method.run(model, **chosen, **call.params)
         for last in made if method.generator else (made,):
             results[call.method] = last
+            if seen is not None and method.generator:
+                seen(last)
     known = replace(recipe, facts=facts(model, original))
     found = boxes(results, image) if image is not None else {}
     return Cooked(known, results, drawn(results, image, original, recipe.display), found)

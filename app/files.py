@@ -6,12 +6,13 @@ from featvis import Method, WrongRequest
 from featvis.types import Result
 
 from . import cook, pictures, session, tabs
+from .animation import ON_THE_WAY, moving
 from .arrays import packed, saved
 from .code import python
 from .recipe import DRAWN, Call, Recipe, facts, stamped, target_text
 from .state import DISPLAY, State
 
-__all__ = ["FILES", "arrays", "code", "picture", "recipe", "recipe_text"]
+__all__ = ["FILES", "animation", "arrays", "code", "picture", "recipe", "recipe_text"]
 
 
 def recipe(state: State) -> Recipe:
@@ -65,8 +66,22 @@ def code(state: State) -> tuple[bytes, str]:
     return text.encode(), f"{_stem(state)}.py"
 
 
+def animation(state: State) -> tuple[bytes, str]:
+    """How the tab's pictures came about, as a moving WebP."""
+    method = _possible(state)[0]
+    if not method.generator:
+        raise WrongRequest(f"{method.title} is made at once: there is nothing to animate")
+    key = session.key_of(method, state)
+    if key not in ON_THE_WAY:  # not made yet, or the result was kept for longer
+        session.RESULTS.drop(key)
+        session.run(method.name, state)
+    return moving(ON_THE_WAY[key]), f"{_stem(state)}.webp"
+
+
 # what the window calls a file -> how it is made
-FILES = {"png": picture, "npz": arrays, "json": recipe_text, "py": code}
+FILES = {
+    "png": picture, "npz": arrays, "json": recipe_text, "py": code, "moving": animation,
+}  # fmt: skip
 
 
 def _results(state: State) -> dict[str, Result]:

@@ -44,6 +44,11 @@ class Kept(OrderedDict[Hashable, Any]):
                     self.making.pop(key, None)
         return made  # type: ignore[no-any-return]
 
+    def drop(self, key: Hashable) -> None:
+        """Make what is under `key` anew when it is asked for again."""
+        with self.lock:
+            self.pop(key, None)
+
     def _over(self) -> bool:
         """Is it more than the budget?"""
         return self.weigh is not None and sum(map(self.weigh, self.values())) > self.budget

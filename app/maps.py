@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from html import escape
 
 import torch
 
-from featvis import WrongRequest, render
+import featvis
+from featvis import METHODS, WrongRequest, render
 from featvis.types import Attribution, FeatureMaps, Heatmap
 
 from . import session
@@ -14,7 +16,7 @@ from .panels import Panel
 from .session import Made
 from .state import State
 
-__all__ = ["chosen", "marker", "panels"]
+__all__ = ["chosen", "marker", "neuron", "panels"]
 
 
 def panels(made: Made, result: FeatureMaps, channel: int, state: State) -> list[Panel]:
@@ -32,7 +34,7 @@ def panels(made: Made, result: FeatureMaps, channel: int, state: State) -> list[
         row, column = state.position
         lines.append(f"row {row}, column {column}: <b>{float(plane[0, row, column]):.3g}</b>")
     made_panels = [Panel(f"Channel {channel}", heat, lines, made.seconds)]
-    seen = session.neuron(state.but(layer=result.layer, channel=channel))
+    seen = neuron(state.but(layer=result.layer, channel=channel))
     where = "at the chosen place" if state.position else "where it is most active"
     words = [f"gradient of channel {channel} {where}"]
     assert isinstance(seen.result, Attribution)
@@ -42,6 +44,20 @@ def panels(made: Made, result: FeatureMaps, channel: int, state: State) -> list[
         words = ["principal components as colours: equal colours look alike to the network"]
         made_panels.append(Panel("All channels", lines=words, colors=colors, place=result.place))
     return made_panels
+
+
+def neuron(state: State) -> Made:
+    """The gradient of the state's neuron: what its layer, channel and position look at."""
+    model = session.model_of(state.model)
+
+    def make() -> Made:
+        begin, image = time.perf_counter(), session.image_of(state).values.to(model.like)
+        where = {"layer": state.layer, "channel": state.channel, "position": state.position}
+        result = featvis.saliency(model, image, **where)  # type: ignore[arg-type]
+        return Made(METHODS["saliency"], result, time.perf_counter() - begin)
+
+    key = ("neuron", state.model, state.image, state.layer, state.channel, state.position)
+    return session.kept(key, state, make)
 
 
 def chosen(result: FeatureMaps, state: State) -> int:

@@ -29,11 +29,13 @@ from featvis.types import Result
 from zoo_adapters import Progress
 
 from . import pictures
+from .animation import FRAMES, followed
 from .kept import Kept
 from .state import State
 
 __all__ = [
     "MADE",
+    "RESULTS",
     "Made",
     "aim_of",
     "image_of",
@@ -44,7 +46,6 @@ __all__ = [
     "logits_of",
     "missing",
     "model_of",
-    "neuron",
     "run",
     "seconds",
     "strongest",
@@ -185,26 +186,13 @@ def _made(
         if "image" in arguments:
             arguments = {**arguments, "image": image_of(state).values.to(model.like)}
         with lock_of(state.model):
-            result = method.run(model, **arguments)
-            for step in result if method.generator else ():
-                result = step
-                if seen is not None:
-                    seen(Made(method, step, time.perf_counter() - begin))
+            if method.generator:
+                steps = method.run(model, **{**arguments, "frames": FRAMES})
+                result = followed(steps, key_of(method, state), lambda step: seen and seen(
+                    Made(method, step, time.perf_counter() - begin)))  # fmt: skip
+            else:
+                result = method.run(model, **arguments)
     return Made(method, result, time.perf_counter() - begin)
-
-
-def neuron(state: State) -> Made:
-    """The gradient of the state's neuron: what its layer, channel and position look at."""
-    model = model_of(state.model)
-
-    def make() -> Made:
-        begin, image = time.perf_counter(), image_of(state).values.to(model.like)
-        where = {"layer": state.layer, "channel": state.channel, "position": state.position}
-        result = featvis.saliency(model, image, **where)  # type: ignore[arg-type]
-        return Made(METHODS["saliency"], result, time.perf_counter() - begin)
-
-    key = ("neuron", state.model, state.image, state.layer, state.channel, state.position)
-    return kept(key, state, make)
 
 
 def subject(method: Method, model: VisionModel, state: State) -> dict[str, Any]:
@@ -237,6 +225,8 @@ def _made_for(state: State, model: VisionModel, family: str) -> dict[str, Any]:
         number = int(of) if of.isdecimal() else None
         if number is None and family == "Synthesis":
             number = int(logits.argmax())
+    if family == "Synthesis" and model.embeds and state.layer is None and state.target:
+        return {"target": target_of(state), "layer": None, "channel": None, "position": None}
     if number is not None:
         return {"target": number, "layer": None, "channel": None, "position": None}
     position = None if state.channel is None else state.position

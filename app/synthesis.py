@@ -16,23 +16,38 @@ from .views import png
 
 __all__ = ["view"]
 
+MANY = 16  # pictures that are shown at their size; more of them small
+SMALL = 112  # side of a small one, in pixels, about
 WIDTH, HEIGHT = 260, 64  # of the curve, in its own units
 
 
-def view(title: str, result: Synthesis, seconds: float | None) -> str:
-    """The pictures side by side, each with what it is for; `seconds` is None on the way."""
+def view(title: str, result: Synthesis, seconds: float, places: Sequence[str] = ()) -> str:
+    """The pictures side by side, each with what it is for.
+
+    `places` are words on each one's activation. Many pictures are a sheet that can be enlarged.
+    """
     pictures = render.pictures(result)
-    figures = "".join(
-        _figure(picture, words, float(result.activation[i]), curve)
-        for i, (picture, words, curve) in enumerate(
-            zip(pictures, _subjects(result), _curves(result), strict=True)
+    if len(pictures) > MANY:
+        figures = _sheet(pictures, result)
+    else:
+        figures = "".join(
+            _figure(picture, words, float(result.activation[i]), curve, place)
+            for i, (picture, words, curve, place) in enumerate(
+                zip(
+                    pictures,
+                    _subjects(result),
+                    _curves(result),
+                    places or [""] * len(pictures),
+                    strict=True,
+                )
+            )
         )
-    )
-    time = "" if seconds is None else f", {seconds:.1f} s"
     lines = "".join(f"<p>{escape(sentence(note))}</p>" for note in result.notes)
-    size = "one" if len(pictures) == 1 else "few" if len(pictures) <= 4 else "many"
+    count = len(pictures)
+    size = "one" if count == 1 else "few" if count <= 4 else "many" if count <= MANY else "all"
     return (
-        f'<div class="fv-title"><b>{escape(title)}</b><span>step {result.step}{time}</span></div>'
+        f'<div class="fv-title"><b>{escape(title)}</b>'
+        f"<span>step {result.step}, {seconds:.1f} s</span></div>"
         f'<div class="fv-made {size}">{figures}</div><div class="fv-said">{lines}</div>'
     )
 
@@ -45,11 +60,31 @@ def _curves(result: Synthesis) -> Sequence[Tensor | None]:
     return [None] * len(result.values) if result.curve is None else list(result.curve)
 
 
-def _figure(picture: Tensor, words: str, activation: float, curve: Tensor | None) -> str:
+def _sheet(pictures: Tensor, result: Synthesis) -> str:
+    """Small pictures close together; the channel is said on each."""
+    side = max(1, max(pictures.shape[1:3]) // SMALL)
+    made = []
+    for picture, words, value in zip(
+        pictures[:, ::side, ::side], _subjects(result), result.activation.tolist(), strict=True
+    ):
+        url = served(png(picture), "made.png")
+        short = words.rpartition("channel ")[2]
+        made.append(
+            f'<figure title="{escape(words)}: activation {value:.3g}"><img src="{url}" '
+            f'alt="Picture made for {escape(words)}"><figcaption>{escape(short)}</figcaption>'
+            "</figure>"
+        )
+    return "".join(made)
+
+
+def _figure(
+    picture: Tensor, words: str, activation: float, curve: Tensor | None, place: str
+) -> str:
     url = served(png(picture), "made.png")
+    said = ", ".join(filter(None, (f"activation {activation:.3g}", place)))
     return (
         f'<figure><img src="{url}" alt="Picture made for {escape(words)}">'
-        f"<figcaption><b>{escape(words)}</b> <span>activation {activation:.3g}</span>"
+        f"<figcaption><b>{escape(words)}</b> <span>{escape(said)}</span>"
         f"{_curve(curve)}</figcaption></figure>"
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from featvis import Method, Param, VisionModel, WrongRequest, render
@@ -13,6 +13,7 @@ from . import (
     compare,
     evidence,
     maps,
+    natural,
     neighbours,
     pictures,
     session,
@@ -97,7 +98,7 @@ def draw(
     if state.tab in PAGES:
         return PAGES[state.tab].page(state, say, show, relax)
     panels: list[Panel] = []
-    grid, methods = "", shown_methods(state)
+    grid, methods, views_made = "", shown_methods(state), ""
     slow = len(methods) > 1 and any(estimate(method, state) for method in methods)
     for method in methods:
         if slow and panels:
@@ -112,7 +113,8 @@ def draw(
             )
         )
         if method.generator:
-            return _synthesis(method, state, show)
+            views_made = _synthesis(method, state, say, show, views_made)
+            continue
         made = session.run(method.name, state)
         if isinstance(made.result, Filters):
             return _filters(made.result, state)
@@ -122,17 +124,24 @@ def draw(
             grid = views.grid(made.result, _scale(state), number, "channel")
         else:
             panels.append(evidence.panel(made, state))
+    if views_made:
+        return Shown(views_made)
     return _over(state, panels, grid)
 
 
-def _synthesis(method: Method, state: State, show: Callable[[Shown], None]) -> Shown:
-    """What is being made, and at last what was made; if it is stopped, what there is by then."""
+def _synthesis(
+    method: Method,
+    state: State,
+    say: Callable[[str], None],
+    show: Callable[[Shown], None],
+    before: str,
+) -> str:
+    """What is being made, after what was made `before`; if it is stopped, what there is by then."""
     last: list[Made] = []
 
     def seen(made: Made) -> None:
         last[:] = [made]
-        assert isinstance(made.result, Synthesis)
-        show(Shown(synthesis.view(method.title, made.result, None)))
+        show(Shown(before + _view(made)))
 
     try:
         made = session.run(method.name, state, seen)
@@ -141,9 +150,27 @@ def _synthesis(method: Method, state: State, show: Callable[[Shown], None]) -> S
             raise
         made = last[0]
         stopped = ("stopped before its last step",)
-        made = replace(made, result=replace(made.result, notes=(*made.result.notes, *stopped)))
+        return before + _view(
+            replace(made, result=replace(made.result, notes=(*made.result.notes, *stopped)))
+        )
+    return before + _view(made, _places(made, state, say))
+
+
+def _view(made: Made, places: Sequence[str] = ()) -> str:
     assert isinstance(made.result, Synthesis)
-    return Shown(synthesis.view(method.title, made.result, made.seconds))
+    return synthesis.view(made.method.title, made.result, made.seconds, places)
+
+
+def _places(made: Made, state: State, say: Callable[[str], None]) -> list[str]:
+    """How the activations compare with those of scenes, unless that is not waited for."""
+    if made.method.name != "maximize":
+        return []
+    assert isinstance(made.result, Synthesis)
+    try:
+        say("Comparing with scenes")
+        return natural.places(state, made.result)
+    except Cancelled:
+        return []
 
 
 def _over(state: State, panels: list[Panel], grid: str = "") -> Shown:

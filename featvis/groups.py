@@ -9,7 +9,9 @@ from torch import Tensor
 
 from featvis.types import Synthesis
 
-__all__ = ["joined"]
+__all__ = ["AT_ONCE", "joined"]
+
+AT_ONCE = 16  # pictures in one batch; more of them climb in groups
 
 
 def joined(parts: Sequence[Synthesis]) -> Synthesis:

@@ -8,9 +8,8 @@ from typing import Annotated, Any, Literal
 
 from torch import Tensor
 
-from featvis import objectives, param, regularize, transform
+from featvis import groups, objectives, param, regularize, transform
 from featvis.ascent import Plan, adam, ascend, normalized
-from featvis.groups import joined
 from featvis.memory import check_memory
 from featvis.model import VisionModel, WrongRequest
 from featvis.objectives import Objective
@@ -29,7 +28,6 @@ Size = tuple[int, int]
 
 L2, TV = 0.15, 0.3  # weights of the prior: less is glaring colour, more is grey
 COARSE = ((0.3, 0.5), (0.55, 0.71))  # share of the steps until which, share of the size
-AT_ONCE = 16  # pictures in one batch; more of them climb in groups
 VIEWS = {"MACO": 2}  # of one step; of the other presets one
 
 
@@ -118,12 +116,12 @@ def maximize(
     if diversity and copies > 1:
         apart = objectives.diversity(layer or model.last_layer, copies)
         plan = replace(plan, apart=diversity * apart)
-    few = max(1, AT_ONCE // copies)
+    few = max(1, groups.AT_ONCE // copies)
     sight = Sight(model, make(numbers[:1]), plan.apart)
     check_memory(sight, model.like, shape, min(len(numbers), few) * copies * plan.views)
-    groups = [slice(at, at + few) for at in range(0, len(numbers), few)]
+    parts = [slice(at, at + few) for at in range(0, len(numbers), few)]
     done: list[Synthesis] = []
-    for group in groups:
+    for group in parts:
         for made in ascend(
             model,
             make([number for number in numbers[group] for _ in range(copies)]),
@@ -134,10 +132,10 @@ def maximize(
             subjects=[words for words in subjects[group] for _ in range(copies)],
             frames=frames,
             before=steps * len(done),
-            total=steps * len(groups),
+            total=steps * len(parts),
         ):
             last = made
-            yield joined([*done, made])
+            yield groups.joined([*done, made])
         done.append(last)
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from types import MappingProxyType
 
 import numpy as np
 import PIL.Image
 import pytest
 
+import featvis
 import zoo_adapters
-from app import changes, choices, cli, session, tabs
+from app import changes, choices, cli, files, natural, session, tabs
 from app.state import State
 from app.work import Cancelled, Work
 
@@ -111,3 +113,71 @@ def test_the_command_line_makes_a_sheet_of_channels(tmp_path, monkeypatch, capsy
              "--layer", layer, "--channel", "1,2", "--out", "c.png"]  # fmt: skip
     assert cli.main(wrong) == 2
     assert "one channel" in capsys.readouterr().err
+
+
+def test_an_animation_is_written_and_begins_with_the_beginning(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    argv = ["run", "maximize", "--model", "bundled:scenes-alexnet", "--target", "3",
+            "--steps", "6"]  # fmt: skip
+    for name in ("a.gif", "a.webp"):
+        assert cli.main([*argv, "--animation", name, "--out", "a.png"]) == 0
+        with PIL.Image.open(name) as moving, PIL.Image.open("a.png") as end:
+            assert moving.n_frames == 6
+            first = np.asarray(moving.convert("RGB"), float)
+            moving.seek(5)
+            last, whole = (np.asarray(p.convert("RGB"), float) for p in (moving, end))
+        assert abs(last - whole).mean() < 0.5 * abs(first - whole).mean()
+    assert cli.main([*argv, "--animation", "a.avi"]) == 2
+    assert ".gif or .webp" in capsys.readouterr().err
+
+
+def test_the_window_gives_the_way_too(state):
+    data, name = files.animation(state.but(target="5"))
+    assert name.endswith("maximize.webp")
+    with PIL.Image.open(io.BytesIO(data)) as moving:
+        assert moving.n_frames == 4
+    kept = session.run("maximize", state.but(target="5"))
+    again, _ = files.animation(state.but(target="5"))
+    assert again == data
+    assert session.run("maximize", state.but(target="5")) is kept
+
+
+def test_the_activation_is_held_against_scenes(state):
+    state = state.but(layer="features.conv5", channel=3)
+    model = session.model_of(state.model)
+    result = made(state)
+    found = natural.places(state, result)[0]
+    values = [
+        float(
+            featvis.record(model, natural._taken(model, natural.FIRST + i), "features.conv5")[
+                "features.conv5"
+            ][0, 3]
+            .clamp_min(0)
+            .mean()
+        )
+        for i in range(natural.SCENES)
+    ]
+    below = sum(value < float(result.activation[0]) for value in values)
+    expected = f"above {below} of 48" if below < 48 else "above all 48"
+    assert found.startswith(expected)
+    assert found in tabs.draw(state).view
+
+
+def test_all_channels_of_a_layer_are_a_sheet(state, tmp_path):
+    state = state.but(layer="features.conv1").having(every=True, size=32, steps=1)
+    shown = tabs.draw(state).view
+    assert shown.count("<img") == 96
+    assert 'title="features.conv1, channel 95' in shown
+    argv = ["run", "maximize", "--model", state.model, "--layer", "features.conv1", "--channel",
+            "all", "--size", "32", "--steps", "1", "--npz", str(tmp_path / "a.npz")]  # fmt: skip
+    assert cli.main(argv) == 0
+    with np.load(tmp_path / "a.npz") as arrays:
+        assert arrays["maximize.values"].shape == (96, 3, 32, 32)
+
+
+def test_what_a_layer_keeps_of_the_picture_stands_beside(state):
+    state = state.but(methods=("inversion", "caricature"), layer="features.conv2")
+    shown = tabs.draw(state).view
+    assert "what features.conv2 keeps" in shown
+    assert "caricature by features.conv2" in shown
+    assert shown.index("Feature inversion") < shown.index("Caricature")

@@ -12,13 +12,20 @@ const shared = () => {
   const [path, query] = address().split('?');
   return (space ? `https://huggingface.co/spaces/${space}` : location.origin + path) + '?' + query;
 };
+const shown = () => {  // only what is made step by step can be animated
+  const tab = new URLSearchParams(props.value || '').get('tab');
+  const button = element.querySelector('[data-do=moving]');
+  if (button) button.hidden = !['Synthesis', 'DeepDream'].includes(tab);
+};
 watch('value', () => {
+  shown();
   if (!props.value) return;
   history.replaceState(null, '', address());
   if (space && window.parent !== window) {
     window.parent.postMessage({ queryString: address().split('?')[1], hash: '' }, 'https://huggingface.co');
   }
 });
+shown();
 const copy = async (text) => {
   try { await navigator.clipboard.writeText(text); } catch {
     const area = document.createElement('textarea');

@@ -1,0 +1,68 @@
+"""What a command writes: checked before the work, and each file completely or not at all."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from featvis import WrongRequest
+
+from .animation import ending
+from .cook import Cooked
+from .recipe import stamped
+
+__all__ = ["animation_of", "check_files", "finish", "write"]
+
+
+def finish(cooked: Cooked, options: argparse.Namespace) -> None:
+    """Write the files, and say what must be known."""
+    if options.out:
+        write(options.out, stamped(cooked.picture, cooked.recipe))
+    if options.npz:
+        from .arrays import packed
+
+        write(options.npz, packed(cooked.results, cooked.boxes))
+    if getattr(options, "save_recipe", None):
+        write(options.save_recipe, cooked.recipe.to_json().encode())
+    for name, result in cooked.results.items():
+        found = cooked.boxes.get(name)
+        if found is not None and cooked.recipe.display.get("box"):
+            print("box: top {:.0f}, left {:.0f}, bottom {:.0f}, right {:.0f}".format(*found))
+        for note in result.notes:
+            print(f"note: {note}")
+        if getattr(result, "residual", None) is not None:
+            print(f"residual: {float(result.residual.max()):.1e}")
+
+
+def animation_of(options: argparse.Namespace) -> str | None:
+    path: str | None = getattr(options, "animation", None)
+    return path
+
+
+def check_files(options: argparse.Namespace) -> None:
+    """Refuse before the work what could not be written after it."""
+    animation = getattr(options, "animation", None)
+    if not options.out and not options.npz and not animation:
+        raise WrongRequest("nothing to write: give --out PICTURE.png, or --npz ARRAYS.npz")
+    files = [(options.out, ".png"), (options.npz, ".npz"), (animation, "")]
+    files.append((getattr(options, "save_recipe", None), ".json"))
+    for path, kind in files:
+        if path is None:
+            continue
+        if not kind:
+            ending(path)
+        elif not path.lower().endswith(kind):
+            raise WrongRequest(f"{path}: what is written is a {kind} file; name it so")
+        if not Path(path).absolute().parent.is_dir():
+            raise WrongRequest(f"{path}: there is no folder {Path(path).absolute().parent}")
+
+
+def write(path: str, data: bytes) -> None:
+    """Write a file completely or not at all."""
+    part = Path(f"{path}.{os.getpid()}.part")
+    try:
+        part.write_bytes(data)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
