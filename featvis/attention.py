@@ -35,8 +35,8 @@ class Watch(TorchDispatchMode):
                     weights = (query * scale @ key.transpose(-2, -1)).softmax(-1)
                 self.found.append(weights.flatten(1, -3).mean(1))
         elif name in ("_softmax", "_safe_softmax") and out.shape[-2:] == (self.count, self.count):
-            heads = out.detach().flatten(1, -3)  # (B, heads[, 1 window], N, N)
-            self.found.append(heads.mean(1) if out.ndim > 3 else out.detach())
+            seen = out.detach()  # (B[, heads[, 1 window]], N, N)
+            self.found.append(seen.flatten(1, -3).mean(1) if seen.ndim > 3 else seen)
         return out
 
 

@@ -141,9 +141,10 @@ def maximize(
 
 def _cost(model: VisionModel, given: Mapping[str, Any]) -> float:
     """A step of a picture is a forward and a backward pass; the small ones first cost less."""
-    asked = given["channel"] if given["channel"] is not None else given["target"]
+    asked = given.get("channel")
+    asked = given.get("target") if asked is None else asked
     count = len(asked) if isinstance(asked, list | tuple) else 1
-    if given["every"] and given["layer"] is not None:
+    if given["every"] and given.get("layer") is not None:
         count = model.layer(given["layer"]).channels
     share = 0.7 if given["preset"] == "Fourier + robust" else VIEWS.get(given["preset"], 1)
     return 3 * given["steps"] * given["copies"] * count * share
