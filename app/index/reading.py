@@ -13,10 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from featvis import VisionModel, WrongRequest
+from featvis import Image, VisionModel, WrongRequest
 from featvis.probe import Patch, patch, percentile
 from featvis.probe.exact import edges
-from zoo_adapters.pictures import read_image
+from zoo_adapters.pictures import framing
 
 from . import store
 from .finish import means_of
@@ -94,7 +94,11 @@ class Index:
 
     def patch(self, model: VisionModel, layer: str, position: tuple[int, int], image: str) -> Patch:
         """What a position sees, on the picture as `picture` gives it."""
-        return patch(model, layer, position, read_image(self.picture(image), model))
+        seen = self.picture(image)
+        original = (seen.height, seen.width)
+        box = framing(original, model.size, model.input).box(original)
+        frame = torch.empty(1, 3, *model.size, device="meta")  # where it lies is all that matters
+        return patch(model, layer, position, Image(frame, box, original))
 
     def stats(self, layer: str, channel: int) -> Statistics:
         """The distribution of a channel: exact moments, and a histogram of its maxima."""
