@@ -22,7 +22,7 @@ import zoo_adapters
 from featvis import VisionModel, WrongRequest
 from zoo_adapters.registry import adapter
 
-__all__ = ["awakened", "small", "untouched"]
+__all__ = ["awakened", "hollow", "small", "untouched"]
 
 SIDES = (64, 96, 112, 128, 160, 192, 224, 256, 288, 320, 384, 448, 512)
 FINAL = ("class token", "flattened", "collapses")  # reasons that no size changes
@@ -86,6 +86,13 @@ def small(name: str, native: tuple[int, int]) -> VisionModel:
         except Exception as error:  # builders refuse sizes in every way there is
             refused = f"{type(error).__name__}: {str(error).strip().splitlines()[:1]}"
     raise WrongRequest(f"{name} runs at none of its sizes: {refused}")
+
+
+def hollow(name: str, size: tuple[int, int]) -> VisionModel:
+    """The network of that name without its weights, for those that cannot be built without."""
+    with untouched():
+        module = _built(name, size, size)
+    return _wrapped(module.to("meta"), name, size)
 
 
 def _sides(name: str, native: tuple[int, int]) -> list[tuple[int, int]]:
