@@ -261,7 +261,7 @@ class Climb:
                     f"{subject} could not be excited: {begin:.3g} at the start, {end:.3g} after "
                     f"{step} steps; another seed or layer may do better"
                 )
-        return tuple(said)
+        return (*said, *self.sight.notes)
 
 
 def _column(rows: Tensor, like: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ def joined(parts: Sequence[Synthesis]) -> Synthesis:
         max(part.step for part in parts),
         tuple(subject for part in parts for subject in part.subjects),
         _curves([part.curve for part in parts if part.curve is not None]),
-        notes=tuple(note for part in parts for note in part.notes),
+        notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
     )
 
 

@@ -32,6 +32,13 @@ class Sight:
     objective: Objective
     apart: Objective | None = None  # added to the objective where a picture is changed
     half: bool = False
+    agreed: float = 1.0  # cosine of its first gradients in bfloat16 and float32, the lowest
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """A note on the precision, if it is reduced."""
+        said = f"computed in bfloat16: its first gradients agree with float32 ({self.agreed:.3f})"
+        return (said,) if self.half else ()
 
     def __call__(self, pictures: Tensor, views: Tensor) -> tuple[Tensor, Tensor]:
         """The objective (B,) of pictures (B, 3, H, W), averaged over views, without and with apart.
@@ -74,7 +81,8 @@ def settled(sight: Sight, pictures: Tensor, precision: str) -> Sight:
     full, reduced_ = (_gradient(either, pictures).flatten(1) for either in (quick, half))
     known = full.any(1)  # a rectifier may stop a whole gradient: such a row says nothing
     cosine = torch.cosine_similarity(full, reduced_, dim=1)[known]
-    return half if len(cosine) and float(cosine.min()) >= ENOUGH else quick
+    lowest = float(cosine.min()) if len(cosine) else 0.0
+    return replace(half, agreed=lowest) if lowest >= ENOUGH else quick
 
 
 def _gradient(sight: Sight, pictures: Tensor) -> Tensor:

@@ -139,6 +139,10 @@ def test_bfloat16_is_used_only_where_the_gradients_agree(models, monkeypatch):
         sight = Sight(single, objective)
         assert settled(sight, images, "auto").half
         assert not settled(sight, images, "float32").half
+        made = last(featvis.maximize(single, [1, 2], steps=2))
+        assert made.notes[-1].startswith("computed in bfloat16")
+        exact = single(made.values)[[0, 1], [1, 2]]
+        torch.testing.assert_close(made.activation, exact, rtol=1e-5, atol=1e-5)
         monkeypatch.setattr("featvis.sight.ENOUGH", 1.1)
         assert not settled(sight, images, "auto").half
     finally:
