@@ -181,3 +181,4 @@ def test_what_a_layer_keeps_of_the_picture_stands_beside(state):
     assert "what features.conv2 keeps" in shown
     assert "caricature by features.conv2" in shown
     assert shown.index("Feature inversion") < shown.index("Caricature")
+    assert shown.count("fv-title") == 2  # each once
