@@ -10,7 +10,7 @@ import featvis
 import zoo_adapters
 from app.index import open_index, store
 from app.index.scenes import FIRST
-from featvis.probe import embed
+from featvis.probe import embed, patch
 from zoo_adapters.bundled.scenes import CLASSES, PARTS, scene
 
 NAMES = zoo_adapters.names("bundled")
@@ -63,6 +63,15 @@ def test_neighbours_are_those_of_whole_embeddings(name):
         found = index.neighbours(whole[row : row + 1], 3)
         assert found[0].image == names[row]
         assert found[0].cosine > 0.98
+
+
+def test_a_patch_lies_where_the_whole_picture_says():
+    model = zoo_adapters.load("bundled:scenes-resnet")
+    index = open_index(model)
+    for hit in index.top("layer2", 9, k=2):
+        image = zoo_adapters.read_image(index.picture(hit.image), model)
+        found = index.patch(model, "layer2", hit.position, hit.image)
+        assert found == patch(model, "layer2", hit.position, image)
 
 
 def detectors(index):
