@@ -117,7 +117,7 @@ def draw(
             )
         )
         if method.generator:
-            views_made += _synthesis(method, state, say, show, views_made)
+            views_made = _synthesis(method, state, say, show, views_made)
             continue
         made = session.run(method.name, state)
         if isinstance(made.result, Filters):
