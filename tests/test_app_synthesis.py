@@ -178,7 +178,7 @@ def test_all_channels_of_a_layer_are_a_sheet(state, tmp_path):
 def test_what_a_layer_keeps_of_the_picture_stands_beside(state):
     state = state.but(methods=("inversion", "caricature"), layer="features.conv2")
     shown = tabs.draw(state).view
-    assert "what features.conv2 keeps" in shown
-    assert "caricature by features.conv2" in shown
+    assert shown.count("<b>what features.conv2 keeps</b>") == 1
+    assert shown.count("<b>caricature by features.conv2</b>") == 1
     assert shown.index("Feature inversion") < shown.index("Caricature")
     assert shown.count("fv-title") == 2  # each once
