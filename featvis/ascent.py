@@ -28,7 +28,7 @@ __all__ = ["Plan", "Step", "adam", "ascend", "normalized"]
 
 PREVIEW = 0.5  # seconds between previews, at least
 TREND = 0.9  # of the steps before, in the mean of the objective's gradient
-LEAST = 64  # pixels of a small picture's shorter side
+LEAST = 96  # pixels of a small picture's shorter side: below it strokes become blocks
 CHECKED = 16  # steps after which it is seen whether any row goes on, and whether any is stuck
 
 Step = Callable[[Tensor, int], Tensor]  # gradient (B, ...), step -> change
