@@ -150,9 +150,9 @@ def _channel(model: VisionModel, index: Index, options: argparse.Namespace) -> N
 def _neighbours(model: VisionModel, index: Index, options: argparse.Namespace) -> None:
     from featvis.probe import embed
 
-    from .cli_subject import original
+    from .pictures import named
 
-    found = index.neighbours(embed(model, zoo_adapters.read_image(original(options.image), model)),
+    found = index.neighbours(embed(model, zoo_adapters.read_image(named(options.image), model)),
                              options.k)  # fmt: skip
     for image, cosine in found:
         print(f"  {image}  {cosine:.4f}  {index.label(image)}")

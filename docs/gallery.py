@@ -1,4 +1,4 @@
-"""Makes docs/gallery: python docs/gallery.py [SHEET ...]. Pictures that networks made of noise.
+"""Makes docs/gallery: python -m docs.gallery [SHEET ...]. Pictures that networks made of noise.
 
 Without a name all sheets are made; README.md says how each was. The ImageNet network is read from
 the folder FEATVIS_REAL_DATA/weights; without it, its sheets stay as they are.
@@ -97,7 +97,7 @@ def _make(name: str, sheet: Sheet, model: VisionModel) -> None:
 def _page() -> str:
     parts = [
         "# Pictures that networks made\n\nEach begins as noise and is changed until it excites a "
-        "channel or a class; no photograph is in them. Made by `python docs/gallery.py`.\n"
+        "channel or a class; no photograph is in them. Made by `python -m docs.gallery`.\n"
     ]
     for name, sheet in SHEETS.items():
         if not (FOLDER / f"{name}.json").exists():

@@ -1,4 +1,4 @@
-"""Makes docs/hero.png: python docs/hero.py. Scenes, and what the bundled networks see in them."""
+"""Makes docs/hero.png: python -m docs.hero. Scenes, and what the bundled networks see in them."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 
 import torch
@@ -148,16 +148,29 @@ class Climb:
         self.since = 0  # the step at which the trend begins
         self.values: list[Tensor] = []  # (B,) of each step
         self.activation: Tensor | None = None  # of the finished picture
+        self.taken: dict[tuple[int, int], bool] = {}  # smaller sizes that can be seen
 
     def resize(self, done: float) -> None:
         """The size of the pictures when a share of the steps is done: a small one to begin with."""
         h, w = self.full
         share = next((part for until, part in self.plan.coarse if done < until), 1.0)
         size = (round(share * h), round(share * w))
-        if not self.canvas.small or min(size) < LEAST or seen_size(self.exact.model, size) != size:
+        if size != self.full and not self._takes(size):
             size = self.full
         if size != self.size:
             self.size, self.trend, self.since = size, 0.0, len(self.values)
+
+    def _takes(self, size: tuple[int, int]) -> bool:
+        """Are pictures of a smaller size made here, and does the network take them?"""
+        if size not in self.taken:
+            self.taken[size] = False
+            whole = seen_size(self.exact.model, size) == size
+            if self.canvas.small and min(size) >= LEAST and whole:
+                # some networks work in blocks of positions and refuse what does not divide
+                with suppress(RuntimeError, AssertionError, ValueError):
+                    self.exact.plainly(self.canvas.small(self.x, size))
+                    self.taken[size] = True
+        return self.taken[size]
 
     def _painted(self, numbers: Tensor) -> Tensor:
         if self.canvas.small and self.size != self.full:

@@ -23,6 +23,8 @@ CHEAP = {  # parameters with which a method is tried, not enjoyed
     "integrated_gradients": {"steps": 2},
     "occlusion": {"window": 0.5, "across": 2},
     "maximize": {"steps": 1},
+    "inversion": {"steps": 1},
+    "caricature": {"steps": 1},
     "deepdream": {"steps": 1, "octaves": 1},
 }
 EXPENSIVE = ("score_cam",)  # a pass for every channel
