@@ -139,7 +139,7 @@ def from_query(query: str, default: State | None = None) -> State:
 
     Whether a model has the layer, or the layer the channel, is checked where it is used.
     """
-    pairs = parse_qsl(query.lstrip("?"), max_num_fields=FIELDS)
+    pairs = parse_qsl(query.lstrip("?"))[:FIELDS]  # a longer link is cut, not refused
     given = {k: v for k, v in reversed(pairs) if 0 < len(v) <= LENGTH}
     changes: dict[str, object] = {"params": MappingProxyType(_params(given))}
     if given.get("tab") in TABS:

@@ -84,3 +84,8 @@ def test_the_oldest_uploads_make_room_for_new_ones(tmp_path, monkeypatch):
 def test_a_point_that_is_none_changes_nothing():
     for data in ({}, {"x": "a", "y": 1}, {"x": None, "y": 0}):
         assert set_point(STATE, data) is STATE
+
+
+def test_a_link_of_very_many_values_is_cut_and_opens():
+    state = from_query(to_query(STATE) + "&x=1" * 5000 + "&ch=9")
+    assert state == STATE
