@@ -44,6 +44,7 @@ def launch(**options: Any) -> tuple[gr.Blocks, str]:
     """Start the window in the background; its address."""
     from . import theme
     from .ui import build
+    from .ui_words import Page
 
     PIL.Image.MAX_IMAGE_PIXELS = PIXELS
     warnings.simplefilter("error", PIL.Image.DecompressionBombWarning)
@@ -60,7 +61,9 @@ def launch(**options: Any) -> tuple[gr.Blocks, str]:
         footer_links=[],
         run_history=False,
         max_file_size="8mb",
-        app_kwargs={"middleware": [Middleware(GZipMiddleware, minimum_size=1000)]},
+        app_kwargs={
+            "middleware": [Middleware(GZipMiddleware, minimum_size=1000), Middleware(Page)]
+        },
         **options,
     )
     return blocks, url

@@ -85,7 +85,8 @@ class Window:
         with gr.Blocks(title="featvis", analytics_enabled=False, fill_width=True) as self.blocks:
             gr.HTML(
                 '<header class="fv-brand"><h1>featvis</h1><p>See what a pretrained vision network '
-                "has learned: its filters, its feature maps, its evidence.</p></header>"
+                "has learned: its filters, its feature maps, its evidence.</p>"
+                f"{views.languages()}</header>"
             )
             self.notice = gr.HTML(
                 views.busy("Loading the network and a first picture"),
@@ -167,8 +168,8 @@ class Window:
                 self.channel = gr.Number(
                     label="Channel", precision=0, minimum=0, min_width=90, elem_id="fv-channel"
                 )
-                self.back = gr.Button("‹", min_width=36, elem_id="fv-back")
-                self.next = gr.Button("›", min_width=36, elem_id="fv-next")
+                self.back = gr.Button("Previous channel", min_width=36, elem_id="fv-back")
+                self.next = gr.Button("Next channel", min_width=36, elem_id="fv-next")
                 self.any = gr.Button("Random", min_width=70, elem_id="fv-any")
 
 
