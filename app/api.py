@@ -13,9 +13,9 @@ from typing import Any
 import zoo_adapters
 from featvis import METHODS, WrongRequest
 
-from . import changes, files, probed, session
+from . import changes, files, kin_told, probed, session
 from .compare_files import sheet_of
-from .comparison import agreements, compared
+from .comparison import agreements, compared, told
 from .labels import target_named
 from .recipe import stamped, target_text
 from .state import IMAGE, POSITION, State, to_query
@@ -94,7 +94,13 @@ def run(
 
 
 def compare(
-    models: list[str], image: str = "scene-24", methods: str = "cam,grad_cam", target: str = ""
+    models: list[str],
+    image: str = "scene-24",
+    methods: str = "cam,grad_cam",
+    target: str = "",
+    trust: bool = False,
+    layers: bool = False,
+    neighbours: bool = False,
 ) -> dict[str, Any]:
     """The same question to several networks: predictions, agreement of the maps, and a sheet.
 
@@ -103,6 +109,9 @@ def compare(
         image: "scene-17" for a drawn scene, or what `upload` gave.
         methods: names of class evidence methods, with commas between.
         target: class number or label of the first network; empty for each one's prediction.
+        trust: measure the insertion and deletion of each map, too.
+        layers: how alike all layers of the first network and of each other one are (CKA).
+        neighbours: how many nearest neighbours they have in common, over their indexes.
     """
     if len(models) < 2:
         raise WrongRequest("name at least two networks to compare")
@@ -112,16 +121,18 @@ def compare(
     state = changes.set_methods(state, [name.strip() for name in methods.split(",")])
     if target:
         state = state.but(target=target_text(target_named(first, target)))
+    wanted = {"trust": trust, "layers": layers, "neighbours": neighbours, "download": True}
+    state = state.having(**{name: True for name, on in wanted.items() if on})
     *_, rows = compared(state)
-    told = [{"model": r.state.model, "prediction": r.prediction, "reason": r.reason} for r in rows]
+    kin = kin_told.told(state, [row.state.model for row in rows[1:] if row.model is not None])
     agreed = {
         title: {"models": names, "correlation": found.correlation.tolist(),
                 "overlap": found.overlap.tolist()}
         for title, (names, found) in agreements(rows).items()
     }  # fmt: skip
     sheet = stamped(sheet_of(state, rows), None)
-    return {"rows": told, "agreement": agreed, "link": f"?{to_query(state)}",
-            "png": (sheet, "featvis-compare.png")}  # fmt: skip
+    found = {"rows": [told(row) for row in rows], "agreement": agreed, **kin}
+    return {**found, "link": f"?{to_query(state)}", "png": (sheet, "featvis-compare.png")}
 
 
 def channel(model: str, layer: str, channel: int, count: int = 9) -> dict[str, Any]:
