@@ -1,4 +1,4 @@
-"""What networks have in common: in the window, by the command and over the API, the same numbers."""
+"""What networks have in common: the window, the command and the API say the same numbers."""
 
 from __future__ import annotations
 
