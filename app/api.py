@@ -38,6 +38,29 @@ def models(zoo: str = "", search: str = "") -> list[str]:
     return [name for name, _ in zip(found, range(MOST), strict=False)]
 
 
+def methods() -> list[dict[str, Any]]:
+    """All methods: what each shows, what it needs to be told, and the parameters that it takes."""
+    return [
+        {
+            "name": method.name,
+            "title": method.title,
+            "family": method.family,
+            "help": method.help,
+            "needs": [name for name in method.subject if name not in method.optional],
+            "takes": list(method.optional),
+            "parameters": {
+                param.name: {
+                    "default": param.default,
+                    "help": param.help,
+                    "possible": list(param.choices or param.range or ()),
+                }
+                for param in method.params
+            },
+        }
+        for method in METHODS.values()
+    ]
+
+
 def layers(model: str) -> list[dict[str, Any]]:
     """The layers of a model: name, channels, size of the map, stride, kind and relative depth.
 
@@ -69,8 +92,10 @@ def run(
 ) -> dict[str, Any]:
     """Run a method: a picture, arrays, the recipe, the link, and what is known of the result.
 
+    `png` and `npz` are addresses on this server; what the link shows, `picture` gives as a file.
+
     Args:
-        method: its name, as "cam", "saliency", "maximize".
+        method: its name, as `methods` lists them: "cam", "saliency", "maximize".
         model: the network's name.
         image: "scene-17" for a drawn scene, or what `upload` gave.
         target: class number or label, "3-5" for 3 rather than 5; empty for the prediction.
@@ -179,7 +204,7 @@ def neighbours(model: str, image: str = "scene-24", count: int = 12) -> list[dic
     return [{**one._asdict(), "label": index.label(one.image)} for one in near]
 
 
-ENDPOINTS = (models, layers, run, compare, channel, neighbours)
+ENDPOINTS = (models, methods, layers, run, compare, channel, neighbours)
 
 
 def _state(
