@@ -17,6 +17,7 @@ from . import changes, files, kin_told, probed, session
 from .compare_files import sheet_of
 from .comparison import agreements, compared, told
 from .labels import target_named
+from .page_recipe import of_page
 from .recipe import stamped, target_text
 from .state import IMAGE, POSITION, State, to_query
 
@@ -155,7 +156,7 @@ def compare(
                 "overlap": found.overlap.tolist()}
         for title, (names, found) in agreements(rows).items()
     }  # fmt: skip
-    sheet = stamped(sheet_of(state, rows), None)
+    sheet = stamped(sheet_of(state, rows), of_page(state))
     found = {"rows": [told(row) for row in rows], "agreement": agreed, **kin}
     return {**found, "link": f"?{to_query(state)}", "png": (sheet, "featvis-compare.png")}
 

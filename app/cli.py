@@ -19,7 +19,7 @@ from featvis.types import Attribution, FeatureMaps, Filters, Heatmap
 
 from . import cli_compare, cli_index
 from .animation import FRAMES, ending, moving, small
-from .cli_files import animation_of, check_files, finish, write
+from .cli_files import animation_of, check_files, finish, finish_page, write
 from .cli_subject import FORMS, subject_of
 from .cook import cook, differences
 from .pictures import named
@@ -229,6 +229,9 @@ def again(options: argparse.Namespace) -> None:
         raise WrongRequest("name a method, as in `featvis run cam`, or give --recipe FILE")
     recipe = read(options.recipe)
     check_files(options)
+    if recipe.page:
+        finish_page(recipe, options)
+        return
     name = options.image or recipe.image
     original = named(name) if name else None
     cooked = cook(recipe, _model(recipe.model, pretrained=recipe.pretrained), original)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from featvis import METHODS, WrongRequest
@@ -13,6 +14,7 @@ from .compare_files import numbers_of, sheet_of
 from .comparison import Row, agreements, compared, told
 from .families import methods_of
 from .labels import class_named
+from .page_recipe import of_page
 from .recipe import stamped
 from .state import MOST, State
 
@@ -69,7 +71,8 @@ def sheet(options: argparse.Namespace) -> dict[str, bytes]:
     _print_kin(state, [row.state.model for row in rows[1:] if row.model is not None])
     files = {}
     if options.out:
-        files[options.out] = stamped(sheet_of(state, rows), None)
+        made = of_page(state, Path(options.image).name)
+        files[options.out] = stamped(sheet_of(state, rows), made)
     if options.npz:
         files[options.npz] = saved(numbers_of(state, rows))
     if all(not row.cells for row in rows):

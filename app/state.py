@@ -133,7 +133,7 @@ def to_query(state: State) -> str:
         pairs.append(("pos", f"{state.position[0]},{state.position[1]}"))
     if state.seed:
         pairs.append(("seed", str(state.seed)))
-    pairs.append(("img", state.image))
+    pairs += [("img", state.image)] if state.image else []
     pairs += [(f"p.{name}", value) for name, value in sorted(state.params.items())]
     return urlencode(pairs, safe=":,/@")
 
