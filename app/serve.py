@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import warnings
+from importlib.util import find_spec
 from threading import Thread
 from typing import Any
 
@@ -17,7 +18,9 @@ from gradio.utils import get_upload_folder
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 
-__all__ = ["launch", "served"]
+from featvis import WrongRequest
+
+__all__ = ["file_of", "launch", "served"]
 
 LOG = logging.getLogger("featvis")
 PIXELS = 24_000_000  # of an upload, against pictures that are small as files and huge in memory
@@ -25,7 +28,12 @@ PIXELS = 24_000_000  # of an upload, against pictures that are small as files an
 
 def served(data: bytes, name: str) -> str:
     """The address of a file of the page that holds these bytes."""
-    return f"gradio_api/file={save_bytes_to_cache(data, name, cache_dir=get_upload_folder())}"
+    return f"gradio_api/file={file_of(data, name)}"
+
+
+def file_of(data: bytes, name: str) -> str:
+    """A file that holds these bytes, where the page may read it."""
+    return save_bytes_to_cache(data, name, cache_dir=get_upload_folder())
 
 
 def _warm() -> None:
@@ -42,6 +50,11 @@ def _warm() -> None:
 
 def launch(**options: Any) -> tuple[gr.Blocks, str]:
     """Start the window in the background; its address."""
+    if options.get("mcp_server") and find_spec("mcp") is None:
+        raise WrongRequest(
+            "the MCP server needs the package mcp, which is not installed; install it with: "
+            "pip install 'gradio[mcp]'"
+        )
     from . import theme
     from .ui import build
     from .ui_words import Page
