@@ -9,6 +9,7 @@ from threading import Thread
 from typing import Any
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # no request leaves this machine
+os.environ.setdefault("FORWARDED_ALLOW_IPS", "")  # whom to believe is said in visitors.py alone
 
 import gradio as gr
 import PIL.Image
@@ -17,10 +18,13 @@ from gradio.utils import get_upload_folder
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 
+from .limits import hand_on, limits
+from .visitors import Visitors
+
 __all__ = ["launch", "served"]
 
 LOG = logging.getLogger("featvis")
-PIXELS = 24_000_000  # of an upload, against pictures that are small as files and huge in memory
+SIDE_BY_SIDE = 16  # visitors that do the same thing; work.py has the threads for it
 
 
 def served(data: bytes, name: str) -> str:
@@ -45,11 +49,13 @@ def launch(**options: Any) -> tuple[gr.Blocks, str]:
     from . import theme
     from .ui import build
 
-    PIL.Image.MAX_IMAGE_PIXELS = PIXELS
+    here = limits()
+    hand_on()
+    PIL.Image.MAX_IMAGE_PIXELS = int(1e6 * here.upload_mpx) or None
     warnings.simplefilter("error", PIL.Image.DecompressionBombWarning)
     Thread(target=_warm, daemon=True).start()
     blocks = build()
-    blocks.queue(max_size=20)
+    blocks.queue(max_size=here.queue or None, default_concurrency_limit=SIDE_BY_SIDE)
     _, url, _ = blocks.launch(
         prevent_thread_lock=True,
         quiet=True,
@@ -59,8 +65,10 @@ def launch(**options: Any) -> tuple[gr.Blocks, str]:
         head=theme.HEAD,
         footer_links=[],
         run_history=False,
-        max_file_size="8mb",
-        app_kwargs={"middleware": [Middleware(GZipMiddleware, minimum_size=1000)]},
+        max_file_size=int(1e6 * here.upload_mb) or None,
+        app_kwargs={
+            "middleware": [Middleware(Visitors), Middleware(GZipMiddleware, minimum_size=1000)]
+        },
         **options,
     )
     return blocks, url

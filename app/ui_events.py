@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import logging
 from collections.abc import Callable, Iterator
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -11,22 +10,21 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 import zoo_adapters
-from featvis import WrongRequest
 
 from . import changes, choices, files, pictures, session, tabs, views
+from .faults import sentence
 from .picker import listing
 from .serve import served
 from .state import State, from_query, start
 from .ui_drawing import Drawing
 from .widgets import on_use
-from .work import Cancelled, Work
+from .work import Work
 
 if TYPE_CHECKING:
     from .ui import Window
 
 __all__ = ["connect", "save"]
 
-LOG = logging.getLogger("featvis")
 BY_HAND = "(v) => { const by = !!window.featvisHand; window.featvisHand = false; return [v, by]; }"
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
@@ -80,7 +78,7 @@ class Events:
             lambda text, where, *rest: "" if _is_whole(text) else listing(text, where, *rest),
             asked, w.found, trigger_mode="always_last", **PRIVATE,
         )  # fmt: skip
-        on(w.picture.input, changes.set_upload, w.picture)
+        on(w.picture.input, _uploaded, w.picture, preprocess=False)
         on(w.examples.select, lambda s, data: changes.set_picture(s, str(data.get("pick"))))
         on(w.prediction.select, lambda s, data: changes.set_class(s, str(data.get("pick"))))
         on(w.target.select, changes.set_class, w.target)
@@ -117,7 +115,7 @@ class Events:
         event: Any,
         change: Callable[..., State],
         component: Any = None,
-        js: str | None = None,
+        **how: Any,
     ) -> None:
         """On `event` the state becomes change(state[, value of the component | event's data])."""
         takes_data = component is None and len(inspect.signature(change).parameters) > 1
@@ -134,7 +132,7 @@ class Events:
 
         handler = of_value if component is not None else of_data if takes_data else of_nothing
         inputs = [self.visit] if component is None else [self.visit, component]
-        event(handler, inputs, self.outputs, js=js, **PRIVATE)
+        event(handler, inputs, self.outputs, **how, **PRIVATE)
 
     def _open(self, visit: Visit, request: gr.Request) -> Iterator[dict[Any, Any]]:
         """The state of the link that the page was opened with, or what of it can be shown."""
@@ -176,7 +174,7 @@ class Events:
                 yield {**work.take(), self.w.notice: notice, **made}
             except Exception as error:
                 back = self.drawing.all(before) if before else {}
-                visit.notice = views.notice(_sentence(error))
+                visit.notice = views.notice(sentence(error))
                 yield {**back, self.w.notice: visit.notice}
             finally:
                 work.cancel()  # the page may be closed: what it waited for is not wanted any more
@@ -215,7 +213,7 @@ class Events:
         try:
             families = zoo_adapters.families(zoo)
         except Exception as error:
-            return gr.skip(), gr.skip(), views.notice(_sentence(error))
+            return gr.skip(), gr.skip(), views.notice(sentence(error))
         first = next(iter(families), None)
         members = families[first] if first else ()
         variants = gr.Dropdown(choices.short(members), value=None)
@@ -236,26 +234,22 @@ def _simpler(asked: State) -> Iterator[State]:
         yield start().but(model=name)
 
 
+def _uploaded(state: State, sent: Any) -> State:
+    """Of a picture's file as it was sent: Gradio itself would decode it before it is checked."""
+    return changes.set_upload(state, sent.get("path") if isinstance(sent, dict) else None)
+
+
 def _is_whole(text: str | None) -> bool:
     """Is it a name with its zoo, and not words to be found?"""
     return ":" in (text or "")
-
-
-def _sentence(error: Exception) -> str:
-    """An error in words; what is no wrong request is logged, and said without its inside."""
-    if isinstance(error, WrongRequest):
-        return str(error)
-    if isinstance(error, Cancelled):
-        return "Cancelled; what you see is the last result"
-    LOG.error("a handler failed", exc_info=error)
-    return f"This could not be computed ({type(error).__name__}); what you see is the last result"
 
 
 def save(asked: Any) -> dict[str, str]:
     """The address of a file (see FILES) of what a query shows, or why there is none."""
     try:
         state = from_query(str(asked["query"]))
-        data, name = files.FILES.get(str(asked["kind"]), files.picture)(state)
+        make = files.FILES.get(str(asked["kind"]), files.picture)
+        data, name = Work(lambda _: make(state)).result()
         return {"url": served(data, name), "name": name}
     except Exception as error:
-        return {"error": _sentence(error)}
+        return {"error": sentence(error)}
