@@ -15,6 +15,7 @@ from featvis import METHODS, WrongRequest
 
 from . import pictures, probed, session, tabs, trainings
 from .labels import class_named
+from .limits import check_model
 from .state import MOST as NETWORKS
 from .state import State
 
@@ -250,6 +251,7 @@ def set_others(state: State, names: list[str] | None) -> State:
     if len(found) >= NETWORKS:
         raise WrongRequest(f"choose at most {NETWORKS - 1} networks beside {state.model}")
     for name in found:
+        check_model(name)
         zoo_adapters.describe(name)  # an unknown one is refused before it is loaded
     return state.but(others=found)
 

@@ -20,6 +20,7 @@ from zoo_adapters import Facts
 
 from . import session, trainings, trust
 from .families import shown_methods
+from .faults import Cancelled, sentence
 from .labels import class_like
 from .readout import on_original
 from .session import Made
@@ -188,13 +189,9 @@ def _deep(row: Row, model: VisionModel, depth: float) -> Cell:
 
 def _reason(error: Exception) -> str:
     """Why one answer is missing, in a sentence; a cancelled comparison ends."""
-    from .work import Cancelled
-
     if isinstance(error, Cancelled):
         raise error
-    if isinstance(error, WrongRequest):
-        return str(error)
-    return f"this could not be computed ({type(error).__name__})"
+    return sentence(error)
 
 
 def limits(rows: Sequence[Row]) -> dict[str, float]:

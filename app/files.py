@@ -36,7 +36,7 @@ def _call(method: Method, state: State) -> Call:
     if "target" in chosen:
         chosen["target"] = target_text(chosen["target"])
     subject = {n: value for n, value in chosen.items() if value is not None and n != "image"}
-    return Call(method.name, subject, method.check(state.given(method.name)))
+    return Call(method.name, subject, session.params_of(method, state))
 
 
 def picture(state: State) -> tuple[bytes, str]:

@@ -10,6 +10,7 @@ from threading import Thread
 from typing import Any
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # no request leaves this machine
+os.environ.setdefault("FORWARDED_ALLOW_IPS", "")  # whom to believe is said in visitors.py alone
 
 import gradio as gr
 import PIL.Image
@@ -20,10 +21,13 @@ from starlette.middleware.gzip import GZipMiddleware
 
 from featvis import WrongRequest
 
+from .limits import hand_on, limits
+from .visitors import Visitors
+
 __all__ = ["file_of", "launch", "served"]
 
 LOG = logging.getLogger("featvis")
-PIXELS = 24_000_000  # of an upload, against pictures that are small as files and huge in memory
+SIDE_BY_SIDE = 16  # visitors that do the same thing; work.py has the threads for it
 
 
 def served(data: bytes, name: str) -> str:
@@ -59,11 +63,13 @@ def launch(**options: Any) -> tuple[gr.Blocks, str]:
     from .ui import build
     from .ui_words import Page
 
-    PIL.Image.MAX_IMAGE_PIXELS = PIXELS
+    here = limits()
+    hand_on()
+    PIL.Image.MAX_IMAGE_PIXELS = int(1e6 * here.upload_mpx) or None
     warnings.simplefilter("error", PIL.Image.DecompressionBombWarning)
     Thread(target=_warm, daemon=True).start()
     blocks = build()
-    blocks.queue(max_size=20)
+    blocks.queue(max_size=here.queue or None, default_concurrency_limit=SIDE_BY_SIDE)
     _, url, _ = blocks.launch(
         prevent_thread_lock=True,
         quiet=True,
@@ -73,9 +79,13 @@ def launch(**options: Any) -> tuple[gr.Blocks, str]:
         head=theme.HEAD,
         footer_links=[],
         run_history=False,
-        max_file_size="8mb",
+        max_file_size=int(1e6 * here.upload_mb) or None,
         app_kwargs={
-            "middleware": [Middleware(GZipMiddleware, minimum_size=1000), Middleware(Page)]
+            "middleware": [
+                Middleware(Visitors),
+                Middleware(GZipMiddleware, minimum_size=1000),
+                Middleware(Page),
+            ]
         },
         **options,
     )

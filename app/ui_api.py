@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,12 +14,12 @@ from gradio.utils import get_upload_folder
 from featvis import WrongRequest
 
 from . import api, files, pictures
+from .faults import sentence
 from .serve import file_of, served
 from .state import from_query
+from .work import Work
 
 __all__ = ["offer"]
-
-LOG = logging.getLogger("featvis")
 
 
 def offer() -> None:
@@ -58,13 +57,9 @@ def _endpoint(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def answer(*args: Any, **kwargs: Any) -> Any:
         try:
-            made = function(*args, **kwargs)
-        except WrongRequest as error:
-            raise gr.Error(str(error), print_exception=False) from None
+            made = Work(lambda _: function(*args, **kwargs)).result()
         except Exception as error:
-            LOG.error("an endpoint failed", exc_info=error)
-            words = f"this could not be computed ({type(error).__name__})"
-            raise gr.Error(words, print_exception=False) from None
+            raise gr.Error(sentence(error), print_exception=False) from None
         if isinstance(made, dict):  # a file's bytes and name -> its address
             return {k: served(*v) if isinstance(v, tuple) else v for k, v in made.items()}
         return made
