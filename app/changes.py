@@ -176,6 +176,8 @@ def set_shown(state: State, data: dict[str, Any]) -> State:
     kind, _, name = str(data.get("pick", "")).partition(":")
     if kind == "channel":
         return set_tile(state, {"pick": name})
+    if kind == "made":  # one of a sheet of all channels: it alone, at its size
+        return set_tile(state.having(every=False), {"pick": name})
     if kind == "picture":
         return set_picture(state, probed.picked(state, name))
     if kind == "there":
