@@ -61,11 +61,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> Parser:
     parser = Parser(prog="featvis", description="Shows what a vision network has learned.")
-    parser.set_defaults(command=serve, host="127.0.0.1", port=None, open=False)
+    parser.set_defaults(command=serve, host="127.0.0.1", port=None, open=False, root_path="")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     add = commands.add_parser("serve", help="open the window (the default)")
     add.add_argument("--host", default="127.0.0.1", help="address to listen on")
     add.add_argument("--port", type=int, help="port (7860, or the next free one)")
+    add.add_argument("--root-path", default="", metavar="PATH",
+                     help="where a proxy shows it, as /featvis")  # fmt: skip
     add.add_argument("--open", action="store_true", help="open it in the browser")
     add.set_defaults(command=serve)
     add = commands.add_parser("models", help="list the models of the zoos")
@@ -138,10 +140,18 @@ def _add_files(parser: argparse.ArgumentParser) -> None:
 
 def serve(options: argparse.Namespace) -> None:
     """Open the window and stay until it is interrupted."""
+    from .faults import log_requests
     from .serve import launch
 
     print("featvis: starting ...", flush=True)
-    blocks, url = launch(server_name=options.host, server_port=options.port, inbrowser=options.open)
+    log_requests()
+    blocks, url = launch(
+        self_test=True,
+        server_name=options.host,
+        server_port=options.port,
+        root_path=options.root_path,
+        inbrowser=options.open,
+    )
     print(f"featvis: {url}  (Ctrl+C ends it)", flush=True)
     try:
         blocks.block_thread()

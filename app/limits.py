@@ -86,10 +86,10 @@ def limits() -> Limits:
 
 
 def rows() -> Iterator[tuple[str, ...]]:
-    """Variable, what is limited, its local and its public value: of each limit."""
+    """Variable, what is limited, its local, its public and its present value: of each limit."""
     for name, told in _told():
-        local, here = (_shown(value) for value in (getattr(Limits(), name), told.value))
-        yield f"`{_variable(name)}`", told.help, local, here
+        values = getattr(Limits(), name), told.value, getattr(limits(), name)
+        yield (f"`{_variable(name)}`", told.help, *map(_shown, values))
 
 
 def hand_on() -> None:

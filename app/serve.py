@@ -18,6 +18,8 @@ from gradio.utils import get_upload_folder
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 
+from . import health
+from .health_page import Health
 from .limits import hand_on, limits
 from .visitors import Visitors
 
@@ -44,7 +46,7 @@ def _warm() -> None:
         LOG.info("the first model is not there: %s", error)
 
 
-def launch(**options: Any) -> tuple[gr.Blocks, str]:
+def launch(*, self_test: bool = False, **options: Any) -> tuple[gr.Blocks, str]:
     """Start the window in the background; its address."""
     from . import theme
     from .ui import build
@@ -67,8 +69,14 @@ def launch(**options: Any) -> tuple[gr.Blocks, str]:
         run_history=False,
         max_file_size=int(1e6 * here.upload_mb) or None,
         app_kwargs={
-            "middleware": [Middleware(Visitors), Middleware(GZipMiddleware, minimum_size=1000)]
+            "middleware": [
+                Middleware(Health),
+                Middleware(Visitors),
+                Middleware(GZipMiddleware, minimum_size=1000),
+            ]
         },
         **options,
     )
+    if self_test:
+        health.begin()
     return blocks, url

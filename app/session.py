@@ -27,6 +27,7 @@ from featvis.types import Result
 
 from . import pictures
 from .animation import FRAMES, followed
+from .health import failed
 from .limits import check_job, limited
 from .state import State
 from .stores import IMAGES, MODELS, PASSES, RESULTS, lock_of, model_of
@@ -154,7 +155,7 @@ def missing(method: Method, state: State) -> str | None:
     """Why a method has nothing to show for a state, in one sentence, or None."""
     if state.of_neuron and method.family == "Class evidence" and "channel" not in method.subject:
         return f"{method.title} explains a class and no neuron"
-    return method.missing(model_of(state.model))
+    return failed(method.name) or method.missing(model_of(state.model))
 
 
 def seconds(method: Method, state: State) -> float:

@@ -11,7 +11,7 @@ import gradio as gr
 
 import zoo_adapters
 
-from . import changes, choices, files, pictures, session, tabs, views
+from . import changes, choices, files, health, pictures, session, tabs, texts, views
 from .faults import sentence
 from .picker import listing
 from .serve import served
@@ -217,7 +217,9 @@ class Events:
         first = next(iter(families), None)
         members = families[first] if first else ()
         variants = gr.Dropdown(choices.short(members), value=None)
-        return gr.Dropdown(list(families), value=first), variants, ""
+        missing = zoo != "bundled" and health.hub_missing()
+        said = views.notice(texts.without_hub(missing)) if missing else ""
+        return gr.Dropdown(list(families), value=first), variants, said
 
     def _members(self, zoo: str, family: str) -> Any:
         return gr.Dropdown(choices.short(zoo_adapters.families(zoo).get(family, ())), value=None)

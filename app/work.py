@@ -15,12 +15,18 @@ from .faults import REQUEST, Cancelled, new_request, sentence
 from .kept import holding
 from .limits import limits
 
-__all__ = ["Cancelled", "Work"]
+__all__ = ["Cancelled", "Work", "under_way"]
 
 V = TypeVar("V")
 SOON = 0.3  # seconds until something is said
 OFTEN = 0.4  # seconds between two words
 WORKERS = ThreadPoolExecutor(16, "featvis")  # kept, as torch keeps its own threads for each of them
+UNDER_WAY: set[str] = set()  # numbers of the requests that are worked on
+
+
+def under_way() -> int:
+    """How many requests are worked on."""
+    return len(UNDER_WAY)
 
 
 class Work(Generic[V]):
@@ -39,6 +45,7 @@ class Work(Generic[V]):
     def _run(self, function: Callable[[Work[V]], V]) -> V:
         """The function as a job: numbered, in its time, holding the models that it uses."""
         token = REQUEST.set(self.request)
+        UNDER_WAY.add(self.request)
         most = limits().job_seconds
         self._until = time.monotonic() + most if most else None
         try:
@@ -49,6 +56,7 @@ class Work(Generic[V]):
         except Exception as error:
             raise WrongRequest(sentence(error)) from None
         finally:
+            UNDER_WAY.discard(self.request)
             REQUEST.reset(token)
 
     def _step(self, done: int, total: int) -> None:
