@@ -5,10 +5,10 @@ UV := uv==0.13.9
 export GRADIO_ANALYTICS_ENABLED = False
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format lint types fix docs clean browser
+.PHONY: help run test test-oldest check format lint types fix docs space deploy clean browser
 
 help: ## list what there is
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
 
 run: .venv/app ## open the window: http://127.0.0.1:7860
 	$(BIN)/python -m app serve
@@ -35,8 +35,17 @@ fix: .venv/dev ## format, and mend what can be mended
 docs: .venv/app ## write the tables of README.md again
 	$(BIN)/python -m app.docs
 
-clean: ## remove the environment
-	rm -rf .venv
+# As on the platform: its Python if it is here, only the folder's requirements, and Gradio beside them.
+space: .venv/app ## build the Space's folder, and try it in an environment of its own
+	$(BIN)/python spaces/build.py build/space
+	$(BIN)/python spaces/try.py build/space
+
+deploy: .venv/app ## upload the Space: make deploy SPACE=user/name [HARDWARE=zerogpu]
+	@[ -n "$(SPACE)" ] || { echo "name the Space: make deploy SPACE=user/name"; exit 1; }
+	$(BIN)/python spaces/build.py build/space --hardware $(or $(HARDWARE),cpu) --upload $(SPACE)
+
+clean: ## remove the environments and what was built
+	rm -rf .venv build
 
 .venv/made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \

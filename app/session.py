@@ -25,7 +25,7 @@ from featvis.sanity import STAGES
 from featvis.target import Target, check_position
 from featvis.types import Result
 
-from . import pictures
+from . import engine, pictures
 from .animation import FRAMES, followed
 from .health import failed
 from .limits import check_job, limited
@@ -185,11 +185,13 @@ def _made(
             arguments = {**arguments, "image": image_of(state).values.to(model.like)}
         with lock_of(state.model):
             if method.generator:
-                steps = method.run(model, **{**arguments, "frames": FRAMES})
+                arguments = {**arguments, "frames": FRAMES}
+            steps = engine.results(method, model, arguments, seconds(method, state))
+            if method.generator:
                 result = followed(steps, key_of(method, state), lambda step: seen and seen(
                     Made(method, step, time.perf_counter() - begin)))  # fmt: skip
             else:
-                result = method.run(model, **arguments)
+                (result,) = steps
     return Made(method, result, time.perf_counter() - begin)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextvars import copy_context
 from threading import Event, Lock
 from typing import Any, Generic, TypeVar
 
@@ -40,7 +41,7 @@ class Work(Generic[V]):
         self._words, self._begin = "", time.monotonic()
         self._cancelled, self.request = Event(), new_request()
         self._until: float | None = None  # when it has taken as long as it may
-        self._future = WORKERS.submit(self._run, function)
+        self._future = WORKERS.submit(copy_context().run, self._run, function)  # whose visit it is
 
     def _run(self, function: Callable[[Work[V]], V]) -> V:
         """The function as a job: numbered, in its time, holding the models that it uses."""
