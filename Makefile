@@ -17,6 +17,18 @@ run: .venv/app ## open the window: http://127.0.0.1:7860
 test: .venv/dev browser ## run all tests, or some: make test ARGS='-k cam'
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
+# torch 2.8 is the oldest that ZeroGPU has. Left out: what drives a browser, what needs real weights,
+# and the Space, whose requirements are the tested ones.
+test-oldest: .venv/made ## run the tests with the oldest packages that pyproject.toml allows
+	[ -x .venv-oldest/bin/python ] || $(BIN)/uv venv --quiet .venv-oldest
+	UV_SYSTEM_CERTS=true $(BIN)/uv pip install --quiet --python .venv-oldest/bin/python \
+	  --resolution lowest-direct -r pyproject.toml --extra transformers
+	$(BIN)/uv pip freeze --quiet --python .venv-oldest/bin/python > .venv-oldest/versions.txt
+	UV_SYSTEM_CERTS=true $(BIN)/uv pip install --quiet --python .venv-oldest/bin/python \
+	  -c .venv-oldest/versions.txt pytest pytest-xdist captum faiss-cpu
+	OMP_NUM_THREADS=1 .venv-oldest/bin/python -m pytest -p no:cacheprovider -n 2 --dist loadfile \
+	  -m "not browser and not real" --ignore tests/test_space.py $(ARGS)
+
 check: format lint types test ## format, lint, types, tests
 
 format: .venv/dev
@@ -45,7 +57,7 @@ deploy: .venv/app ## upload the Space: make deploy SPACE=user/name [HARDWARE=zer
 	$(BIN)/python spaces/build.py build/space --hardware $(or $(HARDWARE),cpu) --upload $(SPACE)
 
 clean: ## remove the environments and what was built
-	rm -rf .venv build
+	rm -rf .venv .venv-oldest build
 
 .venv/made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \

@@ -55,6 +55,7 @@ class Limits:
     samples: Annotated[int, Public(100, "noisy copies of a picture")] = 500
     batch: Annotated[int, Public(64, "pictures computed at once")] = 1024
     pictures: Annotated[int, Public(64, "pictures made at once: channels x copies")] = 4096
+    page_hours: Annotated[float, Public(6, "hours that the files of a page are kept")] = 24
     zoos: Annotated[
         str, Public("bundled,timm,torchvision,transformers", "zoos that may be used")
     ] = ""

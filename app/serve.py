@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 import warnings
-from threading import Thread
+from collections import OrderedDict
+from contextlib import suppress
+from pathlib import Path
+from threading import Lock, Thread
 from typing import Any
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # no request leaves this machine
@@ -26,12 +30,24 @@ from .visitors import Visitors
 __all__ = ["launch", "served"]
 
 LOG = logging.getLogger("featvis")
+SERVED: OrderedDict[str, float] = OrderedDict()  # files of pages, and when they were last wanted
+LOCK = Lock()
 SIDE_BY_SIDE = 16  # visitors that do the same thing; work.py has the threads for it
 
 
 def served(data: bytes, name: str) -> str:
-    """The address of a file of the page that holds these bytes."""
-    return f"gradio_api/file={save_bytes_to_cache(data, name, cache_dir=get_upload_folder())}"
+    """The address of a file of the page that holds these bytes; those of old pages are removed."""
+    path = save_bytes_to_cache(data, name, cache_dir=get_upload_folder())
+    now, hours = time.monotonic(), limits().page_hours
+    with LOCK:
+        SERVED.pop(path, None)
+        SERVED[path] = now
+        while hours and now - next(iter(SERVED.values())) > 3600 * hours:
+            old = Path(SERVED.popitem(last=False)[0])
+            old.unlink(missing_ok=True)
+            with suppress(OSError):
+                old.parent.rmdir()
+    return f"gradio_api/file={path}"
 
 
 def _warm() -> None:

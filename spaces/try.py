@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -21,7 +21,7 @@ import urllib.request
 from pathlib import Path
 
 WHEELS = "https://download.pytorch.org/whl/cpu/"
-PORT = "7861"
+UV = Path(sys.executable).with_name("uv")
 PATIENCE = 300  # seconds until its methods are tested
 
 
@@ -32,8 +32,7 @@ def main(folder: Path) -> None:
     python = re.findall(r'^python_version: "(\S+)"$', header, re.MULTILINE)[0]
     with tempfile.TemporaryDirectory() as temporary:
         place = Path(temporary)
-        chosen = shutil.which(f"python{python}") or sys.executable
-        subprocess.run([chosen, "-m", "venv", place / "venv"], check=True)
+        _environment(place / "venv", python)
         inside = place / "venv" / "bin" / "python"
         version = subprocess.check_output([inside, "--version"], text=True).strip()
         wanted = place / "requirements.txt"
@@ -42,6 +41,15 @@ def main(folder: Path) -> None:
         _install(inside, wanted, f"gradio=={gradio}")
         print(f"{version}, installed in {time.monotonic() - begin:.0f} s", flush=True)
         _started(folder, inside)
+
+
+def _environment(place: Path, python: str) -> None:
+    """An empty one, of the Space's Python where that is here."""
+    if UV.exists() and not subprocess.run(
+        [UV, "venv", "--quiet", "--no-python-downloads", "--python", python, place], check=False
+    ).returncode:  # fmt: skip
+        return
+    subprocess.run([sys.executable, "-m", "venv", place], check=True)
 
 
 def _wanted(folder: Path, version: str) -> str:
@@ -59,9 +67,8 @@ def _wanted(folder: Path, version: str) -> str:
 
 
 def _install(python: Path, wanted: Path, *more: str) -> None:
-    uv = Path(sys.executable).with_name("uv")
-    if uv.exists():
-        command = [uv, "pip", "install", "--quiet", "--python", python]
+    if UV.exists():
+        command = [UV, "pip", "install", "--quiet", "--python", python]
         command += ["--index-strategy", "unsafe-best-match"]
     else:
         command = [python, "-m", "pip", "install", "--quiet"]
@@ -71,16 +78,22 @@ def _install(python: Path, wanted: Path, *more: str) -> None:
 
 def _started(folder: Path, python: Path) -> None:
     clean = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
-    clean |= {"GRADIO_SERVER_PORT": PORT, "GRADIO_SERVER_NAME": "127.0.0.1", "FEATVIS_PUBLIC": "1"}
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    clean |= {"GRADIO_SERVER_PORT": port, "GRADIO_SERVER_NAME": "127.0.0.1", "FEATVIS_PUBLIC": "1"}
     clean |= {"GRADIO_ANALYTICS_ENABLED": "False"}
-    address, begin = f"http://127.0.0.1:{PORT}", time.monotonic()
+    address, begin = f"http://127.0.0.1:{port}", time.monotonic()
     with subprocess.Popen([python, "app.py"], cwd=folder, env=clean) as server:
         try:
             while (page := _page(f"{address}/")) is None:
                 if server.poll() is not None or time.monotonic() - begin > PATIENCE:
                     raise SystemExit("the Space did not start")
                 time.sleep(0.5)
-            print(f"GET / after {time.monotonic() - begin:.1f} s: {len(page):,} bytes", flush=True)
+            print(
+                f"{address}/ after {time.monotonic() - begin:.1f} s: {len(page):,} bytes",
+                flush=True,
+            )
             while (told := json.loads(_page(f"{address}/healthz") or b"{}")).get("waiting") != []:
                 if time.monotonic() - begin > PATIENCE:
                     raise SystemExit("its methods were not tested in time")
