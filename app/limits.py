@@ -96,7 +96,7 @@ def rows() -> Iterator[tuple[str, ...]]:
 def hand_on() -> None:
     """Tell the zoos, which read the environment, what they may download and read."""
     here = limits()
-    os.environ["FEATVIS_DOWNLOAD_LIMIT"] = f"{here.download_limit:g}"
+    os.environ["FEATVIS_DOWNLOAD_LIMIT"] = f"{here.download_limit or 1e6:g}"
     os.environ["FEATVIS_SAFETENSORS"] = str(int(here.safetensors))
 
 
