@@ -8,6 +8,7 @@ import time
 import warnings
 from collections import OrderedDict
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock, Thread
 from typing import Any
@@ -22,12 +23,14 @@ from gradio.utils import get_upload_folder
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 
+from featvis import WrongRequest
+
 from . import health
 from .health_page import Health
 from .limits import hand_on, limits
 from .visitors import Visitors
 
-__all__ = ["launch", "served"]
+__all__ = ["file_of", "launch", "served"]
 
 LOG = logging.getLogger("featvis")
 SERVED: OrderedDict[str, float] = OrderedDict()  # files of pages, and when they were last wanted
@@ -36,7 +39,12 @@ SIDE_BY_SIDE = 16  # visitors that do the same thing; work.py has the threads fo
 
 
 def served(data: bytes, name: str) -> str:
-    """The address of a file of the page that holds these bytes; those of old pages are removed."""
+    """The address of a file of the page that holds these bytes."""
+    return f"gradio_api/file={file_of(data, name)}"
+
+
+def file_of(data: bytes, name: str) -> str:
+    """A file that holds these bytes, where the page may read it; those of old pages are removed."""
     path = save_bytes_to_cache(data, name, cache_dir=get_upload_folder())
     now, hours = time.monotonic(), limits().page_hours
     with LOCK:
@@ -47,7 +55,7 @@ def served(data: bytes, name: str) -> str:
             old.unlink(missing_ok=True)
             with suppress(OSError):
                 old.parent.rmdir()
-    return f"gradio_api/file={path}"
+    return path
 
 
 def _warm() -> None:
@@ -64,8 +72,14 @@ def _warm() -> None:
 
 def launch(*, self_test: bool = False, **options: Any) -> tuple[gr.Blocks, str]:
     """Start the window in the background; its address."""
+    if options.get("mcp_server") and find_spec("mcp") is None:
+        raise WrongRequest(
+            "the MCP server needs the package mcp, which is not installed; install it with: "
+            "pip install 'gradio[mcp]'"
+        )
     from . import theme
     from .ui import build
+    from .ui_words import Page
 
     here = limits()
     hand_on()
@@ -89,6 +103,7 @@ def launch(*, self_test: bool = False, **options: Any) -> tuple[gr.Blocks, str]:
                 Middleware(Health),
                 Middleware(Visitors),
                 Middleware(GZipMiddleware, minimum_size=1000),
+                Middleware(Page),
             ]
         },
         **options,

@@ -59,7 +59,7 @@ class Tab:
                 )
             if family in tabs.PAGES:  # a page is long: what changes it stands above it
                 self._controls(params)
-            self.view = gr.HTML(js_on_load=_script("pick", "point"), elem_classes="fv-view")
+            self.view = gr.HTML(js_on_load=_script("pick", "point", "tell"), elem_classes="fv-view")
             if family not in tabs.PAGES:
                 self._controls(params)
             if tabs.has_grid(family):
@@ -89,7 +89,8 @@ class Window:
         ) as self.blocks:
             gr.HTML(
                 '<header class="fv-brand"><h1>featvis</h1><p>See what a pretrained vision network '
-                "has learned: its filters, its feature maps, its evidence.</p></header>"
+                "has learned: its filters, its feature maps, its evidence.</p>"
+                f"{views.languages()}</header>"
             )
             self.notice = gr.HTML(
                 views.busy("Loading the network and a first picture"),
@@ -171,8 +172,8 @@ class Window:
                 self.channel = gr.Number(
                     label="Channel", precision=0, minimum=0, min_width=90, elem_id="fv-channel"
                 )
-                self.back = gr.Button("‹", min_width=36, elem_id="fv-back")
-                self.next = gr.Button("›", min_width=36, elem_id="fv-next")
+                self.back = gr.Button("Previous channel", min_width=36, elem_id="fv-back")
+                self.next = gr.Button("Next channel", min_width=36, elem_id="fv-next")
                 self.any = gr.Button("Random", min_width=70, elem_id="fv-any")
 
 

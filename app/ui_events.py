@@ -11,12 +11,13 @@ import gradio as gr
 
 import zoo_adapters
 
-from . import changes, choices, files, health, pictures, session, tabs, texts, views
+from . import changes, choices, files, health, pictures, session, tabs, texts, views, words
 from .faults import sentence
 from .picker import listing
 from .serve import served
 from .state import State, from_query, start
 from .ui_drawing import Drawing
+from .ui_words import language_of, spoken
 from .widgets import on_use
 from .work import Work
 
@@ -37,6 +38,7 @@ class Visit:
         self.lock = Lock()
         self.work: Work[Any] | None = None
         self.notice = ""  # what was last said and still stands
+        self.language = "en"  # of the page; what is said here is English until it leaves
 
     def __deepcopy__(self, _: Any) -> Visit:
         return Visit()
@@ -62,7 +64,7 @@ class Events:
         self._subject()
         for family, part in w.parts.items():
             self._tab(family, part)
-        w.zoo.select(self._families, w.zoo, [w.family, w.model, w.notice], **PRIVATE)
+        w.zoo.select(self._families, [self.visit, w.zoo], [w.family, w.model, w.notice], **PRIVATE)
         w.family.select(self._members, [w.zoo, w.family], w.model, **PRIVATE)
         w.notice.select(self._cancel, self.visit, None, queue=False, **PRIVATE)
         w.blocks.load(self._open, self.visit, self.outputs, **PRIVATE)
@@ -75,8 +77,7 @@ class Events:
         asked = [w.name, *w.filters]
         gr.on(
             [w.name.input, w.name.submit, *(menu.select for menu in w.filters)],
-            lambda text, where, *rest: "" if _is_whole(text) else listing(text, where, *rest),
-            asked, w.found, trigger_mode="always_last", **PRIVATE,
+            self._listed, [self.visit, *asked], w.found, trigger_mode="always_last", **PRIVATE,
         )  # fmt: skip
         on(w.picture.input, _uploaded, w.picture, preprocess=False)
         on(w.examples.select, lambda s, data: changes.set_picture(s, str(data.get("pick"))))
@@ -121,22 +122,27 @@ class Events:
         takes_data = component is None and len(inspect.signature(change).parameters) > 1
 
         def of_value(visit: Visit, value: Any) -> Iterator[dict[Any, Any]]:
-            yield from self._used(visit, lambda state: change(state, value))
+            yield from spoken(self._used(visit, lambda state: change(state, value)), visit)
 
         def of_data(visit: Visit, data: gr.EventData) -> Iterator[dict[Any, Any]]:
             given = data._data if isinstance(data._data, dict) else {}
-            yield from self._used(visit, lambda state: change(state, given))
+            yield from spoken(self._used(visit, lambda state: change(state, given)), visit)
 
         def of_nothing(visit: Visit) -> Iterator[dict[Any, Any]]:
-            yield from self._used(visit, change)
+            yield from spoken(self._used(visit, change), visit)
 
         handler = of_value if component is not None else of_data if takes_data else of_nothing
         inputs = [self.visit] if component is None else [self.visit, component]
         event(handler, inputs, self.outputs, **how, **PRIVATE)
 
     def _open(self, visit: Visit, request: gr.Request) -> Iterator[dict[Any, Any]]:
+        """The page as it was opened, in its language."""
+        visit.language = language_of(request)
+        yield from spoken(self._opened(visit, str(request.query_params)), visit)
+
+    def _opened(self, visit: Visit, query: str) -> Iterator[dict[Any, Any]]:
         """The state of the link that the page was opened with, or what of it can be shown."""
-        asked, said = from_query(str(request.query_params)), ""
+        asked, said = from_query(query), ""
         for state in _simpler(asked):
             for made in self._step(visit, lambda _, state=state: state):
                 if said and visit.state is not None:
@@ -164,9 +170,9 @@ class Events:
             before = visit.state
             work = visit.work = Work(lambda work: self._next(before, change, work))
             said = before is None
-            for words in work.waits():
+            for told in work.waits():
                 said = True
-                yield {**work.take(), self.w.notice: views.busy(words, work.share, cancel=True)}
+                yield {**work.take(), self.w.notice: views.busy(told, work.share, cancel=True)}
             try:
                 visit.state, made = work.result()
                 visit.notice = "" if made else visit.notice
@@ -208,17 +214,23 @@ class Events:
         )
         return after, self.drawing.results(after, shown)
 
-    def _families(self, zoo: str) -> tuple[Any, Any, str]:
+    def _listed(self, visit: Visit, text: str, where: str, *rest: str) -> str:
+        """The networks that fit the words and the filters."""
+        return "" if _is_whole(text) else words.html(listing(text, where, *rest), visit.language)
+
+    def _families(self, visit: Visit, zoo: str) -> tuple[Any, Any, str]:
         """The families of a zoo; nothing is loaded yet."""
         try:
             families = zoo_adapters.families(zoo)
         except Exception as error:
-            return gr.skip(), gr.skip(), views.notice(sentence(error))
+            said = words.html(views.notice(sentence(error)), visit.language)
+            return gr.skip(), gr.skip(), said
         first = next(iter(families), None)
         members = families[first] if first else ()
         variants = gr.Dropdown(choices.short(members), value=None)
         missing = zoo != "bundled" and health.hub_missing()
         said = views.notice(texts.without_hub(missing)) if missing else ""
+        said = words.html(said, visit.language)
         return gr.Dropdown(list(families), value=first), variants, said
 
     def _members(self, zoo: str, family: str) -> Any:
@@ -254,4 +266,5 @@ def save(asked: Any) -> dict[str, str]:
         data, name = Work(lambda _: make(state)).result()
         return {"url": served(data, name), "name": name}
     except Exception as error:
-        return {"error": sentence(error)}
+        language = asked.get("lang") if isinstance(asked, dict) else "en"
+        return {"error": words.said(sentence(error), str(language or "en"))}

@@ -18,6 +18,7 @@ from zoo_adapters import Facts
 
 from .serve import served
 from .texts import sentence
+from .words import LANGUAGES
 
 __all__ = [
     "busy",
@@ -26,6 +27,7 @@ __all__ = [
     "facts",
     "filters",
     "grid",
+    "languages",
     "line",
     "notice",
     "patches",
@@ -55,6 +57,15 @@ def facts(model: VisionModel, known: Facts) -> str:
         f'<b class="fv-tag {"good" if model.head else ""}">{escape(head)}</b> '
         f"{escape(sentence(model.head_reason))}</p>"
     )
+
+
+def languages() -> str:
+    """The languages to choose from, each in its own words."""
+    links = "".join(
+        f'<a href="?lang={code}" lang="{code}" hreflang="{code}">{name}</a>'
+        for code, name in LANGUAGES.items()
+    )
+    return f'<nav class="fv-languages" aria-label="Language">{links}</nav>'
 
 
 def line(items: Sequence[str]) -> str:

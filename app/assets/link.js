@@ -1,9 +1,12 @@
 // The address of the page follows the state; links and files are made from it.
+const [copied, making] = [...element.querySelectorAll('[data-said]')].map((one) => one.dataset.said);
 const say = (text) => { element.querySelector('output').textContent = text; };
 const address = () => {
   const query = new URLSearchParams(props.value || '');
-  const theme = new URLSearchParams(location.search).get('__theme');
-  if (theme) query.set('__theme', theme);
+  for (const own of ['__theme', 'lang']) {
+    const value = new URLSearchParams(location.search).get(own);
+    if (value) query.set(own, value);
+  }
   return location.pathname + '?' + query.toString().replace(/%3A/g, ':').replace(/%2C/g, ',').replace(/%2F/g, '/');
 };
 // In a Space the page stands in a frame of huggingface.co, whose address is the one to share.
@@ -41,11 +44,11 @@ element.addEventListener('click', async (event) => {
   if (!what || !props.value) return;
   if (what === 'copy') {
     await copy(shared());
-    say('The link is copied');
+    say(copied);
     return;
   }
-  say('Making the file …');
-  const made = await server.save({ query: props.value, kind: what });
+  say(making);
+  const made = await server.save({ query: props.value, kind: what, lang: document.documentElement.lang });
   say(made.error || made.name);
   if (made.error) return;
   const link = document.createElement('a');

@@ -1,0 +1,165 @@
+"""The window in Korean: everything that a visitor can read is translated, and nothing else is."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+import zoo_adapters
+from app import tabs, texts, views, words
+from app.particles import fitted
+from app.session import logits_of, model_of
+from app.state import DISPLAY, TABS, State, from_query
+from featvis import METHODS
+from tests.untranslated import MENDED, ROOT, in_html, in_markdown, messages, source
+from zoo_adapters.bundled.scenes import CLASSES
+
+# Of the command line and of Python alone: no visitor sees what these refuse.
+APART = (
+    "app/cli*", "app/api.py", "app/ui_api.py", "app/recipe.py", "app/animation.py", "app/index/b*",
+    "app/index/c*", "app/index/hub.py", "app/index/s*", "featvis/faithfulness.py",
+    "app/index/reading.py", "featvis/objectives.py", "zoo_adapters/module.py", "app/compare_*",
+    "zoo_adapters/find.py", "featvis/model.py", "featvis/memory.py", "zoo_adapters/bundled/*",
+)  # fmt: skip
+SEEN = [
+    file
+    for package in ("app", "featvis", "zoo_adapters")
+    for file in sorted((ROOT / package).rglob("*.py"))
+    if not any(file.relative_to(ROOT).match(pattern) for pattern in APART)
+]
+PAGES = [
+    "tab=Filters&ch=3", "tab=Filters&m=bundled:scenes-vit", "tab=Feature+maps&pos=3,3",
+    "method=cam,grad_cam,guided_backprop,smoothgrad,integrated_gradients&p.steps=4&p.samples=2",
+    "method=cam,saliency&p.trust=true&p.sanity=true", "cls=3-5&method=cam,attention_rollout",
+    "method=attention_rollout,cam&m=bundled:scenes-vit", "p.explain=neuron&method=saliency,cam",
+    "tab=Channel&layer=features.conv5&ch=7&m=bundled:scenes-alexnet",
+    "tab=Synthesis&p.steps=2&p.size=64", "tab=DeepDream&p.steps=1&p.octaves=1", "tab=Neighbours",
+    "tab=Compare&m=bundled:scenes-resnet&m=bundled:scenes-vit&method=cam,saliency&p.layers=true",
+    "tab=Compare&m=bundled:scenes-resnet&p.columns=depth",
+]  # fmt: skip
+
+pytestmark = pytest.mark.skipif(not zoo_adapters.names("bundled"), reason="no bundled network")
+
+
+def names_of(state: State) -> set[str]:
+    """Words that are names where a state is shown: of networks, layers and operations."""
+    made: set[str] = set()
+    for name in (state.model, *state.others):
+        model = model_of(name)
+        kinds = {layer.kind for layer in model.layers.values()}
+        texts = (name, *kinds, *(inner for inner, _ in model.module.named_modules()))
+        made |= {part for text in texts for part in re.findall(r"\w+", text)}
+    return made
+
+
+@pytest.mark.parametrize("query", PAGES)
+def test_everything_that_a_tab_shows_has_korean(query):
+    state = from_query(query)
+    said: list[str] = []
+    shown = []
+    made = tabs.draw(state, said.append, shown.append)
+    left = views.facts(model_of(state.model), zoo_adapters.describe(state.model))
+    left += views.prediction(model_of(state.model), logits_of(state), None)
+    names = names_of(state)
+    drawn = [piece.view + piece.grid for piece in (*shown[-1:], made)]
+    busy = [views.busy(f"{text} … 12 s") for text in said]
+    missing = [text for html in (*drawn, *busy, left) for text in in_html(html, names)]
+    assert not missing, MENDED + "\n".join(sorted(set(missing)))
+
+
+@pytest.mark.parametrize("call", ["WrongRequest", "say", "busy", "sentence"])
+def test_every_message_has_korean(call):
+    missing = []
+    for file in SEEN:
+        for written, example in messages(file, call):
+            plain = not re.search("[A-Za-z]{2}", example)
+            if not plain and not re.search("[가-힣]", words.said(example, "ko")):
+                missing.append(f"{written}    ({file.relative_to(ROOT)})")
+    assert not missing, MENDED + "\n".join(missing)
+
+
+def test_every_explanation_has_korean():
+    explained = [*texts.EXPLANATION.values(), *(texts.explanation([m]) for m in METHODS.values())]
+    missing = [text for explanation in explained for text in in_markdown(explanation)]
+    helps = {p.help for m in METHODS.values() for p in m.params if not p.tuning}
+    helps |= {p.help for p in DISPLAY.values()}
+    missing += [text for text in helps if not re.search("[가-힣]", words.said(text, "ko"))]
+    assert not missing, MENDED + "\n\n".join(missing)
+
+
+def test_every_class_and_tab_has_korean():
+    assert not [name for name in (*CLASSES, *TABS) if list(in_html(name))]
+
+
+def test_no_translation_is_left_of_what_is_no_longer_said():
+    """Half of a key's pairs of words are still written; others stand beside a value."""
+    written = " ".join(re.findall(r"[\w'-]+", source()))
+    left = []
+    for key in words.catalog("ko"):
+        pieces = [re.findall(r"[\w'-]+", piece) for piece in re.split(r"\{[a-z_]+\}|</?b>", key)]
+        pairs = [f"{a} {b}" for piece in pieces for a, b in pairwise(piece)]
+        pairs = pairs or [word for piece in pieces for word in piece]
+        found = [pair in written or pair[1:] in written for pair in pairs]
+        if 2 * sum(found) < len(found):
+            left.append(key)
+    assert not left, "take these out of app/assets/words/ko.json:\n" + "\n".join(left)
+
+
+def test_a_translation_has_the_values_of_its_sentence():
+    for key, text in words.catalog("ko").items():
+        assert set(words.VALUE.findall(text)) <= set(words.VALUE.findall(key)), key
+        assert sorted(re.findall("</?b>", text)) == sorted(re.findall("</?b>", key)), key
+
+
+@pytest.mark.parametrize(
+    ("text", "korean"),
+    [
+        ("channel 5 of layer3: its channels go from 0 to 9",
+         "layer3의 채널 5: 채널은 0부터 9까지입니다"),
+        ("Channel 5 of a: its channels go from 0 to 9.", "a의 채널 5: 채널은 0부터 9까지입니다."),
+        ("Computing CAM: about 12 s … about 3 s left", "CAM 계산 중, 약 12초 … 약 3초 남음"),
+        ("layer3 · 128 ch · 16x16 · stride 8", "layer3 · 채널 128개 · 16x16 · 스트라이드 8"),
+        ("nobody has said this before", "nobody has said this before"),
+        ("  Filters ", "  필터 "), ("12.5", "12.5"), ("", ""),
+    ],
+)  # fmt: skip
+def test_a_sentence_is_found_with_its_values(text, korean):
+    assert words.said(text, "ko") == korean
+    assert words.said(text, "en") == text
+
+
+def test_html_keeps_its_tags_and_what_is_escaped():
+    given = '<p title="Close"><b>&lt;3</b> at most in your picture</p><i data-x="Close">Close</i>'
+    made = words.html(given, "ko")
+    assert made == '<p title="닫기">내 사진에서 최대 <b>&lt;3</b></p><i data-x="Close">닫기</i>'
+    assert words.html(given, "en") == given
+
+
+@pytest.mark.parametrize(
+    ("asked", "accepted", "language"),
+    [
+        (None, "ko-KR,ko;q=0.9,en-US;q=0.8", "ko"), (None, "en-US,en;q=0.9,ko;q=0.8", "en"),
+        (None, "de,ko;q=0.2,en;q=0.1", "ko"), (None, "", "en"), (None, "*;q=x,fr", "en"),
+        ("en", "ko", "en"), ("ko", "en", "ko"), ("tlh", "ko", "ko"),
+    ],
+)  # fmt: skip
+def test_the_language_is_the_links_or_else_the_browsers(asked, accepted, language):
+    assert words.chosen(asked, accepted) == language
+
+
+@pytest.mark.parametrize(
+    ("text", "korean"),
+    [("방법을(를)", "방법을"), ("채널 5을(를)", "채널 5를"), ("채널 10이(가)", "채널 10이"),
+     ("ResNet50(으)로", "ResNet50으로"), ("창문(으)로", "창문으로"), ("창틀(으)로", "창틀로"),
+     ("<b>고양이</b>과(와)", "<b>고양이</b>와")],
+)  # fmt: skip
+def test_particles_follow_the_last_sound(text, korean):
+    assert fitted(text, "ko") == korean
+    assert fitted(text, "en") == text
+
+
+def test_the_catalog_is_beside_the_code():
+    assert (Path(words.__file__).parent / "assets" / "words" / "ko.json").is_file()
