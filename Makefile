@@ -5,10 +5,10 @@ UV := uv==0.13.9
 export GRADIO_ANALYTICS_ENABLED = False
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format lint types fix docs clean browser
+.PHONY: help run test test-oldest check format lint types fix docs space deploy clean browser
 
 help: ## list what there is
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
 
 run: .venv/app ## open the window: http://127.0.0.1:7860
 	$(BIN)/python -m app serve
@@ -16,6 +16,18 @@ run: .venv/app ## open the window: http://127.0.0.1:7860
 # Two processes, as most tests wait for one thread or for the browser; a file stays in one of them.
 test: .venv/dev browser ## run all tests, or some: make test ARGS='-k cam'
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+# torch 2.8 is the oldest that ZeroGPU has. Left out: what drives a browser, what needs real weights,
+# and the Space, whose requirements are the tested ones.
+test-oldest: .venv/made ## run the tests with the oldest packages that pyproject.toml allows
+	[ -x .venv-oldest/bin/python ] || $(BIN)/uv venv --quiet .venv-oldest
+	UV_SYSTEM_CERTS=true $(BIN)/uv pip install --quiet --python .venv-oldest/bin/python \
+	  --resolution lowest-direct -r pyproject.toml --extra transformers
+	$(BIN)/uv pip freeze --quiet --python .venv-oldest/bin/python > .venv-oldest/versions.txt
+	UV_SYSTEM_CERTS=true $(BIN)/uv pip install --quiet --python .venv-oldest/bin/python \
+	  -c .venv-oldest/versions.txt pytest pytest-xdist captum faiss-cpu
+	OMP_NUM_THREADS=1 .venv-oldest/bin/python -m pytest -p no:cacheprovider -n 2 --dist loadfile \
+	  -m "not browser and not real" --ignore tests/test_space.py $(ARGS)
 
 check: format lint types test ## format, lint, types, tests
 
@@ -35,8 +47,17 @@ fix: .venv/dev ## format, and mend what can be mended
 docs: .venv/app ## write the tables of README.md again
 	$(BIN)/python -m app.docs
 
-clean: ## remove the environment
-	rm -rf .venv
+# As on the platform: its Python if it is here, only the folder's requirements, and Gradio beside them.
+space: .venv/app ## build the Space's folder, and try it in an environment of its own
+	$(BIN)/python spaces/build.py build/space
+	$(BIN)/python spaces/try.py build/space
+
+deploy: .venv/app ## upload the Space: make deploy SPACE=user/name [HARDWARE=zerogpu]
+	@[ -n "$(SPACE)" ] || { echo "name the Space: make deploy SPACE=user/name"; exit 1; }
+	$(BIN)/python spaces/build.py build/space --hardware $(or $(HARDWARE),cpu) --upload $(SPACE)
+
+clean: ## remove the environments and what was built
+	rm -rf .venv .venv-oldest build
 
 .venv/made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \

@@ -174,6 +174,7 @@ def channel(model: str, layer: str, channel: int, count: int = 9) -> dict[str, A
     index = probed.index_of(state)
     if index is None:
         raise WrongRequest(f"{model} has no index; featvis index build --model {model} makes one")
+    count = max(1, min(count, MOST))
     stats, chosen = index.stats(layer, channel), index.selectivity(layer, channel)
     return {
         "pictures": index.count,

@@ -61,11 +61,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> Parser:
     parser = Parser(prog="featvis", description="Shows what a vision network has learned.")
-    parser.set_defaults(command=serve, host="127.0.0.1", port=None, open=False, mcp=False)
+    parser.set_defaults(command=serve, host="127.0.0.1", port=None, open=False)
+    parser.set_defaults(root_path="", mcp=False)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     add = commands.add_parser("serve", help="open the window (the default)")
     add.add_argument("--host", default="127.0.0.1", help="address to listen on")
     add.add_argument("--port", type=int, help="port (7860, or the next free one)")
+    add.add_argument("--root-path", default="", metavar="PATH",
+                     help="where a proxy shows it, as /featvis")  # fmt: skip
     add.add_argument("--open", action="store_true", help="open it in the browser")
     add.add_argument("--mcp", action="store_true", help="offer the API to agents, too (MCP; it "
                      "needs gradio[mcp])")  # fmt: skip
@@ -140,12 +143,16 @@ def _add_files(parser: argparse.ArgumentParser) -> None:
 
 def serve(options: argparse.Namespace) -> None:
     """Open the window and stay until it is interrupted."""
+    from .faults import log_requests
     from .serve import launch
 
     print("featvis: starting ...", flush=True)
+    log_requests()
     blocks, url = launch(
+        self_test=True,
         server_name=options.host,
         server_port=options.port,
+        root_path=options.root_path,
         inbrowser=options.open,
         mcp_server=options.mcp,
     )

@@ -1,7 +1,8 @@
-"""The README's tables, from the registries: `python -m app.docs` writes them, `--check` compares.
+"""The tables of the pages, from the code: `python -m app.docs` writes them, `--check` compares.
 
 <!-- methods -->    one row per method, from featvis.METHODS
 <!-- adapters -->   one row per built-in zoo, from zoo_adapters.zoos()
+<!-- limits -->     one row per limit, in docs/operations.md
 <!-- figures -->    what the benchmarks measured: `python -m benchmarks ... | python -m app.docs -`
 """
 
@@ -16,21 +17,29 @@ import zoo_adapters
 from featvis.spec import FAMILIES, Method
 from zoo_adapters.registry import BUILTIN, Zoo
 
+from .limits import rows
+
 README = Path(__file__).parent.parent / "README.md"
+OPERATIONS = README.parent / "docs" / "operations.md"
 
 
 def main(arguments: list[str]) -> str | None:
     """Write the tables, or say what is stale; a sentence is a failure."""
-    text = README.read_text("utf8")
     blocks = tables()
+    pages = {README: blocks, OPERATIONS: {"limits": _limits()}}
     if arguments == ["-"]:
         blocks["figures"] = sys.stdin.read().strip()
     elif arguments not in ([], ["--check"]):
         return "python -m app.docs [--check | -], where - reads the figures of the benchmarks"
-    fresh = filled(text, blocks)
-    if arguments == ["--check"]:
-        return None if fresh == text else "the tables of README.md are stale; run: make docs"
-    README.write_text(fresh, "utf8")
+    stale = []
+    for page, known in pages.items():
+        text = page.read_text("utf8")
+        if (fresh := filled(text, known)) != text:
+            stale.append(page.name)
+            if arguments != ["--check"]:
+                page.write_text(fresh, "utf8")
+    if arguments == ["--check"] and stale:
+        return f"the tables of {' and '.join(stale)} are stale; run: make docs"
     return None
 
 
@@ -66,6 +75,13 @@ def _method(method: Method) -> tuple[str, ...]:
     subject = [f"[{s}]" if s in method.optional else s for s in method.subject]
     needs = [*subject, *(f"`model.{need}`" for need in method.requires)]
     return f"**{method.title}** `{method.name}`", method.help, ", ".join(needs), _link(method.paper)
+
+
+def _limits() -> str:
+    return table(
+        ("variable", "what is limited", "own server", "public server"),
+        (row[:4] for row in rows()),
+    )
 
 
 def _link(paper: str) -> str:

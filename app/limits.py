@@ -55,6 +55,7 @@ class Limits:
     samples: Annotated[int, Public(100, "noisy copies of a picture")] = 500
     batch: Annotated[int, Public(64, "pictures computed at once")] = 1024
     pictures: Annotated[int, Public(64, "pictures made at once: channels x copies")] = 4096
+    page_hours: Annotated[float, Public(6, "hours that the files of a page are kept")] = 24
     zoos: Annotated[
         str, Public("bundled,timm,torchvision,transformers", "zoos that may be used")
     ] = ""
@@ -86,16 +87,16 @@ def limits() -> Limits:
 
 
 def rows() -> Iterator[tuple[str, ...]]:
-    """Variable, what is limited, its local and its public value: of each limit."""
+    """Variable, what is limited, its local, its public and its present value: of each limit."""
     for name, told in _told():
-        local, here = (_shown(value) for value in (getattr(Limits(), name), told.value))
-        yield f"`{_variable(name)}`", told.help, local, here
+        values = getattr(Limits(), name), told.value, getattr(limits(), name)
+        yield (f"`{_variable(name)}`", told.help, *map(_shown, values))
 
 
 def hand_on() -> None:
     """Tell the zoos, which read the environment, what they may download and read."""
     here = limits()
-    os.environ["FEATVIS_DOWNLOAD_LIMIT"] = f"{here.download_limit:g}"
+    os.environ["FEATVIS_DOWNLOAD_LIMIT"] = f"{here.download_limit or 1e6:g}"
     os.environ["FEATVIS_SAFETENSORS"] = str(int(here.safetensors))
 
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 import warnings
+from collections import OrderedDict
+from contextlib import suppress
 from importlib.util import find_spec
-from threading import Thread
+from pathlib import Path
+from threading import Lock, Thread
 from typing import Any
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # no request leaves this machine
@@ -21,12 +25,16 @@ from starlette.middleware.gzip import GZipMiddleware
 
 from featvis import WrongRequest
 
+from . import health
+from .health_page import Health
 from .limits import hand_on, limits
 from .visitors import Visitors
 
 __all__ = ["file_of", "launch", "served"]
 
 LOG = logging.getLogger("featvis")
+SERVED: OrderedDict[str, float] = OrderedDict()  # files of pages, and when they were last wanted
+LOCK = Lock()
 SIDE_BY_SIDE = 16  # visitors that do the same thing; work.py has the threads for it
 
 
@@ -36,8 +44,18 @@ def served(data: bytes, name: str) -> str:
 
 
 def file_of(data: bytes, name: str) -> str:
-    """A file that holds these bytes, where the page may read it."""
-    return save_bytes_to_cache(data, name, cache_dir=get_upload_folder())
+    """A file that holds these bytes, where the page may read it; those of old pages are removed."""
+    path = save_bytes_to_cache(data, name, cache_dir=get_upload_folder())
+    now, hours = time.monotonic(), limits().page_hours
+    with LOCK:
+        SERVED.pop(path, None)
+        SERVED[path] = now
+        while hours and now - next(iter(SERVED.values())) > 3600 * hours:
+            old = Path(SERVED.popitem(last=False)[0])
+            old.unlink(missing_ok=True)
+            with suppress(OSError):
+                old.parent.rmdir()
+    return path
 
 
 def _warm() -> None:
@@ -52,7 +70,7 @@ def _warm() -> None:
         LOG.info("the first model is not there: %s", error)
 
 
-def launch(**options: Any) -> tuple[gr.Blocks, str]:
+def launch(*, self_test: bool = False, **options: Any) -> tuple[gr.Blocks, str]:
     """Start the window in the background; its address."""
     if options.get("mcp_server") and find_spec("mcp") is None:
         raise WrongRequest(
@@ -82,6 +100,7 @@ def launch(**options: Any) -> tuple[gr.Blocks, str]:
         max_file_size=int(1e6 * here.upload_mb) or None,
         app_kwargs={
             "middleware": [
+                Middleware(Health),
                 Middleware(Visitors),
                 Middleware(GZipMiddleware, minimum_size=1000),
                 Middleware(Page),
@@ -89,4 +108,6 @@ def launch(**options: Any) -> tuple[gr.Blocks, str]:
         },
         **options,
     )
+    if self_test:
+        health.begin()
     return blocks, url

@@ -25,8 +25,9 @@ from featvis.sanity import STAGES
 from featvis.target import Target, check_position
 from featvis.types import Result
 
-from . import pictures
+from . import engine, pictures
 from .animation import FRAMES, followed
+from .health import failed
 from .limits import check_job, limited
 from .state import State
 from .stores import IMAGES, MODELS, PASSES, RESULTS, lock_of, model_of
@@ -154,7 +155,7 @@ def missing(method: Method, state: State) -> str | None:
     """Why a method has nothing to show for a state, in one sentence, or None."""
     if state.of_neuron and method.family == "Class evidence" and "channel" not in method.subject:
         return f"{method.title} explains a class and no neuron"
-    return method.missing(model_of(state.model))
+    return failed(method.name) or method.missing(model_of(state.model))
 
 
 def seconds(method: Method, state: State) -> float:
@@ -184,11 +185,13 @@ def _made(
             arguments = {**arguments, "image": image_of(state).values.to(model.like)}
         with lock_of(state.model):
             if method.generator:
-                steps = method.run(model, **{**arguments, "frames": FRAMES})
+                arguments = {**arguments, "frames": FRAMES}
+            steps = engine.results(method, model, arguments, seconds(method, state))
+            if method.generator:
                 result = followed(steps, key_of(method, state), lambda step: seen and seen(
                     Made(method, step, time.perf_counter() - begin)))  # fmt: skip
             else:
-                result = method.run(model, **arguments)
+                (result,) = steps
     return Made(method, result, time.perf_counter() - begin)
 
 

@@ -16,6 +16,7 @@ __all__ = [
     "exactness",
     "explanation",
     "sentence",
+    "without_hub",
 ]
 
 OTHERS = {
@@ -75,6 +76,14 @@ apart, such as the kind of object, and not pose, colour or background, which nei
 share. What the neighbours have in common that is *not* the class is worth a look: it is what the
 network may have learned besides.""",
 }
+
+
+def without_hub(reason: str) -> str:
+    """What works where nothing can be downloaded."""
+    return (
+        f"Nothing can be downloaded: {reason}. The bundled networks work, and those that are on "
+        "disk; what is chosen besides says that its weights are missing"
+    )
 
 
 def exactness(residual: float) -> str:

@@ -14,6 +14,7 @@ import zoo_adapters
 from featvis import Param
 
 from . import choices, tabs, texts, views
+from .limits import limits
 from .picker import FILTERS
 from .state import TABS, start
 from .ui_api import offer
@@ -82,7 +83,10 @@ class Window:
     """All components."""
 
     def __init__(self) -> None:
-        with gr.Blocks(title="featvis", analytics_enabled=False, fill_width=True) as self.blocks:
+        age = int(3600 * (limits().page_hours or 1e6))  # of what visitors sent; see serve.served
+        with gr.Blocks(
+            title="featvis", analytics_enabled=False, fill_width=True, delete_cache=(3600, age)
+        ) as self.blocks:
             gr.HTML(
                 '<header class="fv-brand"><h1>featvis</h1><p>See what a pretrained vision network '
                 "has learned: its filters, its feature maps, its evidence.</p>"

@@ -11,7 +11,7 @@ import gradio as gr
 
 import zoo_adapters
 
-from . import changes, choices, files, pictures, session, tabs, views, words
+from . import changes, choices, files, health, pictures, session, tabs, texts, views, words
 from .faults import sentence
 from .picker import listing
 from .serve import served
@@ -228,7 +228,10 @@ class Events:
         first = next(iter(families), None)
         members = families[first] if first else ()
         variants = gr.Dropdown(choices.short(members), value=None)
-        return gr.Dropdown(list(families), value=first), variants, ""
+        missing = zoo != "bundled" and health.hub_missing()
+        said = views.notice(texts.without_hub(missing)) if missing else ""
+        said = words.html(said, visit.language)
+        return gr.Dropdown(list(families), value=first), variants, said
 
     def _members(self, zoo: str, family: str) -> Any:
         return gr.Dropdown(choices.short(zoo_adapters.families(zoo).get(family, ())), value=None)
@@ -263,4 +266,5 @@ def save(asked: Any) -> dict[str, str]:
         data, name = Work(lambda _: make(state)).result()
         return {"url": served(data, name), "name": name}
     except Exception as error:
-        return {"error": words.said(sentence(error), str(asked.get("lang", "en")))}
+        language = asked.get("lang") if isinstance(asked, dict) else "en"
+        return {"error": words.said(sentence(error), str(language or "en"))}

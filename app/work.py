@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextvars import copy_context
 from threading import Event, Lock
 from typing import Any, Generic, TypeVar
 
@@ -15,12 +16,18 @@ from .faults import REQUEST, Cancelled, new_request, sentence
 from .kept import holding
 from .limits import limits
 
-__all__ = ["Cancelled", "Work"]
+__all__ = ["Cancelled", "Work", "under_way"]
 
 V = TypeVar("V")
 SOON = 0.3  # seconds until something is said
 OFTEN = 0.4  # seconds between two words
 WORKERS = ThreadPoolExecutor(16, "featvis")  # kept, as torch keeps its own threads for each of them
+UNDER_WAY: set[str] = set()  # numbers of the requests that are worked on
+
+
+def under_way() -> int:
+    """How many requests are worked on."""
+    return len(UNDER_WAY)
 
 
 class Work(Generic[V]):
@@ -34,11 +41,12 @@ class Work(Generic[V]):
         self._words, self._begin = "", time.monotonic()
         self._cancelled, self.request = Event(), new_request()
         self._until: float | None = None  # when it has taken as long as it may
-        self._future = WORKERS.submit(self._run, function)
+        self._future = WORKERS.submit(copy_context().run, self._run, function)  # whose visit it is
 
     def _run(self, function: Callable[[Work[V]], V]) -> V:
         """The function as a job: numbered, in its time, holding the models that it uses."""
         token = REQUEST.set(self.request)
+        UNDER_WAY.add(self.request)
         most = limits().job_seconds
         self._until = time.monotonic() + most if most else None
         try:
@@ -49,6 +57,7 @@ class Work(Generic[V]):
         except Exception as error:
             raise WrongRequest(sentence(error)) from None
         finally:
+            UNDER_WAY.discard(self.request)
             REQUEST.reset(token)
 
     def _step(self, done: int, total: int) -> None:

@@ -34,8 +34,8 @@ NAMES = {
         *SEEDED,
         "zoo_adapters/bundled/train.py",
     ],  # inside fork_rng, or a command
-    "print": [*TERMINAL, "zoo_adapters/bundled/evaluate.py"],
-    "sys.argv": [*TERMINAL, "app/docs.py"],
+    "print": [*TERMINAL, "spaces/*.py", "zoo_adapters/bundled/evaluate.py"],
+    "sys.argv": [*TERMINAL, "spaces/*.py", "app/docs.py"],
 }
 # A module -> the only files that may import it (a module covers those below it).
 IMPORTS = {

@@ -15,7 +15,7 @@ from featvis.model import WrongRequest
 from zoo_adapters import weights
 from zoo_adapters.weights import Progress, Unavailable
 
-__all__ = ["Found", "configuration", "inspect", "licence_of", "search_hub"]
+__all__ = ["Found", "configuration", "inspect", "licence_of", "search_hub", "unreachable"]
 
 PATIENCE = 8.0  # seconds that a search may take
 KEPT = 600.0  # seconds that an answer is used again
@@ -98,19 +98,30 @@ def inspect(name: str) -> Found:
     return _found(told, library, told.sha or "", size)
 
 
+def unreachable() -> str | None:
+    """Why the hub cannot be asked, in words, or None; asked now, which may take three seconds."""
+    from huggingface_hub import constants, get_session
+
+    if weights.offline():
+        return "HF_HUB_OFFLINE forbids it"
+    host = constants.ENDPOINT
+    if weights.answers(lambda: get_session().head(host, timeout=weights.ANSWER)):
+        return None
+    return f"{host} does not answer"
+
+
 def _patiently(call: Callable[[], T], what: str) -> T:
     """What `call` gives, if it gives it in time; every failure in one sentence."""
-    from huggingface_hub import constants, errors, get_session
+    from huggingface_hub import errors
 
     if weights.offline():
         raise Unavailable(
             f"the hub cannot be asked for {what!r} because HF_HUB_OFFLINE forbids it; unset it, or "
             "search what is listed offline: featvis models --search TEXT"
         )
-    host = constants.ENDPOINT
-    if not weights.answers(lambda: get_session().head(host, timeout=weights.ANSWER)):
+    if reason := unreachable():
         raise Unavailable(
-            f"the hub cannot be asked for {what!r}: {host} does not answer; search what is listed "
+            f"the hub cannot be asked for {what!r}: {reason}; search what is listed "
             "offline: featvis models --search TEXT"
         )
     answers: list[T] = []
