@@ -66,6 +66,8 @@ class Limits:
     models: Annotated[int, Public(12, "networks that are kept loaded")] = 12
     requests: Annotated[int, Public(120, "requests of one visitor in a minute")] = 0
     queue: Annotated[int, Public(100, "requests that may wait at the same time")] = 100
+    long_jobs: Annotated[int, Public(1, "long jobs that run at the same time")] = 1
+    waiting: Annotated[int, Public(32, "long jobs that may wait for their turn")] = 32
     job_seconds: Annotated[float, Public(120, "seconds of one job")] = 0
 
 

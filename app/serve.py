@@ -24,10 +24,11 @@ from featvis import WrongRequest
 from .limits import hand_on, limits
 from .visitors import Visitors
 
-__all__ = ["file_of", "launch", "served"]
+__all__ = ["SIDE_BY_SIDE", "file_of", "launch", "served"]
 
 LOG = logging.getLogger("featvis")
-SIDE_BY_SIDE = 16  # visitors that do the same thing; work.py has the threads for it
+SIDE_BY_SIDE = 48  # visitors that do the same thing, more than limits().waiting: short work passes
+THREADS = 96  # for all that they do; work.py and lanes.py have those that compute
 
 
 def served(data: bytes, name: str) -> str:
@@ -72,6 +73,7 @@ def launch(**options: Any) -> tuple[gr.Blocks, str]:
     blocks.queue(max_size=here.queue or None, default_concurrency_limit=SIDE_BY_SIDE)
     _, url, _ = blocks.launch(
         prevent_thread_lock=True,
+        max_threads=THREADS,
         quiet=True,
         ssr_mode=False,
         theme=theme.theme(),
