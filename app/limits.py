@@ -50,6 +50,7 @@ class Limits:
     upload_mb: Annotated[float, Public(5, "MB of an uploaded file")] = 8
     upload_mpx: Annotated[float, Public(24, "million pixels of an uploaded picture")] = 24
     stored_mb: Annotated[float, Public(500, "MB of all uploads kept on disk")] = 500
+    served_mb: Annotated[float, Public(2000, "MB of pictures made, kept on disk")] = 2000
     steps: Annotated[int, Public(512, "steps of an ascent, a dream or a path")] = 4096
     size: Annotated[int, Public(512, "longer side of a picture that is made, pixels")] = 2048
     samples: Annotated[int, Public(100, "noisy copies of a picture")] = 500
