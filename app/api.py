@@ -170,6 +170,7 @@ def channel(model: str, layer: str, channel: int, count: int = 9) -> dict[str, A
         channel: its number.
         count: how many pictures and similar channels.
     """
+    channel, count = _whole("channel", channel), min(_whole("count", count), MOST)
     state = State(tab="Channel", model=model, layer=layer, channel=channel)
     index = probed.index_of(state)
     if index is None:
@@ -202,7 +203,7 @@ def neighbours(model: str, image: str = "scene-24", count: int = 12) -> list[dic
     index = probed.index_of(state)
     if index is None:
         raise WrongRequest(f"{model} has no index; featvis index build --model {model} makes one")
-    near = index.neighbours(probed.embedding(state), max(1, min(count, MOST)))
+    near = index.neighbours(probed.embedding(state), max(1, min(_whole("count", count), MOST)))
     return [{**one._asdict(), "label": index.label(one.image)} for one in near]
 
 
@@ -221,6 +222,7 @@ def _state(
     if position and place is None:
         raise WrongRequest(f"a position is ROW,COLUMN as in 3,4, not {position!r}")
     given = _parameters(parameters)
+    channel = _whole("channel", channel)
     chosen = target_text(target_named(network, target)) if target else None
     seed = int(given.pop("seed", 0))
     params = {name: str(value) for name, value in METHODS[method].check(given).items()
@@ -239,6 +241,13 @@ def _state(
     )
     of_neuron = state.channel is not None and METHODS[method].family == "Class evidence"
     return state.having(explain="neuron") if of_neuron else state
+
+
+def _whole(name: str, value: float) -> int:
+    """A number as an API caller sends it, which may be of any kind."""
+    if not isinstance(value, int | float) or not -1e9 < value < 1e9 or value != int(value):
+        raise WrongRequest(f"{name} is a whole number, not {value!r}")
+    return int(value)
 
 
 def _parameters(text: str) -> dict[str, Any]:

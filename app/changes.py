@@ -60,7 +60,7 @@ def set_tab(state: State, tab: str) -> State:
 
 def set_model(state: State, name: str | None) -> State:
     """Another network; what belonged to the old one is given up."""
-    name = (name or "").strip()
+    name = _text(name).strip()
     if not name or name == state.model:
         return state
     others = tuple(other for other in state.others if other != name)
@@ -71,12 +71,12 @@ def set_model(state: State, name: str | None) -> State:
 
 def set_upload(state: State, path: str | None) -> State:
     """An upload; when it is taken away, the picture stays."""
-    return set_picture(state, pictures.keep(path)) if path else state.but()
+    return set_picture(state, pictures.keep(_text(path))) if path else state.but()
 
 
 def set_picture(state: State, name: str) -> State:
     """A picture by its name; what was predicted of the old one is given up."""
-    if name == state.image:
+    if _text(name) == state.image:
         return state
     return state.but(image=name, target=None, position=None)
 
@@ -134,7 +134,7 @@ def _of_class(state: State) -> State:
 
 def set_layer(state: State, name: str | None) -> State:
     """Another layer, or none: the one that the tab chooses. Its channels are its own."""
-    name = name or None
+    name = _text(name) or None
     if name == state.layer:
         return state
     if name is not None:
@@ -147,8 +147,8 @@ def set_channel(state: State, channel: float | None) -> State:
     if channel is None:
         return state.but(channel=None)
     layer, count = _channels(state)
-    if channel != int(channel) or not 0 <= channel < count:
-        raise WrongRequest(f"channel {channel:g} of {layer}: its channels go from 0 to {count - 1}")
+    if not isinstance(channel, int | float) or not 0 <= channel < count or channel != int(channel):
+        raise WrongRequest(f"channel {channel} of {layer}: its channels go from 0 to {count - 1}")
     return _with_channel(state, int(channel))
 
 
@@ -238,6 +238,7 @@ def set_point(state: State, data: dict[str, Any]) -> State:
 
 def set_methods(state: State, names: list[str]) -> State:
     """The methods that the tab shows."""
+    names = _texts(names)
     known = [n for n in METHODS if n in names and METHODS[n].family == tabs.family_of(state.tab)]
     if not known:
         raise WrongRequest("choose at least one method to see something")
@@ -248,7 +249,7 @@ def set_methods(state: State, names: list[str]) -> State:
 
 def set_others(state: State, names: list[str] | None) -> State:
     """The networks that the one in view is compared with; each name is one of a zoo."""
-    found = tuple(dict.fromkeys(name.strip() for name in names or () if name.strip()))
+    found = tuple(dict.fromkeys(name.strip() for name in _texts(names) if name.strip()))
     found = tuple(name for name in found if name != state.model)
     if len(found) >= NETWORKS:
         raise WrongRequest(f"choose at most {NETWORKS - 1} networks beside {state.model}")
@@ -261,6 +262,20 @@ def set_others(state: State, names: list[str] | None) -> State:
 def set_param(name: str) -> Callable[[State, Any], State]:
     """A parameter of a method, or of what is shown and how."""
     return lambda state, value: state.having(**{name: value})
+
+
+def _text(value: object) -> str:
+    """A value of the page that is text, or nothing; any other is refused: anyone can send it."""
+    if value is not None and not isinstance(value, str):
+        raise WrongRequest(f"{value!r} is nothing that can be chosen here; choose again")
+    return value or ""
+
+
+def _texts(values: object) -> list[str]:
+    """A value of the page that is a list of texts, or nothing."""
+    if values is not None and not isinstance(values, list | tuple):
+        raise WrongRequest(f"{values!r} is nothing that can be chosen here; choose again")
+    return [_text(value) for value in values or ()]
 
 
 def _with_channel(state: State, channel: int) -> State:

@@ -17,7 +17,7 @@ import torch
 
 from featvis import WrongRequest
 
-from . import stores
+from . import disk, stores
 from .limits import public
 
 __all__ = ["REQUEST", "Cancelled", "log_requests", "new_request", "sentence"]
@@ -25,6 +25,7 @@ __all__ = ["REQUEST", "Cancelled", "log_requests", "new_request", "sentence"]
 LOG = logging.getLogger("featvis")
 REQUEST: ContextVar[str] = ContextVar("request", default="-")
 OUT = re.compile(r"out of memory|can't allocate memory|cannot allocate memory", re.IGNORECASE)
+LONGEST = 1500  # letters of a sentence
 PATH = re.compile(r"(?<![\w:/.-])(?:/|[A-Za-z]:\\)[\w.@+-]+(?:[/\\][\w.@+-]+)+")
 TOKEN = re.compile(r"\bhf_\w{8,}")
 
@@ -43,7 +44,12 @@ def sentence(error: BaseException) -> str:
     if isinstance(error, Cancelled):
         return "Cancelled; what you see is the last result"
     if isinstance(error, WrongRequest):
-        return _masked(str(error)) if public() else str(error)
+        text = str(error)
+        text = text if len(text) <= LONGEST else f"{text[:LONGEST]} …"  # of what was asked
+        return _masked(text) if public() else text
+    if isinstance(error, OSError) and error.errno in disk.FULL:
+        LOG.error("the disk is full", exc_info=error)
+        return disk.sentence()
     if ran_out(error):
         LOG.warning("out of memory: %s", str(error).partition("\n")[0])
         _free(error)

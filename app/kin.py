@@ -44,7 +44,7 @@ def counterparts_of(state: State, other: str, layer: str, channel: int, say: Say
     def make() -> tuple[Counterpart, ...]:
         return counterparts(_pairs(state.model, (layer,), other, names, say), layer, channel, k=4)
 
-    return session.RESULTS.get_or(("kin", state.model, other, layer, channel), make)
+    return session.kept(("kin", state.model, other, layer, channel), state, make, 2 * COUNT)
 
 
 def likeness_of_layers(state: State, other: str, say: Say) -> tuple[list[str], list[str], Tensor]:
@@ -55,7 +55,7 @@ def likeness_of_layers(state: State, other: str, say: Say) -> tuple[list[str], l
     def make() -> tuple[list[str], list[str], Tensor]:
         return cka(_pairs(state.model, names[0], other, names[1], say))
 
-    return session.RESULTS.get_or(("cka", state.model, other), make)
+    return session.kept(("cka", state.model, other), state, make, 2 * COUNT)
 
 
 class Neighbourhoods(NamedTuple):
@@ -118,5 +118,5 @@ def _pairs(
 def _maps(name: str, layers: Sequence[str], drawn: Sequence[object]) -> dict[str, Tensor]:
     model = session.model_of(name)
     images = torch.cat([read_image(p, model).values for p in drawn]).to(model.like)  # type: ignore[arg-type]
-    with session.lock_of(name), torch.no_grad():
+    with torch.no_grad():
         return featvis.record(model, images, *layers)

@@ -50,12 +50,15 @@ class Limits:
     upload_mb: Annotated[float, Public(5, "MB of an uploaded file")] = 8
     upload_mpx: Annotated[float, Public(24, "million pixels of an uploaded picture")] = 24
     stored_mb: Annotated[float, Public(500, "MB of all uploads kept on disk")] = 500
+    served_mb: Annotated[float, Public(2000, "MB of pictures made, kept on disk")] = 2000
     steps: Annotated[int, Public(512, "steps of an ascent, a dream or a path")] = 4096
     size: Annotated[int, Public(512, "longer side of a picture that is made, pixels")] = 2048
     samples: Annotated[int, Public(100, "noisy copies of a picture")] = 500
     batch: Annotated[int, Public(64, "pictures computed at once")] = 1024
     pictures: Annotated[int, Public(64, "pictures made at once: channels x copies")] = 4096
-    page_hours: Annotated[float, Public(6, "hours that the files of a page are kept")] = 24
+    page_hours: Annotated[
+        float, Public(6, "hours that what visitors sent stays in the folder of the page")
+    ] = 24
     zoos: Annotated[
         str, Public("bundled,timm,torchvision,transformers", "zoos that may be used")
     ] = ""
@@ -67,6 +70,8 @@ class Limits:
     models: Annotated[int, Public(12, "networks that are kept loaded")] = 12
     requests: Annotated[int, Public(120, "requests of one visitor in a minute")] = 0
     queue: Annotated[int, Public(100, "requests that may wait at the same time")] = 100
+    long_jobs: Annotated[int, Public(1, "long jobs that run at the same time")] = 1
+    waiting: Annotated[int, Public(32, "long jobs that may wait for their turn")] = 32
     job_seconds: Annotated[float, Public(120, "seconds of one job")] = 0
 
 

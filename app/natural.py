@@ -48,7 +48,7 @@ def places(state: State, result: Synthesis) -> list[str]:
         count = model.layer(layer or model.last_layer).channels
     else:
         count = len(model.labels) if layer is None and target is not None else 1
-    table = session.kept(key, state, lambda: _table(model, make, count))
+    table = session.kept(key, state, lambda: _table(model, make, count), 2 * SCENES)
     copies = len(result.values) // len(numbers)
     rows = [table[min(n, len(table) - 1)] for n in numbers for _ in range(copies)]
     return [_words(v, row) for v, row in zip(result.activation.tolist(), rows, strict=True)]

@@ -17,11 +17,13 @@ from featvis.types import Box
 from zoo_adapters.bundled.scenes import CLASSES, scene
 from zoo_adapters.pictures import upright
 
+from . import disk
 from .limits import limits, opened
 
 __all__ = ["EXAMPLES", "SCENE", "framed", "get", "keep", "lend", "named", "strip"]
 
 SCENE = 512  # side of a drawn scene, pixels
+NAME = re.compile(r"scene-[0-9]{1,7}|[0-9a-f]{16}", re.ASCII)
 THUMB = 96  # side of an example in the strip
 LARGEST = 1024  # longer side of a kept upload
 STORE = Path(tempfile.gettempdir()) / "featvis-pictures"
@@ -45,18 +47,25 @@ def get(name: str) -> PIL.Image.Image:
     """The picture of that name, RGB."""
     if name in LENT:
         return LENT[name]
+    gone = WrongRequest("the picture of this link is no longer here; choose another one")
+    if not NAME.fullmatch(name):  # a page may send anything: nothing else is a file's name
+        raise gone
     if name.startswith("scene-"):
         return PIL.Image.fromarray(scene(int(name[6:]), size=SCENE).image)
     file = STORE / f"{name}.webp"
     if not file.is_file():
-        raise WrongRequest("the picture of this link is no longer here; choose another one")
-    with PIL.Image.open(file) as kept:
-        return kept.convert("RGB")
+        raise gone
+    try:
+        with PIL.Image.open(file) as kept:
+            return kept.convert("RGB")
+    except (OSError, SyntaxError, ValueError):  # damaged on disk: an upload of it is kept anew
+        file.unlink(missing_ok=True)
+        raise gone from None
 
 
 def named(name: str | Path) -> PIL.Image.Image:
     """The picture of a file, a drawn scene by its name, or an upload that is kept here."""
-    if re.fullmatch(r"scene-[0-9]{1,7}|[0-9a-f]{16}", str(name)) and not Path(name).exists():
+    if NAME.fullmatch(str(name)) and not Path(name).exists():
         return get(str(name))
     return upright(name)
 
@@ -96,18 +105,6 @@ def keep(picture: str | Path | bytes | PIL.Image.Image) -> str:
     STORE.mkdir(parents=True, exist_ok=True)
     file = STORE / f"{name}.webp"
     if not file.exists():
-        part = file.with_suffix(".part")
-        part.write_bytes(data.getvalue())
-        part.replace(file)
-        _make_room(file)
+        disk.write(file, data.getvalue())
+        disk.make_room(STORE, "*", 1e6 * limits().stored_mb or 1e18, file)
     return name
-
-
-def _make_room(kept: Path) -> None:
-    """Remove the oldest uploads until the store is as small as it must be; never `kept`."""
-    found = sorted(STORE.glob("*.webp"), key=lambda path: path.stat().st_mtime, reverse=True)
-    total = 0
-    for path in found:
-        total += path.stat().st_size
-        if total > 1e6 * limits().stored_mb and path != kept:
-            path.unlink(missing_ok=True)

@@ -62,7 +62,8 @@ def sights(state: State, index: Index, layer: str, channel: int, count: int) -> 
             for row, (hit, picture, image) in enumerate(zip(hits, whole, images, strict=True))
         )
 
-    return session.kept(("sights", state.model, index.folder, layer, channel, count), state, make)
+    key = ("sights", state.model, index.folder, layer, channel, count)
+    return session.kept(key, state, make, 3 * count)
 
 
 def _row(guided: Attribution, row: int) -> Attribution:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
-import time
 import warnings
-from collections import OrderedDict
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
-from threading import Lock, Thread
+from threading import Thread
 from typing import Any
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # no request leaves this machine
@@ -18,24 +17,24 @@ os.environ.setdefault("FORWARDED_ALLOW_IPS", "")  # whom to believe is said in v
 
 import gradio as gr
 import PIL.Image
-from gradio.processing_utils import save_bytes_to_cache
 from gradio.utils import get_upload_folder
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 
 from featvis import WrongRequest
 
-from . import health
+from . import disk, health
 from .health_page import Health
 from .limits import hand_on, limits
 from .visitors import Visitors
 
-__all__ = ["file_of", "launch", "served"]
+__all__ = ["SIDE_BY_SIDE", "file_of", "guard", "launch", "served"]
 
 LOG = logging.getLogger("featvis")
-SERVED: OrderedDict[str, float] = OrderedDict()  # files of pages, and when they were last wanted
-LOCK = Lock()
-SIDE_BY_SIDE = 16  # visitors that do the same thing; work.py has the threads for it
+SIDE_BY_SIDE = 48  # visitors that do the same thing, more than limits().waiting: short work passes
+OFTEN = 20_000_000  # bytes of files between two looks how many there are
+WRITTEN = 0  # bytes since the last
+THREADS = 96  # for all that they do; work.py and lanes.py have those that compute
 
 
 def served(data: bytes, name: str) -> str:
@@ -44,18 +43,20 @@ def served(data: bytes, name: str) -> str:
 
 
 def file_of(data: bytes, name: str) -> str:
-    """A file that holds these bytes, where the page may read it; those of old pages are removed."""
-    path = save_bytes_to_cache(data, name, cache_dir=get_upload_folder())
-    now, hours = time.monotonic(), limits().page_hours
-    with LOCK:
-        SERVED.pop(path, None)
-        SERVED[path] = now
-        while hours and now - next(iter(SERVED.values())) > 3600 * hours:
-            old = Path(SERVED.popitem(last=False)[0])
-            old.unlink(missing_ok=True)
-            with suppress(OSError):
-                old.parent.rmdir()
-    return path
+    """A file that holds these bytes, where the page may read it."""
+    global WRITTEN
+    store = Path(get_upload_folder()).resolve()
+    file = store / hashlib.sha256(data).hexdigest() / name
+    with suppress(FileNotFoundError):
+        os.utime(file)  # made before, and used again: among the last to go
+        return str(file)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    disk.write(file, data)
+    WRITTEN += len(data)
+    if WRITTEN > OFTEN:
+        WRITTEN = 0
+        disk.make_room(store, "*/*", 1e6 * limits().served_mb or 1e18, file)
+    return str(file)
 
 
 def _warm() -> None:
@@ -68,6 +69,12 @@ def _warm() -> None:
         session.logits_of(start())
     except Exception as error:  # said in the window, to whoever opens it
         LOG.info("the first model is not there: %s", error)
+
+
+def guard() -> None:
+    """Let Pillow refuse what is too large, wherever a picture is opened."""
+    PIL.Image.MAX_IMAGE_PIXELS = int(1e6 * limits().upload_mpx) or None
+    warnings.simplefilter("error", PIL.Image.DecompressionBombWarning)
 
 
 def launch(*, self_test: bool = False, **options: Any) -> tuple[gr.Blocks, str]:
@@ -83,13 +90,13 @@ def launch(*, self_test: bool = False, **options: Any) -> tuple[gr.Blocks, str]:
 
     here = limits()
     hand_on()
-    PIL.Image.MAX_IMAGE_PIXELS = int(1e6 * here.upload_mpx) or None
-    warnings.simplefilter("error", PIL.Image.DecompressionBombWarning)
+    guard()
     Thread(target=_warm, daemon=True).start()
     blocks = build()
     blocks.queue(max_size=here.queue or None, default_concurrency_limit=SIDE_BY_SIDE)
     _, url, _ = blocks.launch(
         prevent_thread_lock=True,
+        max_threads=THREADS,
         quiet=True,
         ssr_mode=False,
         theme=theme.theme(),

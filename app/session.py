@@ -1,7 +1,7 @@
 """The session: loaded models, forward passes and results, shared by all visitors and bounded.
 
-The one door to the methods: here values are checked, models are locked while hooks are on them,
-and a result that was made before is given again.
+The one door to the methods: here values are checked, long jobs wait for one another, and a result
+that was made before is given again.
 """
 
 from __future__ import annotations
@@ -28,9 +28,10 @@ from featvis.types import Result
 from . import engine, pictures
 from .animation import FRAMES, followed
 from .health import failed
+from .lanes import is_long, long_job, short_job
 from .limits import check_job, limited
 from .state import State
-from .stores import IMAGES, MODELS, PASSES, RESULTS, lock_of, model_of
+from .stores import IMAGES, MODELS, PASSES, RESULTS, model_of
 
 __all__ = [
     "MADE",
@@ -42,11 +43,11 @@ __all__ = [
     "kept",
     "key_of",
     "layer_of",
-    "lock_of",
     "logits_of",
     "missing",
     "model_of",
     "params_of",
+    "passes",
     "run",
     "seconds",
     "strongest",
@@ -83,7 +84,7 @@ def _pass(state: State) -> Evidence | Tensor:
 
     def make() -> Evidence | Tensor:
         values = image_of(state).values.to(model.like)
-        with lock_of(state.model), torch.no_grad():
+        with short_job(), torch.no_grad():
             begin = time.perf_counter()
             made = read_head(model, values) if model.head else model(values)
             spent = time.perf_counter() - begin
@@ -111,9 +112,12 @@ def run(name: str, state: State, seen: Callable[[Made], None] | None = None) -> 
         raise WrongRequest(reason)
     arguments = {**subject(method, model, state), **params_of(method, state)}
     check_job(method, model, arguments, seconds(method, state))
-    return RESULTS.get_or(
-        key_of(method, state), lambda: _made(method, model, state, arguments, seen)
-    )
+    long = method.generator or is_long(_spent(state, method.cost(model, arguments)))
+
+    def make() -> Made:
+        return _made(method, model, state, arguments, seen)
+
+    return RESULTS.get_or(key_of(method, state), lambda: long_job(make) if long else make())
 
 
 def params_of(method: Method, state: State) -> dict[str, Any]:
@@ -132,14 +136,10 @@ def key_of(method: Method, state: State) -> Hashable:
     return (method.name, state.model, tuple(arguments.items()))
 
 
-def kept(key: Hashable, state: State, make: Callable[[], V]) -> V:
-    """What is kept under `key`, or what `make` gives while nothing else uses the state's model."""
-
-    def alone() -> V:
-        with lock_of(state.model):
-            return make()
-
-    return RESULTS.get_or(key, alone)
+def kept(key: Hashable, state: State, make: Callable[[], V], passes: float = 1) -> V:
+    """What is kept under `key`, or what `make` gives, which takes so many forward passes."""
+    long = is_long(_spent(state, passes))
+    return RESULTS.get_or(key, lambda: long_job(make) if long else make())
 
 
 def aim_of(state: State) -> Aim:
@@ -158,15 +158,24 @@ def missing(method: Method, state: State) -> str | None:
     return failed(method.name) or method.missing(model_of(state.model))
 
 
+def passes(method: Method, state: State) -> float:
+    """How many forward passes a method takes."""
+    model = model_of(state.model)
+    return method.cost(model, {**subject(method, model, state), **params_of(method, state)})
+
+
 def seconds(method: Method, state: State) -> float:
     """About how long a method will take, from the time of one forward pass."""
-    model = model_of(state.model)
-    arguments = {**subject(method, model, state), **params_of(method, state)}
-    passes = method.cost(model, arguments)
+    count = passes(method, state)
     if method.family == "Class evidence":
-        passes *= 1 + (1 + STAGES) * bool(state.display("sanity"))
-        passes += 2 * (STEPS + 1) * bool(state.display("trust"))
-    return SECONDS.get(state.model, 0.0) * passes
+        count *= 1 + (1 + STAGES) * bool(state.display("sanity"))
+        count += 2 * (STEPS + 1) * bool(state.display("trust"))
+    return SECONDS.get(state.model, 0.0) * count
+
+
+def _spent(state: State, passes: float) -> float:
+    """About the seconds of so many forward passes; one takes 10 ms where none was seen yet."""
+    return SECONDS.get(state.model, 0.01) * passes
 
 
 def _made(
@@ -183,7 +192,7 @@ def _made(
     else:
         if "image" in arguments:
             arguments = {**arguments, "image": image_of(state).values.to(model.like)}
-        with lock_of(state.model):
+        with short_job():
             if method.generator:
                 arguments = {**arguments, "frames": FRAMES}
             steps = engine.results(method, model, arguments, seconds(method, state))
@@ -250,7 +259,7 @@ def strongest(state: State) -> int:
     """The channel of the layer that is most active at the position, or anywhere."""
     model = model_of(state.model)
     layer = layer_of(state, model)
-    with lock_of(state.model), torch.no_grad():
+    with short_job(), torch.no_grad():
         maps = featvis.record(model, image_of(state).values.to(model.like), layer)[layer][0]
     if state.position is None:
         return int(maps.flatten(1).amax(1).argmax())

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from featvis import Image, VisionModel, boxes, deletion, insertion, pointing, sanity
+from featvis.faithfulness import STEPS
 from featvis.localization import iou, surrounding
-from featvis.sanity import FAILS, Stage
+from featvis.sanity import FAILS, STAGES, Stage
 from featvis.types import Attribution, Box, Heatmap
 from zoo_adapters.bundled.scenes import scene
 
@@ -21,6 +22,7 @@ from .state import State
 
 __all__ = ["Faith", "Place", "box", "faith", "faith_words", "place", "stages", "verdict"]
 
+PASSES = 2 * (STEPS + 1)  # of one map: in and out
 RANDOM = 4  # random maps whose mean areas stand beside a map's own
 
 
@@ -103,9 +105,9 @@ def faith(made: Made, state: State) -> Faith:
         return areas(torch.rand(RANDOM, *image.shape[2:], generator=make).to(image))
 
     what = (state.model, state.image, state.target, aim.layer, aim.channel, aim.position)
-    random = session.kept(("random maps", *what), state, chance)
+    random = session.kept(("random maps", *what), state, chance, RANDOM * PASSES)
     key = ("faith", session.key_of(made.method, state), *what)
-    return Faith(*session.kept(key, state, lambda: areas(result)), *random)
+    return Faith(*session.kept(key, state, lambda: areas(result), PASSES), *random)
 
 
 def faith_words(found: Faith) -> str:
@@ -141,7 +143,8 @@ def stages(made: Made, state: State) -> list[Stage]:
 
         return [_slim(stage) for stage in sanity(explain, model)]
 
-    return session.kept(("sanity", session.key_of(method, state)), state, measure)
+    passes = (1 + STAGES) * session.passes(method, state)
+    return session.kept(("sanity", session.key_of(method, state)), state, measure, passes)
 
 
 def _slim(stage: Stage) -> Stage:

@@ -83,7 +83,7 @@ class Window:
     """All components."""
 
     def __init__(self) -> None:
-        age = int(3600 * (limits().page_hours or 1e6))  # of what visitors sent; see serve.served
+        age = int(3600 * (limits().page_hours or 1e6))  # of what visitors sent
         with gr.Blocks(
             title="featvis", analytics_enabled=False, fill_width=True, delete_cache=(3600, age)
         ) as self.blocks:

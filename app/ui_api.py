@@ -15,7 +15,7 @@ from featvis import WrongRequest
 
 from . import api, files, pictures
 from .faults import sentence
-from .serve import file_of, served
+from .serve import SIDE_BY_SIDE, file_of, served
 from .state import from_query
 from .work import Work
 
@@ -23,10 +23,10 @@ __all__ = ["offer"]
 
 
 def offer() -> None:
-    """Declare all endpoints in the Blocks at hand; heavy ones wait for one another."""
+    """Declare all endpoints in the Blocks at hand; long jobs wait for one another (lanes.py)."""
     for function in (*api.ENDPOINTS, picture, upload):
         gr.api(_endpoint(function), api_name=function.__name__, concurrency_id="api",
-               concurrency_limit=2)  # fmt: skip
+               concurrency_limit=SIDE_BY_SIDE)  # fmt: skip
 
 
 def picture(link: str) -> FileData:

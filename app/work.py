@@ -14,6 +14,7 @@ from featvis.progress import watched
 
 from .faults import REQUEST, Cancelled, new_request, sentence
 from .kept import holding
+from .lanes import WAITS
 from .limits import limits
 
 __all__ = ["Cancelled", "Work", "under_way"]
@@ -21,7 +22,8 @@ __all__ = ["Cancelled", "Work", "under_way"]
 V = TypeVar("V")
 SOON = 0.3  # seconds until something is said
 OFTEN = 0.4  # seconds between two words
-WORKERS = ThreadPoolExecutor(16, "featvis")  # kept, as torch keeps its own threads for each of them
+MORE = 0.1  # seconds in which the rest may come, too
+WORKERS = ThreadPoolExecutor(64, "featvis")  # kept, as torch keeps its own threads for each of them
 UNDER_WAY: set[str] = set()  # numbers of the requests that are worked on
 
 
@@ -41,11 +43,14 @@ class Work(Generic[V]):
         self._words, self._begin = "", time.monotonic()
         self._cancelled, self.request = Event(), new_request()
         self._until: float | None = None  # when it has taken as long as it may
+        self._ahead, self._since = 0, 0.0  # long jobs that come first, and since when they do
+        self._news = Event()  # something can be shown, or it is done
         self._future = WORKERS.submit(copy_context().run, self._run, function)  # whose visit it is
+        self._future.add_done_callback(lambda _: self._news.set())
 
     def _run(self, function: Callable[[Work[V]], V]) -> V:
         """The function as a job: numbered, in its time, holding the models that it uses."""
-        token = REQUEST.set(self.request)
+        token, waits = REQUEST.set(self.request), WAITS.set(self._waits)
         UNDER_WAY.add(self.request)
         most = limits().job_seconds
         self._until = time.monotonic() + most if most else None
@@ -59,11 +64,24 @@ class Work(Generic[V]):
         finally:
             UNDER_WAY.discard(self.request)
             REQUEST.reset(token)
+            WAITS.reset(waits)
 
     def _step(self, done: int, total: int) -> None:
         """Before each batch of a method: how far it is."""
         self.check()
         self.share = done / total
+
+    def _waits(self, ahead: int) -> None:
+        """It waits while so many long jobs come first; that is not time that it takes."""
+        if self._cancelled.is_set():
+            raise Cancelled
+        if ahead and not self._ahead:
+            self._since = time.monotonic()
+        elif self._ahead and not ahead:
+            waited = time.monotonic() - self._since
+            self._begin += waited
+            self._until = None if self._until is None else self._until + waited
+        self._ahead = ahead
 
     def cancel(self) -> None:
         """Stop at the next batch."""
@@ -97,6 +115,7 @@ class Work(Generic[V]):
         """What can be shown before all is done, beside what was not taken yet."""
         with self._lock:
             self._shown |= made
+        self._news.set()
 
     def take(self) -> dict[Any, Any]:
         """What can be shown by now and was not taken yet."""
@@ -113,10 +132,16 @@ class Work(Generic[V]):
 
     def waits(self) -> Iterator[str]:
         """Words, now and then until it is done; none for short work."""
-        wait([self._future], SOON)
+        self._news.wait(SOON)
+        wait([self._future], MORE)
         while not self._future.done():
-            yield f"{self._words} … {self._time()}".rstrip()
+            yield self._said()
             wait([self._future], OFTEN)
+
+    def _said(self) -> str:
+        if ahead := self._ahead:
+            return f"Waiting for {ahead} long {'job' if ahead == 1 else 'jobs'} of others …"
+        return f"{self._words} … {self._time()}".rstrip()
 
     def _time(self) -> str:
         """Seconds since it was said what is done, and how many are left where that is known."""

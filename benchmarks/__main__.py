@@ -9,7 +9,7 @@ from pathlib import Path
 NAMES = sorted(
     path.stem
     for path in Path(__file__).parent.glob("*.py")
-    if path.stem not in ("__init__", "__main__", "lucent_worker", "timing")
+    if path.stem not in ("__init__", "__main__", "client", "hostile", "lucent_worker", "timing")
 )
 
 

@@ -220,8 +220,10 @@ def _keep(making: Path, number: int, given: Shard) -> None:
 
 
 def _kept(making: Path, number: int) -> Shard:
-    found = store.load_state(making / f"shard-{number:06}.safetensors")
-    assert found is not None
+    file = making / f"shard-{number:06}.safetensors"
+    found = store.load_state(file)
+    if found is None:
+        raise WrongRequest(f"{file} is damaged; remove the folder {making} and build again")
     tensors, told = found
     return Shard(
         tensors["values"],

@@ -33,6 +33,8 @@ from torch import Tensor
 from featvis import VisionModel, WrongRequest
 from zoo_adapters import bundled
 
+from .. import disk
+
 __all__ = [
     "FORMAT",
     "Manifest",
@@ -118,17 +120,28 @@ def read(folder: Path) -> Manifest:
             f"featvis reads format {FORMAT}; build it again with: featvis index build "
             f"--model {told.get('model')} --source {told.get('source')}"
         )
-    for name in ("broken", "classes", "per_class", "parts"):
-        told[name] = tuple(tuple(x) if isinstance(x, list) else x for x in told[name])
-    told["sizes"] = {name: tuple(size) for name, size in told["sizes"].items()}
-    return Manifest(**told)
+    try:
+        for name in ("broken", "classes", "per_class", "parts"):
+            told[name] = tuple(tuple(x) if isinstance(x, list) else x for x in told[name])
+        told["sizes"] = {name: tuple(size) for name, size in told["sizes"].items()}
+        return Manifest(**told)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise WrongRequest(
+            f"the index {folder.name} has no manifest that can be read; build it again"
+        ) from error
 
 
 def load(folder: Path) -> Arrays:
     """The arrays of an index."""
     plain, packed = folder / "index.safetensors", folder / "index.safetensors.xz"
-    data = plain.read_bytes() if plain.exists() else lzma.decompress(packed.read_bytes())
-    return safetensors.numpy.load(data)
+    try:
+        data = plain.read_bytes() if plain.exists() else lzma.decompress(packed.read_bytes())
+        return safetensors.numpy.load(data)
+    except (OSError, EOFError, lzma.LZMAError, safetensors.SafetensorError) as error:
+        raise WrongRequest(
+            f"the index {folder.name} is damaged; remove it and build it again with: featvis index "
+            "build"
+        ) from error
 
 
 def names(folder: Path) -> list[str] | None:
@@ -163,12 +176,7 @@ def save(
 
 def write(file: Path, data: bytes) -> None:
     """Write a file wholly or not at all, also when the power fails."""
-    part = file.with_name(f"{file.name}.{os.getpid()}.tmp")
-    with part.open("wb") as out:
-        out.write(data)
-        out.flush()
-        os.fsync(out.fileno())
-    part.replace(file)
+    disk.write(file, data, sure=True)
 
 
 def save_state(file: Path, tensors: Mapping[str, Tensor], told: Mapping[str, Any]) -> None:
@@ -178,12 +186,15 @@ def save_state(file: Path, tensors: Mapping[str, Tensor], told: Mapping[str, Any
 
 
 def load_state(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-    """That state, or None where there is none."""
+    """That state, or None where there is none that can be read: then it is made again."""
     if not file.exists():
         return None
-    with safetensors.safe_open(file, "pt") as opened:
-        tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-        return tensors, json.loads(opened.metadata()["told"])
+    try:
+        with safetensors.safe_open(file, "pt") as opened:
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+            return tensors, json.loads(opened.metadata()["told"])
+    except (OSError, safetensors.SafetensorError, KeyError, TypeError, ValueError):
+        return None
 
 
 def weights(model: VisionModel) -> str:
