@@ -32,7 +32,7 @@ fix: .venv/dev ## format, and mend what can be mended
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: .venv/app ## write the tables of README.md again
+docs: .venv/app ## write the tables of README.md and docs/links.md again
 	$(BIN)/python -m app.docs
 
 clean: ## remove the environment

@@ -1,4 +1,4 @@
-"""The README's tables, from the registries: `python -m app.docs` writes them, `--check` compares.
+"""The README's tables and docs/links.md: `python -m app.docs` writes them, `--check` compares.
 
 <!-- methods -->    one row per method, from featvis.METHODS
 <!-- adapters -->   one row per built-in zoo, from zoo_adapters.zoos()
@@ -16,7 +16,10 @@ import zoo_adapters
 from featvis.spec import FAMILIES, Method
 from zoo_adapters.registry import BUILTIN, Zoo
 
+from .starts import page
+
 README = Path(__file__).parent.parent / "README.md"
+LINKS = README.parent / "docs" / "links.md"  # the page of app/starts.py
 
 
 def main(arguments: list[str]) -> str | None:
@@ -29,8 +32,11 @@ def main(arguments: list[str]) -> str | None:
         return "python -m app.docs [--check | -], where - reads the figures of the benchmarks"
     fresh = filled(text, blocks)
     if arguments == ["--check"]:
-        return None if fresh == text else "the tables of README.md are stale; run: make docs"
+        stale = [] if fresh == text else ["the tables of README.md"]
+        stale += [] if LINKS.exists() and LINKS.read_text("utf8") == page() else [LINKS.name]
+        return f"stale: {', '.join(stale)}; run: make docs" if stale else None
     README.write_text(fresh, "utf8")
+    LINKS.write_text(page(), "utf8")
     return None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import warnings
+from collections.abc import Callable
 from importlib.util import find_spec
 from threading import Thread
 from typing import Any
@@ -14,6 +15,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # no request leaves 
 import gradio as gr
 import PIL.Image
 from gradio.processing_utils import save_bytes_to_cache
+from gradio.route_utils import get_root_url
 from gradio.utils import get_upload_folder
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
@@ -48,6 +50,12 @@ def _warm() -> None:
         LOG.info("the first model is not there: %s", error)
 
 
+def _root(path: str | None) -> Callable[[Any], str]:
+    """The address of the window as a request sees it, behind a proxy too."""
+    known = path or os.environ.get("GRADIO_ROOT_PATH")
+    return lambda request: get_root_url(request, "/", known)
+
+
 def launch(**options: Any) -> tuple[gr.Blocks, str]:
     """Start the window in the background; its address."""
     if options.get("mcp_server") and find_spec("mcp") is None:
@@ -56,6 +64,7 @@ def launch(**options: Any) -> tuple[gr.Blocks, str]:
             "pip install 'gradio[mcp]'"
         )
     from . import theme
+    from .preview import Preview
     from .ui import build
 
     PIL.Image.MAX_IMAGE_PIXELS = PIXELS
@@ -69,11 +78,15 @@ def launch(**options: Any) -> tuple[gr.Blocks, str]:
         ssr_mode=False,
         theme=theme.theme(),
         css=theme.CSS,
-        head=theme.HEAD,
         footer_links=[],
         run_history=False,
         max_file_size="8mb",
-        app_kwargs={"middleware": [Middleware(GZipMiddleware, minimum_size=1000)]},
+        app_kwargs={
+            "middleware": [
+                Middleware(GZipMiddleware, minimum_size=1000),
+                Middleware(Preview, root=_root(options.get("root_path"))),
+            ]
+        },
         **options,
     )
     return blocks, url

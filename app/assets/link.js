@@ -2,6 +2,7 @@
 const say = (text) => { element.querySelector('output').textContent = text; };
 const address = () => {
   const query = new URLSearchParams(props.value || '');
+  query.delete('title');  // of the page, and no part of the link
   const theme = new URLSearchParams(location.search).get('__theme');
   if (theme) query.set('__theme', theme);
   return location.pathname + '?' + query.toString().replace(/%3A/g, ':').replace(/%2C/g, ',').replace(/%2F/g, '/');
@@ -21,6 +22,7 @@ watch('value', () => {
   shown();
   if (!props.value) return;
   history.replaceState(null, '', address());
+  document.title = `${new URLSearchParams(props.value).get('title')} · featvis`;
   if (space && window.parent !== window) {
     window.parent.postMessage({ queryString: address().split('?')[1], hash: '' }, 'https://huggingface.co');
   }
