@@ -44,7 +44,7 @@ fix: .venv/dev ## format, and mend what can be mended
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: .venv/app ## write the tables of README.md again
+docs: .venv/app ## write the tables of README.md and docs/links.md again
 	$(BIN)/python -m app.docs
 
 # As on the platform: its Python if it is here, only the folder's requirements, and Gradio beside them.

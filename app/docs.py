@@ -1,4 +1,4 @@
-"""The tables of the pages, from the code: `python -m app.docs` writes them, `--check` compares.
+"""The tables of the pages, and docs/links.md: `python -m app.docs` writes, `--check` compares.
 
 <!-- methods -->    one row per method, from featvis.METHODS
 <!-- adapters -->   one row per built-in zoo, from zoo_adapters.zoos()
@@ -18,9 +18,11 @@ from featvis.spec import FAMILIES, Method
 from zoo_adapters.registry import BUILTIN, Zoo
 
 from .limits import rows
+from .starts import page
 
 README = Path(__file__).parent.parent / "README.md"
 OPERATIONS = README.parent / "docs" / "operations.md"
+LINKS = README.parent / "docs" / "links.md"  # the page of app/starts.py
 
 
 def main(arguments: list[str]) -> str | None:
@@ -31,15 +33,13 @@ def main(arguments: list[str]) -> str | None:
         blocks["figures"] = sys.stdin.read().strip()
     elif arguments not in ([], ["--check"]):
         return "python -m app.docs [--check | -], where - reads the figures of the benchmarks"
-    stale = []
-    for page, known in pages.items():
-        text = page.read_text("utf8")
-        if (fresh := filled(text, known)) != text:
-            stale.append(page.name)
-            if arguments != ["--check"]:
-                page.write_text(fresh, "utf8")
-    if arguments == ["--check"] and stale:
-        return f"the tables of {' and '.join(stale)} are stale; run: make docs"
+    made = {path: filled(path.read_text("utf8"), known) for path, known in pages.items()}
+    made[LINKS] = page()
+    stale = [p.name for p, text in made.items() if not p.exists() or p.read_text("utf8") != text]
+    if arguments == ["--check"]:
+        return f"stale: {', '.join(stale)}; run: make docs" if stale else None
+    for path, text in made.items():
+        path.write_text(text, "utf8")
     return None
 
 

@@ -6,6 +6,7 @@ import hashlib
 import logging
 import os
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,6 +18,7 @@ os.environ.setdefault("FORWARDED_ALLOW_IPS", "")  # whom to believe is said in v
 
 import gradio as gr
 import PIL.Image
+from gradio.route_utils import get_root_url
 from gradio.utils import get_upload_folder
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
@@ -77,6 +79,12 @@ def guard() -> None:
     warnings.simplefilter("error", PIL.Image.DecompressionBombWarning)
 
 
+def _root(path: str | None) -> Callable[[Any], str]:
+    """The address of the window as a request sees it, behind a proxy too."""
+    known = path or os.environ.get("GRADIO_ROOT_PATH")
+    return lambda request: get_root_url(request, "/", known)
+
+
 def launch(*, self_test: bool = False, **options: Any) -> tuple[gr.Blocks, str]:
     """Start the window in the background; its address."""
     if options.get("mcp_server") and find_spec("mcp") is None:
@@ -85,6 +93,7 @@ def launch(*, self_test: bool = False, **options: Any) -> tuple[gr.Blocks, str]:
             "pip install 'gradio[mcp]'"
         )
     from . import theme
+    from .preview import Preview
     from .ui import build
     from .ui_words import Page
 
@@ -101,7 +110,6 @@ def launch(*, self_test: bool = False, **options: Any) -> tuple[gr.Blocks, str]:
         ssr_mode=False,
         theme=theme.theme(),
         css=theme.CSS,
-        head=theme.HEAD,
         footer_links=[],
         run_history=False,
         max_file_size=int(1e6 * here.upload_mb) or None,
@@ -111,6 +119,7 @@ def launch(*, self_test: bool = False, **options: Any) -> tuple[gr.Blocks, str]:
                 Middleware(Visitors),
                 Middleware(GZipMiddleware, minimum_size=1000),
                 Middleware(Page),
+                Middleware(Preview, root=_root(options.get("root_path"))),
             ]
         },
         **options,

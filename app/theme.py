@@ -6,12 +6,9 @@ from pathlib import Path
 
 import gradio as gr
 
-__all__ = ["CSS", "HEAD", "theme"]
+__all__ = ["CSS", "theme"]
 
 CSS = (Path(__file__).parent / "assets" / "style.css").read_text(encoding="utf-8")
-HEAD = """<title>featvis: what a vision network has learned</title>
-<meta name="description" content="Filters, feature maps and class evidence of any vision network.">
-<meta property="og:title" content="featvis: what a vision network has learned">"""
 
 
 def theme() -> gr.themes.Base:

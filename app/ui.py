@@ -13,7 +13,7 @@ import gradio as gr
 import zoo_adapters
 from featvis import Param
 
-from . import choices, tabs, texts, views
+from . import choices, starts, tabs, texts, views
 from .limits import limits
 from .picker import FILTERS
 from .state import TABS, start
@@ -97,6 +97,8 @@ class Window:
                 js_on_load=_script("notice", "hand"),
                 elem_classes="fv-top",
             )
+            with gr.Accordion("Start from one of these", open=False, elem_classes="fv-more"):
+                gr.HTML(starts.view())
             with gr.Row(equal_height=False, elem_classes="fv-main"):
                 with gr.Column(scale=0, min_width=300, elem_classes="fv-side"):
                     self._model()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import gradio as gr
 
@@ -11,6 +12,7 @@ import zoo_adapters
 from . import changes, choices, pictures, session, tabs, views
 from .shown import Shown
 from .state import State, to_query
+from .title import title
 
 if TYPE_CHECKING:
     from .ui import Window
@@ -34,7 +36,7 @@ class Drawing:
         made = self.controls(state)
         explained = changes.explained_class(state)
         made[w.prediction] = views.prediction(model, session.logits_of(state), explained)
-        made[w.link] = to_query(state)
+        made[w.link] = f"{to_query(state)}&{urlencode({'title': title(state)})}"
         made |= self._targets(state, anew=before is None or before.model != state.model)
         if before is None or before.model != state.model:
             made |= self._of_model(state)

@@ -3,6 +3,7 @@ const [copied, making] = [...element.querySelectorAll('[data-said]')].map((one) 
 const say = (text) => { element.querySelector('output').textContent = text; };
 const address = () => {
   const query = new URLSearchParams(props.value || '');
+  query.delete('title');  // of the page, and no part of the link
   for (const own of ['__theme', 'lang']) {
     const value = new URLSearchParams(location.search).get(own);
     if (value) query.set(own, value);
@@ -24,6 +25,7 @@ watch('value', () => {
   shown();
   if (!props.value) return;
   history.replaceState(null, '', address());
+  document.title = `${new URLSearchParams(props.value).get('title')} · featvis`;
   if (space && window.parent !== window) {
     window.parent.postMessage({ queryString: address().split('?')[1], hash: '' }, 'https://huggingface.co');
   }
