@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from math import isinf
 from typing import Any
 
@@ -103,9 +105,16 @@ def _shown(method: Method, model: VisionModel, image: torch.Tensor) -> str:
     except Exception as error:
         said = (str(error).strip() or "nothing said").splitlines()[0]
         return f"{FAILED} {type(error).__name__}: {said}"
-    if not result.values.isfinite().all():
+    passes = f"{model.module.forward.passes - begun} passes"
+    if result.values.isfinite().all():
+        return passes
+    if image.dtype == torch.float64:
         return f"{FAILED} its values are not finite"
-    return f"{model.module.forward.passes - begun} passes"
+    # random weights may give logits of 1e24, and products of them are beyond float32
+    module = copy.deepcopy(model.module).double()
+    exact = replace(model, module=module, mean=model.mean.double(), std=model.std.double())
+    again = _shown(method, exact, image.double())
+    return again if again.startswith(FAILED) else f"{passes}, in float64"
 
 
 class Counted:
