@@ -54,6 +54,7 @@ def encoded(picture, format="PNG", **how):
 
 # --- the values -----------------------------------------------------------------------------------
 
+OLD = tuple(map(int, timm.__version__.split(".")[:3])) < (1, 0, 31)
 SIZES = [(333, 500), (500, 333), (480, 640), (100, 100), (37, 801), (224, 224), (1, 1), (3, 5)]
 MODES = list(product(["center", "squash", "border"], [0.875, 0.9, 1.0]))
 
@@ -63,6 +64,8 @@ MODES = list(product(["center", "squash", "border"], [0.875, 0.9, 1.0]))
 def test_values_are_those_of_timm(original, mode, pct):
     picture = scene(*original)
     for size, filter_ in product([(224, 224), (192, 256), (160, 97)], ["bicubic", "bilinear"]):
+        if filter_ != "bilinear" and size[0] != size[1] and mode == "center" and OLD:
+            continue  # timm took its bilinear filter there, whatever was asked for
         transform = timm.data.create_transform(
             (3, *size), interpolation=filter_, crop_pct=pct, crop_mode=mode, mean=MEAN, std=(1,) * 3
         )
