@@ -44,11 +44,13 @@ def mutated(query, draw):
 
 
 def test_any_link_is_a_state_and_its_own_link_is_the_same_state():
-    draw = random.Random(0)
+    draw, several = random.Random(0), 0
     for tab in TABS * 150:
         state = from_query(mutated(to_query(STATE.but(tab=tab)), draw))
         assert state.tab in TABS
         assert from_query(to_query(state)) == state
+        several += bool(state.others)
+    assert several > 100  # with several networks
 
 
 def test_a_mutated_link_is_shown_as_far_as_it_can_be():
