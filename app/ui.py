@@ -84,6 +84,7 @@ class Window:
     def __init__(self) -> None:
         with gr.Blocks(title="featvis", analytics_enabled=False, fill_width=True) as self.blocks:
             gr.HTML(
+                '<a class="fv-skip" href="?">Skip to the results</a>'
                 '<header class="fv-brand"><h1>featvis</h1><p>See what a pretrained vision network '
                 "has learned: its filters, its feature maps, its evidence.</p>"
                 f"{views.languages()}</header>"
@@ -99,7 +100,7 @@ class Window:
                     self._picture()
                     self._target()
                     self._layer()
-                with gr.Column(scale=1, min_width=320, elem_classes="fv-stage"):
+                with gr.Column(scale=1, min_width=320, elem_id="fv-stage", elem_classes="fv-stage"):
                     with gr.Tabs(selected=start().tab, elem_classes="fv-tabs") as self.tabs:
                         self.parts = {family: Tab(family) for family in TABS}
                     self.link = gr.HTML(
@@ -145,6 +146,7 @@ class Window:
                 type="filepath",
                 sources=["upload", "clipboard", "webcam"],
                 label="Your picture",
+                alt_text="The picture that the network looks at",
                 show_label=False,
                 height=220,
                 buttons=[],

@@ -121,7 +121,7 @@ def test_a_translation_has_the_values_of_its_sentence():
          "layer3의 채널 5: 채널은 0부터 9까지입니다"),
         ("Channel 5 of a: its channels go from 0 to 9.", "a의 채널 5: 채널은 0부터 9까지입니다."),
         ("Computing CAM: about 12 s … about 3 s left", "CAM 계산 중, 약 12초 … 약 3초 남음"),
-        ("layer3 · 128 ch · 16x16 · stride 8", "layer3 · 채널 128개 · 16x16 · 스트라이드 8"),
+        ("layer3 · 128 ch · 16x16 · stride 8", "layer3 · 채널 128개 · 16x16 · 보폭 8"),
         ("nobody has said this before", "nobody has said this before"),
         ("  Filters ", "  필터 "), ("12.5", "12.5"), ("", ""),
     ],
