@@ -113,7 +113,7 @@ def _figure(
     return (
         f'<figure><div class="fv-title"><b>{title}</b>{time}<button data-large '
         f'aria-label="Enlarge {title}" title="Enlarge, or back">⤢</button></div>'
-        f'<div class="fv-stack" data-point tabindex="0" role="button" aria-label="{POINT}" '
+        f'<div class="fv-stack" data-point tabindex="0" role="application" aria-label="{POINT}" '
         f'data-values="{data}"><img src="{below}" alt="The picture">{above}{marks}'
         f'<i class="fv-aim" hidden></i><output></output></div>{below_map}'
         f"<figcaption>{lines}</figcaption></figure>"

@@ -13,7 +13,7 @@ import gradio as gr
 import zoo_adapters
 from featvis import Param
 
-from . import choices, tabs, texts, views
+from . import choices, tabs, texts, tries, views
 from .picker import FILTERS
 from .state import TABS, start
 from .ui_api import offer
@@ -37,7 +37,10 @@ class Tab:
         self.grid = self.methods = self.others = None
         self.controls: dict[str, Any] = {}
         with gr.Tab(family, id=family, render_children=True) as self.tab:
-            gr.HTML(f'<p class="fv-lead">{texts.LEAD[family]}</p>')
+            self.lead = gr.HTML(
+                f'<p class="fv-lead">{texts.LEAD[family]}</p>{tries.offered(family)}',
+                js_on_load=_script("try"),
+            )
             params = tabs.params_of(family).values()
             if len(methods) > 1:
                 self.methods = gr.CheckboxGroup(

@@ -13,7 +13,7 @@ import gradio as gr
 import zoo_adapters
 from featvis import WrongRequest
 
-from . import changes, choices, files, pictures, session, tabs, views, words
+from . import changes, choices, files, pictures, session, tabs, tries, views, words
 from .picker import listing
 from .serve import served
 from .state import State, from_query, start
@@ -103,6 +103,7 @@ class Events:
             self.w.touched,
             js=BY_HAND,
         )
+        self._on(part.lead.select, lambda s, data: tries.tried(family, s, data))
         self._on(part.view.select, changes.set_shown)
         if part.others is not None:
             self._on(part.others.input, changes.set_others, part.others)
