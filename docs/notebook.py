@@ -1,7 +1,8 @@
 """Makes docs/tutorial.ipynb, and the Korean one, from tutorial.md: python -m docs.notebook.
 
 tutorial.md is text with code between fences; tutorial.ko.md has its text alone, with <!-- code -->
-where a piece of code stands. The code is run once, and both notebooks show what it gives.
+where a piece of code stands. The code is run once, and both notebooks show what it gives; where the
+text alone has changed, `python -m docs.notebook --text` keeps the pictures.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import base64
 import io
 import json
 import re
+import sys
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -83,15 +86,21 @@ def notebook(pieces: list[str], outputs: list[list[dict[str, Any]]], language: s
     return json.dumps(made, ensure_ascii=False, indent=1) + "\n"
 
 
-def main() -> None:
-    """Run all cells, and write both notebooks."""
+def kept() -> list[list[dict[str, Any]]]:
+    """What the cells of the notebook show."""
+    cells = json.loads((FOLDER / "tutorial.ipynb").read_text("utf8"))["cells"]
+    return [cell["outputs"] for cell in cells if cell["cell_type"] == "code"]
+
+
+def main(options: Sequence[str]) -> None:
+    """Run all cells, and write both notebooks; with --text the pictures stay as they are."""
     pieces = parts((FOLDER / "tutorial.md").read_text("utf8"))
     names: dict[str, Any] = {}
-    outputs = [ran(code, names) for code in pieces[1::2]]
+    outputs = kept() if "--text" in options else [ran(code, names) for code in pieces[1::2]]
     korean = translated(pieces[1::2])
     for name, made, language in (("tutorial", pieces, "en"), ("tutorial.ko", korean, "ko")):
         (FOLDER / f"{name}.ipynb").write_text(notebook(made, outputs, language), "utf8")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
