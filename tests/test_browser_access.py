@@ -13,7 +13,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore"),  # of Gradio and pandas, while the server runs
 ]
 TABS = [
-    "?tab=Filters&ch=3", "?tab=Feature+maps", "?tab=Channel&layer=features.conv1&ch=7", "?tab=Neighbours",
+    "?tab=Filters&ch=3", "?tab=Feature+maps", "?tab=Neighbours",
+    "?tab=Channel&layer=features.conv1&ch=7",
     "?method=cam,attention_rollout", "?tab=Synthesis&p.steps=2&p.size=64",
     "?tab=DeepDream&p.steps=1&p.octaves=1",
     "?tab=Compare&m=bundled:scenes-resnet&m=bundled:scenes-vit&method=cam",

@@ -41,7 +41,8 @@ PAGES = [  # beside the examples of the tabs, which test_tries.py draws
     "tab=Filters&m=bundled:scenes-vit", "tab=Feature+maps&pos=3,3", "cls=3-5&method=cam,saliency",
     "method=cam,guided_backprop,smoothgrad,integrated_gradients&p.steps=4&p.samples=2",
     "method=cam&p.trust=true&p.sanity=true", "method=attention_rollout,cam&m=bundled:scenes-vit",
-    "p.explain=neuron&method=saliency,cam", "tab=Synthesis&p.steps=2&p.size=64&method=caricature,inversion",
+    "p.explain=neuron&method=saliency,cam",
+    "tab=Synthesis&p.steps=2&p.size=64&method=caricature,inversion",
     "tab=Channel&layer=layer4&ch=52&m=bundled:scenes-resnet&m=bundled:scenes-alexnet",
     "tab=Compare&m=bundled:scenes-resnet&m=bundled:scenes-alexnet&method=cam&p.layers=true",
 ]  # fmt: skip
