@@ -13,10 +13,11 @@ from typing import Any
 import zoo_adapters
 from featvis import METHODS, WrongRequest
 
-from . import changes, files, probed, session
+from . import changes, files, kin_told, probed, session
 from .compare_files import sheet_of
-from .comparison import agreements, compared
+from .comparison import agreements, compared, told
 from .labels import target_named
+from .page_recipe import of_page
 from .recipe import stamped, target_text
 from .state import IMAGE, POSITION, State, to_query
 
@@ -36,6 +37,29 @@ def models(zoo: str = "", search: str = "") -> list[str]:
     words = search.lower().split()
     found = (n for z in zoos for n in zoo_adapters.names(z) if all(w in n.lower() for w in words))
     return [name for name, _ in zip(found, range(MOST), strict=False)]
+
+
+def methods() -> list[dict[str, Any]]:
+    """All methods: what each shows, what it needs to be told, and the parameters that it takes."""
+    return [
+        {
+            "name": method.name,
+            "title": method.title,
+            "family": method.family,
+            "help": method.help,
+            "needs": [name for name in method.subject if name not in method.optional],
+            "takes": list(method.optional),
+            "parameters": {
+                param.name: {
+                    "default": param.default,
+                    "help": param.help,
+                    "possible": list(param.choices or param.range or ()),
+                }
+                for param in method.params
+            },
+        }
+        for method in METHODS.values()
+    ]
 
 
 def layers(model: str) -> list[dict[str, Any]]:
@@ -69,8 +93,10 @@ def run(
 ) -> dict[str, Any]:
     """Run a method: a picture, arrays, the recipe, the link, and what is known of the result.
 
+    `png` and `npz` are addresses on this server; what the link shows, `picture` gives as a file.
+
     Args:
-        method: its name, as "cam", "saliency", "maximize".
+        method: its name, as `methods` lists them: "cam", "saliency", "maximize".
         model: the network's name.
         image: "scene-17" for a drawn scene, or what `upload` gave.
         target: class number or label, "3-5" for 3 rather than 5; empty for the prediction.
@@ -94,7 +120,13 @@ def run(
 
 
 def compare(
-    models: list[str], image: str = "scene-24", methods: str = "cam,grad_cam", target: str = ""
+    models: list[str],
+    image: str = "scene-24",
+    methods: str = "cam,grad_cam",
+    target: str = "",
+    trust: bool = False,
+    layers: bool = False,
+    neighbours: bool = False,
 ) -> dict[str, Any]:
     """The same question to several networks: predictions, agreement of the maps, and a sheet.
 
@@ -103,6 +135,9 @@ def compare(
         image: "scene-17" for a drawn scene, or what `upload` gave.
         methods: names of class evidence methods, with commas between.
         target: class number or label of the first network; empty for each one's prediction.
+        trust: measure the insertion and deletion of each map, too.
+        layers: how alike all layers of the first network and of each other one are (CKA).
+        neighbours: how many nearest neighbours they have in common, over their indexes.
     """
     if len(models) < 2:
         raise WrongRequest("name at least two networks to compare")
@@ -112,16 +147,18 @@ def compare(
     state = changes.set_methods(state, [name.strip() for name in methods.split(",")])
     if target:
         state = state.but(target=target_text(target_named(first, target)))
+    wanted = {"trust": trust, "layers": layers, "neighbours": neighbours, "download": True}
+    state = state.having(**{name: True for name, on in wanted.items() if on})
     *_, rows = compared(state)
-    told = [{"model": r.state.model, "prediction": r.prediction, "reason": r.reason} for r in rows]
+    kin = kin_told.told(state, [row.state.model for row in rows[1:] if row.model is not None])
     agreed = {
         title: {"models": names, "correlation": found.correlation.tolist(),
                 "overlap": found.overlap.tolist()}
         for title, (names, found) in agreements(rows).items()
     }  # fmt: skip
-    sheet = stamped(sheet_of(state, rows), None)
-    return {"rows": told, "agreement": agreed, "link": f"?{to_query(state)}",
-            "png": (sheet, "featvis-compare.png")}  # fmt: skip
+    sheet = stamped(sheet_of(state, rows), of_page(state))
+    found = {"rows": [told(row) for row in rows], "agreement": agreed, **kin}
+    return {**found, "link": f"?{to_query(state)}", "png": (sheet, "featvis-compare.png")}
 
 
 def channel(model: str, layer: str, channel: int, count: int = 9) -> dict[str, Any]:
@@ -168,7 +205,7 @@ def neighbours(model: str, image: str = "scene-24", count: int = 12) -> list[dic
     return [{**one._asdict(), "label": index.label(one.image)} for one in near]
 
 
-ENDPOINTS = (models, layers, run, compare, channel, neighbours)
+ENDPOINTS = (models, methods, layers, run, compare, channel, neighbours)
 
 
 def _state(

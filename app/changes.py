@@ -13,8 +13,9 @@ from typing import Any
 import zoo_adapters
 from featvis import METHODS, WrongRequest
 
-from . import pictures, probed, session, tabs
+from . import pictures, probed, session, tabs, trainings
 from .labels import class_named
+from .limits import check_model
 from .state import MOST as NETWORKS
 from .state import State
 
@@ -175,10 +176,16 @@ def set_shown(state: State, data: dict[str, Any]) -> State:
     kind, _, name = str(data.get("pick", "")).partition(":")
     if kind == "channel":
         return set_tile(state, {"pick": name})
+    if kind == "made":  # one of a sheet of all channels: it alone, at its size
+        return set_tile(state.having(every=False), {"pick": name})
     if kind == "picture":
         return set_picture(state, probed.picked(state, name))
     if kind == "there":
         return _there(state, name)
+    if kind == "pair":
+        return _pair(state, name)
+    if kind == "trainings":
+        return set_others(state, list(trainings.lined_up(state.model)))
     return set_point(state, data)
 
 
@@ -190,6 +197,15 @@ def _there(state: State, place: str) -> State:
     others = tuple(state.model if name == model else name for name in state.others)
     after = set_layer(set_model(state, model), layer)
     return set_channel(after.but(others=others), int(channel))
+
+
+def _pair(state: State, text: str) -> State:
+    """Two layers of the table of likenesses; the first one is the layer from now on."""
+    other, one, two = (*text.split("|"), "", "")[:3]
+    if other not in state.others:
+        return state
+    session.model_of(other).layer(two)
+    return set_layer(state, one).having(pair=f"{other}|{one}|{two}")
 
 
 def set_point(state: State, data: dict[str, Any]) -> State:
@@ -237,6 +253,7 @@ def set_others(state: State, names: list[str] | None) -> State:
     if len(found) >= NETWORKS:
         raise WrongRequest(f"choose at most {NETWORKS - 1} networks beside {state.model}")
     for name in found:
+        check_model(name)
         zoo_adapters.describe(name)  # an unknown one is refused before it is loaded
     return state.but(others=found)
 

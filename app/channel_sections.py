@@ -11,7 +11,7 @@ import featvis
 from featvis import VisionModel, WrongRequest, render
 from featvis.types import FeatureMaps, Filters
 
-from . import kin, maps, pictures, probed, session, texts, views
+from . import kin, maps, pictures, probed, session, texts, trainings, views
 from .histogram import histogram
 from .index import Index
 from .panels import panels
@@ -206,6 +206,8 @@ def _counterparts(
 ) -> str:
     """The channels of another network that go with it, each by its strongest patch."""
     try:
+        if not state.display("download") and (words := trainings.cost(other)):
+            raise WrongRequest(f"{words}; choose Download to fetch it")
         found = kin.counterparts_of(state, other, layer, number, say)
         index = probed.index_of(state.but(model=other))
     except WrongRequest as error:

@@ -19,7 +19,7 @@ from featvis.types import Attribution, FeatureMaps, Filters, Heatmap
 
 from . import cli_compare, cli_index
 from .animation import FRAMES, ending, moving, small
-from .cli_files import animation_of, check_files, finish, write
+from .cli_files import animation_of, check_files, finish, finish_page, write
 from .cli_subject import FORMS, subject_of
 from .cook import cook, differences
 from .pictures import named
@@ -61,12 +61,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> Parser:
     parser = Parser(prog="featvis", description="Shows what a vision network has learned.")
-    parser.set_defaults(command=serve, host="127.0.0.1", port=None, open=False)
+    parser.set_defaults(command=serve, host="127.0.0.1", port=None, open=False, mcp=False)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     add = commands.add_parser("serve", help="open the window (the default)")
     add.add_argument("--host", default="127.0.0.1", help="address to listen on")
     add.add_argument("--port", type=int, help="port (7860, or the next free one)")
     add.add_argument("--open", action="store_true", help="open it in the browser")
+    add.add_argument("--mcp", action="store_true", help="offer the API to agents, too (MCP; it "
+                     "needs gradio[mcp])")  # fmt: skip
     add.set_defaults(command=serve)
     add = commands.add_parser("models", help="list the models of the zoos")
     add.add_argument("zoo", nargs="?", help="one zoo: bundled, timm, torchvision, transformers")
@@ -141,8 +143,15 @@ def serve(options: argparse.Namespace) -> None:
     from .serve import launch
 
     print("featvis: starting ...", flush=True)
-    blocks, url = launch(server_name=options.host, server_port=options.port, inbrowser=options.open)
+    blocks, url = launch(
+        server_name=options.host,
+        server_port=options.port,
+        inbrowser=options.open,
+        mcp_server=options.mcp,
+    )
     print(f"featvis: {url}  (Ctrl+C ends it)", flush=True)
+    if options.mcp:
+        print(f"featvis: {url.rstrip('/')}/gradio_api/mcp/ for agents", flush=True)
     try:
         blocks.block_thread()
     finally:
@@ -220,6 +229,9 @@ def again(options: argparse.Namespace) -> None:
         raise WrongRequest("name a method, as in `featvis run cam`, or give --recipe FILE")
     recipe = read(options.recipe)
     check_files(options)
+    if recipe.page:
+        finish_page(recipe, options)
+        return
     name = options.image or recipe.image
     original = named(name) if name else None
     cooked = cook(recipe, _model(recipe.model, pretrained=recipe.pretrained), original)

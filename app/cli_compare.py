@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from featvis import METHODS, WrongRequest
 
-from . import pictures
+from . import kin_told, pictures
 from .arrays import saved
 from .compare_files import numbers_of, sheet_of
-from .comparison import agreements, compared
+from .comparison import Row, agreements, compared, told
 from .families import methods_of
 from .labels import class_named
+from .page_recipe import of_page
 from .recipe import stamped
 from .state import MOST, State
 
@@ -36,6 +38,10 @@ def add(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument("--scale", default="own", metavar="SCALE", help="own, or shared: within a "
                         "column")  # fmt: skip
     parser.add_argument("--trust", action="store_true", help="measure insertion and deletion")
+    parser.add_argument("--layers", action="store_true", help="how alike all layers of the others "
+                        "and of the first network are (CKA)")  # fmt: skip
+    parser.add_argument("--neighbours", action="store_true", help="how many nearest neighbours "
+                        "they share with it, over the pictures of their indexes")  # fmt: skip
     parser.add_argument("--out", metavar="PNG", help="sheet to write")
     parser.add_argument("--npz", metavar="NPZ", help="arrays to write: the maps, the agreement")
     parser.set_defaults(command=None)
@@ -49,6 +55,8 @@ def sheet(options: argparse.Namespace) -> dict[str, bytes]:
     for row in rows:
         said = row.reason or row.prediction
         print(f"{row.state.model}: {said}")
+        if facts := _facts(row):
+            print(f"  {facts}")
         for cell in row.cells:
             if cell.reason:
                 print(f"  {cell.title}: {cell.reason}")
@@ -60,14 +68,45 @@ def sheet(options: argparse.Namespace) -> dict[str, bytes]:
             for j in range(i):
                 print(f"{title}: {names[j]} and {name} agree {found.correlation[i, j]:.2f}, "
                       f"overlap {found.overlap[i, j]:.2f}")  # fmt: skip
+    _print_kin(state, [row.state.model for row in rows[1:] if row.model is not None])
     files = {}
     if options.out:
-        files[options.out] = stamped(sheet_of(state, rows), None)
+        made = of_page(state, Path(options.image).name)
+        files[options.out] = stamped(sheet_of(state, rows), made)
     if options.npz:
-        files[options.npz] = saved(numbers_of(rows))
+        files[options.npz] = saved(numbers_of(state, rows))
     if all(not row.cells for row in rows):
         raise WrongRequest(f"none of the networks could be asked: {rows[0].reason}")
     return files
+
+
+def _facts(row: Row) -> str:
+    """What is known of a network, in a line."""
+    known = told(row)
+    if "parameters" not in known:
+        return ""
+    h, w = known["size"]
+    cost = f"{known['gmacs']:.3g} GMAC" if known["gmacs"] else ""
+    count = f"{known['parameters'] / 1e6:.2f} M parameters"
+    parts = (count, cost, f"{h}x{w} px", known["training"], known["licence"])
+    return ", ".join(filter(None, parts))
+
+
+def _print_kin(state: State, others: list[str]) -> None:
+    """Layers and neighbours, as far as they are asked for."""
+    found = kin_told.told(state, others)
+    for other, likeness in found.get("layers", {}).items():
+        for name, row in zip(likeness["rows"], likeness["cka"], strict=True):
+            best = max(range(len(row)), key=lambda j: row[j])
+            print(f"layers: {state.model} {name} is most like {other} "
+                  f"{likeness['columns'][best]}, CKA {row[best]:.3f}")  # fmt: skip
+    for other, near in found.get("neighbours", {}).items():
+        if "reason" in near:
+            print(f"neighbours: {near['reason']}")
+            continue
+        print(f"neighbours: {state.model} and {other} share {near['overlap']:.3f} of {near['k']} "
+              f"over {near['pictures']} pictures (by chance {near['chance']:.3f}); least for "
+              f"{', '.join(near['apart'][:6])}")  # fmt: skip
 
 
 def _state(options: argparse.Namespace) -> State:
@@ -87,7 +126,14 @@ def _state(options: argparse.Namespace) -> State:
         others=tuple(names[1:]),
         image=pictures.lend(options.image),
         methods=tuple(methods),
-    ).having(columns=options.columns, maps=options.scale, trust=options.trust)
+    ).having(
+        columns=options.columns,
+        maps=options.scale,
+        trust=options.trust,
+        layers=options.layers,
+        neighbours=options.neighbours,
+        download=True,
+    )
     for name in ("columns", "maps"):
         state.display(name)  # a wrong word is refused now
     if options.target is None:

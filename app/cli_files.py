@@ -9,10 +9,10 @@ from pathlib import Path
 from featvis import WrongRequest
 
 from .animation import ending
-from .cook import Cooked
-from .recipe import stamped
+from .cook import Cooked, differences
+from .recipe import Recipe, stamped
 
-__all__ = ["animation_of", "check_files", "finish", "write"]
+__all__ = ["animation_of", "check_files", "finish", "finish_page", "write"]
 
 
 def finish(cooked: Cooked, options: argparse.Namespace) -> None:
@@ -33,6 +33,18 @@ def finish(cooked: Cooked, options: argparse.Namespace) -> None:
             print(f"note: {note}")
         if getattr(result, "residual", None) is not None:
             print(f"residual: {float(result.residual.max()):.1e}")
+
+
+def finish_page(recipe: Recipe, options: argparse.Namespace) -> None:
+    """Make a page again, write its files, and say what is not as it was."""
+    from .page_recipe import remade
+
+    sheet, arrays, here = remade(recipe, options.image, arrays=bool(options.npz))
+    for difference in differences(recipe, here.facts):
+        print(f"note: {difference}")
+    for path, data in ((options.out, sheet), (options.npz, arrays)):
+        if path:
+            write(path, data)
 
 
 def animation_of(options: argparse.Namespace) -> str | None:

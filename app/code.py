@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from featvis import METHODS, VisionModel
+from featvis import METHODS, VisionModel, WrongRequest
 
 from .labels import target_named
 from .recipe import Call, Recipe
@@ -12,6 +12,11 @@ __all__ = ["python"]
 
 def python(recipe: Recipe, model: VisionModel) -> str:
     """A script that leaves each result under the name of its method."""
+    if recipe.page:
+        raise WrongRequest(
+            "a page is made of many calls: its recipe makes it again (featvis run --recipe), and "
+            "its arrays are in the npz file"
+        )
     uses_image = any("image" in METHODS[call.method].subject for call in recipe.calls)
     scenes = uses_image and _is_scene(recipe.image)
     like = next((c.subject["target"] for c in recipe.calls if _like(c, model)), None)

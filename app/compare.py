@@ -12,7 +12,7 @@ from featvis import color, render
 from featvis.types import Attribution, FeatureMaps, Heatmap, Place
 from zoo_adapters import Facts
 
-from . import evidence, kin, pictures, texts, trust, views
+from . import compare_kin, evidence, pictures, texts, trainings, trust, views
 from .compare_files import numbers, sheet
 from .comparison import Cell, Row, agreements, compared, limits
 from .panels import Panel, panels
@@ -20,6 +20,9 @@ from .shown import Shown
 from .state import State
 
 __all__ = ["numbers", "page", "sheet"]
+
+# choices of the page -> what they add for each of the other networks
+KIN = {"layers": compare_kin.layers, "neighbours": compare_kin.neighbourhoods}
 
 
 def page(
@@ -39,9 +42,11 @@ def page(
         tops = limits(rows)
         drawn = [_row(state, row, tops, first=row is rows[0]) for row in rows]
     drawn.append(_agreement(state, rows))
-    if state.display("layers"):
-        show(Shown(_page(state, drawn)))
-        drawn += [_layers(state, row, say) for row in rows[1:] if row.model is not None]
+    asked = [section for name, section in KIN.items() if state.display(name)]
+    for row in (row for row in rows[1:] if row.model is not None):
+        for section in asked:
+            show(Shown(_page(state, drawn)))
+            drawn.append(section(state, row.state.model, say))
     return Shown(_page(state, drawn))
 
 
@@ -49,7 +54,18 @@ def _page(state: State, parts: Sequence[str]) -> str:
     hint = ""
     if not state.others:
         hint = '<p class="fv-note">Add networks above: each gets a row.</p>'
-    return f'<div class="fv-page">{"".join(parts)}{hint}</div>'
+    return f'<div class="fv-page">{_trainings(state)}{"".join(parts)}{hint}</div>'
+
+
+def _trainings(state: State) -> str:
+    """The way to the same architecture with other weights, where there are any."""
+    words = trainings.words(state.model)
+    if not words or set(trainings.lined_up(state.model)) <= set(state.others):
+        return ""
+    return (
+        '<p class="fv-note"><button class="fv-line" data-pick="trainings:">Same architecture, '
+        f"other training</button> {escape(texts.sentence(words))}</p>"
+    )
 
 
 def _row(state: State, row: Row, tops: dict[str, float], *, first: bool) -> str:
@@ -69,10 +85,14 @@ def _facts(facts: Facts | None, row: Row) -> list[str]:
     """What is known of a network, for a line."""
     assert row.model is not None
     h, w = row.model.size
-    licence = (facts.licence if facts else "") or str(row.model.info.get("licence") or "")
-    training = (facts.training if facts else "") or str(row.model.info.get("training") or "")
     head = f"CAM: {row.model.head.kind}" if row.model.head else "no CAM"
-    return [views.count(row.model.parameters), f"{h}x{w} px", training, licence, head]
+    if facts is None:
+        return [views.count(row.model.parameters), f"{h}x{w} px", head]
+    cost = f"{facts.gmacs:.3g} GMAC" if facts.gmacs else ""
+    licence = facts.licence or "licence unknown"
+    kind = trainings.kind(facts.name) if facts.training else ""
+    taught = ", ".join(filter(None, (facts.training, kind if kind != "supervised" else "")))
+    return [views.count(row.model.parameters), cost, f"{h}x{w} px", taught, licence, head]
 
 
 def _panel(cell: Cell, row: Row, tops: dict[str, float]) -> Panel:
@@ -121,33 +141,6 @@ def _agreement(state: State, rows: Sequence[Row]) -> str:
     return (
         f"<section><h3>How much they agree</h3><p>{escape(texts.sentence(words))}</p>"
         f'<div class="fv-agree">{made}</div></section>'
-    )
-
-
-def _layers(state: State, row: Row, say: Callable[[str], None]) -> str:
-    """CKA of all layers of the first network with those of another, as a table of colours."""
-    other = row.state.model
-    one, two, found = kin.likeness_of_layers(state, other, say)
-    cells = "".join(
-        "<tr>"
-        + "".join(
-            f'<td style="--s:{100 * max(float(found[i, j]), 0):.0f}%" title="{escape(one[i])} and '
-            f'{escape(two[j])}: {float(found[i, j]):.3f}"></td>'
-            for j in range(len(two))
-        )
-        + f"<th>{escape(one[i])}</th></tr>"
-        for i in range(len(one))
-    )
-    best = [escape(two[int(j)]) for j in found.argmax(1)]
-    words = (
-        f"linear CKA over {kin.COUNT} scenes: rows are layers of {state.model}, columns those of "
-        f"{other}, from first to last; full colour is 1, the same but for rotation and scale. The "
-        f"last row is most like {best[-1]}"
-    )
-    title = f"Layers of {state.model} and {other}"
-    return (
-        f"<section><h3>{escape(title)}</h3><p>{escape(texts.sentence(words))}</p>"
-        f'<div class="fv-agree"><table class="fv-cka">{cells}</table></div></section>'
     )
 
 

@@ -14,7 +14,7 @@ import torch
 from featvis import render
 from featvis.types import Attribution, FeatureMaps, Heatmap
 
-from . import pictures
+from . import kin_told, pictures
 from .comparison import Cell, Row, agreements, compared, limits
 from .state import State
 
@@ -89,11 +89,11 @@ def _drawn(
 def numbers(state: State) -> dict[str, Any]:
     """All maps, and their agreement."""
     *_, rows = compared(state)
-    return numbers_of(rows)
+    return numbers_of(state, rows)
 
 
-def numbers_of(rows: Sequence[Row]) -> dict[str, Any]:
-    """The arrays of rows, by network and method."""
+def numbers_of(state: State, rows: Sequence[Row]) -> dict[str, Any]:
+    """The arrays of rows, by network and method; and of layers and neighbours, if asked for."""
     found: dict[str, Any] = {}
     for row in rows:
         for cell in row.cells:
@@ -105,7 +105,8 @@ def numbers_of(rows: Sequence[Row]) -> dict[str, Any]:
         found[f"{title}.networks"] = np.array(names)
         found[f"{title}.correlation"] = made.correlation.numpy()
         found[f"{title}.overlap"] = made.overlap.numpy()
-    return found
+    others = [row.state.model for row in rows[1:] if row.model is not None]
+    return found | kin_told.arrays(state, others)
 
 
 def _picture(pixels: torch.Tensor) -> PIL.Image.Image:

@@ -6,24 +6,27 @@ Rows are networks. Columns are methods, or layers at the same relative depth.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 
 import zoo_adapters
 from featvis import Image, Method, VisionModel, WrongRequest, render
 from featvis.agreement import Agreement, agreement
+from featvis.cost import multiplications
 from featvis.types import Attribution, Heatmap
 from zoo_adapters import Facts
 
-from . import session, trust
+from . import session, trainings, trust
 from .families import shown_methods
+from .faults import Cancelled, sentence
 from .labels import class_like
 from .readout import on_original
 from .session import Made
 from .state import MOST, State
 
-__all__ = ["DEPTHS", "Cell", "Row", "agreements", "compared", "limits"]
+__all__ = ["DEPTHS", "Cell", "Row", "agreements", "compared", "limits", "told"]
 
 DEPTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
@@ -82,12 +85,53 @@ def compared(state: State) -> Iterator[list[Row]]:
 
 def _begun(one: State, state: State) -> Row:
     """A row with its network loaded; the class is the same by its label, or each one's own."""
+    if not state.display("download") and (words := trainings.cost(one.model)):
+        raise WrongRequest(f"{words}; choose Download to fetch it")
     model = session.model_of(one.model)
-    facts, image = zoo_adapters.describe(one.model), session.image_of(one)
+    facts, image = _facts(one.model, model), session.image_of(one)
     one = one.but(target=_target(state, model))
     logits = session.logits_of(one)
     said = "an embedding" if model.embeds or logits.ndim != 1 else _top(model, logits)
     return Row(one, model, facts, image, said)
+
+
+def _facts(name: str, model: VisionModel) -> Facts:
+    """What is known of a network; what no table tells is counted."""
+    known = zoo_adapters.describe(name)
+    if known.gmacs is None:
+        count = session.RESULTS.get_or(("gmacs", name), lambda: multiplications(model))
+        known = replace(known, gmacs=count / 1e9)
+    return replace(
+        known,
+        licence=known.licence or str(model.info.get("licence") or ""),
+        training=known.training or str(model.info.get("training") or ""),
+    )
+
+
+def told(row: Row) -> dict[str, Any]:
+    """A row in plain values: what is known of the network, what it says, what each answer is."""
+    made: dict[str, Any] = {"model": row.state.model, "prediction": row.prediction,
+                            "reason": row.reason}  # fmt: skip
+    if row.model is None or row.facts is None:
+        return made
+    made |= {
+        "parameters": row.model.parameters,
+        "gmacs": row.facts.gmacs,
+        "size": list(row.model.size),
+        "licence": row.facts.licence,
+        "training": row.facts.training,
+    }
+    made["cells"] = [
+        {
+            "method": cell.title,
+            "reason": cell.reason,
+            "seconds": cell.made.seconds if cell.made else None,
+            "insertion": cell.faith.insertion if cell.faith else None,
+            "deletion": cell.faith.deletion if cell.faith else None,
+        }
+        for cell in row.cells
+    ]
+    return made
 
 
 def _top(model: VisionModel, logits: torch.Tensor) -> str:
@@ -145,13 +189,9 @@ def _deep(row: Row, model: VisionModel, depth: float) -> Cell:
 
 def _reason(error: Exception) -> str:
     """Why one answer is missing, in a sentence; a cancelled comparison ends."""
-    from .work import Cancelled
-
     if isinstance(error, Cancelled):
         raise error
-    if isinstance(error, WrongRequest):
-        return str(error)
-    return f"this could not be computed ({type(error).__name__})"
+    return sentence(error)
 
 
 def limits(rows: Sequence[Row]) -> dict[str, float]:

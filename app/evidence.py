@@ -30,7 +30,7 @@ def panel(made: Made, state: State) -> Panel:
             )
     elif result.gap is not None:
         lines.append(texts.completeness(float(result.gap[0])))
-    params = made.method.check(state.given(made.method.name))
+    params = session.params_of(made.method, state)
     if "seed" in params:
         lines.append(f"{params['samples']} noisy copies, seed {params['seed']}")
     with_box = state.display("box") or state.display("trust")

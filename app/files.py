@@ -9,6 +9,7 @@ from . import cook, pictures, session, tabs
 from .animation import ON_THE_WAY, moving
 from .arrays import packed, saved
 from .code import python
+from .page_recipe import of_page
 from .recipe import DRAWN, Call, Recipe, facts, stamped, target_text
 from .state import DISPLAY, State
 
@@ -17,6 +18,8 @@ __all__ = ["FILES", "animation", "arrays", "code", "picture", "recipe", "recipe_
 
 def recipe(state: State) -> Recipe:
     """What the tab in view is made of."""
+    if state.tab in tabs.PAGES:
+        return of_page(state)
     model, methods = session.model_of(state.model), _possible(state)
     needed = any("image" in method.subject for method in methods)
     return Recipe(
@@ -33,13 +36,14 @@ def _call(method: Method, state: State) -> Call:
     if "target" in chosen:
         chosen["target"] = target_text(chosen["target"])
     subject = {n: value for n, value in chosen.items() if value is not None and n != "image"}
-    return Call(method.name, subject, method.check(state.given(method.name)))
+    return Call(method.name, subject, session.params_of(method, state))
 
 
 def picture(state: State) -> tuple[bytes, str]:
     """The tab as one PNG: maps over the picture side by side, or the grid; with its recipe."""
     if page := tabs.PAGES.get(state.tab):
-        return stamped(page.sheet(state), None), f"{_stem(state)}.png"
+        sheet = page.sheet(state)  # before its recipe, which tells of all networks that it loads
+        return stamped(sheet, recipe(state)), f"{_stem(state)}.png"
     made, results = recipe(state), _results(state)
     original, image = pictures.get(state.image), session.image_of(state)
     drawn = cook.drawn(results, image, original, made.display)
@@ -90,7 +94,7 @@ def _results(state: State) -> dict[str, Result]:
 
 def _possible(state: State) -> list[Method]:
     if state.tab in tabs.PAGES:
-        raise WrongRequest(f"the page {state.tab} has no recipe; its link opens it again")
+        raise WrongRequest(f"the page {state.tab} is made at once: there is nothing to animate")
     found = [method for method in tabs.shown_methods(state) if not session.missing(method, state)]
     if not found:
         raise WrongRequest("there is nothing to save: none of these methods can be used here")

@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from threading import Lock, RLock
 from typing import Any, TypeVar
 
-__all__ = ["Kept"]
+__all__ = ["Kept", "holding"]
 
 V = TypeVar("V")
+Number = int | Callable[[], int]
 
 
 class Kept(OrderedDict[Hashable, Any]):
     """The last things made, at most `size` of them; what is asked for twice is made once.
 
-    With `weigh`, at most `budget` of its units in all, but always the last thing. What somebody
-    still uses lives on until they let go of it.
+    With `weigh`, at most `budget` of its units in all, but always the last thing, and whatever a
+    job that is under way has used (see `holding`).
     """
 
     def __init__(
-        self, size: int, weigh: Callable[[Any], int] | None = None, budget: int = 0
+        self, size: Number, weigh: Callable[[Any], int] | None = None, budget: Number = 0
     ) -> None:
         super().__init__()
         self.size, self.lock = size, Lock()
         self.weigh, self.budget = weigh, budget
         self.making: dict[Hashable, RLock] = {}
+        self.holders: Counter[Hashable] = Counter()  # how many jobs use each
 
     def get_or(self, key: Hashable, make: Callable[[], V]) -> V:
         """What is kept under `key`, or what `make` gives."""
@@ -37,8 +41,8 @@ class Kept(OrderedDict[Hashable, Any]):
                 with self.lock:
                     self[key] = made
                     self.move_to_end(key)
-                    while len(self) > self.size or (len(self) > 1 and self._over()):
-                        self.popitem(last=False)
+                    self._hold(key)
+                    self._shrink()
             finally:
                 with self.lock:
                     self.making.pop(key, None)
@@ -49,6 +53,57 @@ class Kept(OrderedDict[Hashable, Any]):
         with self.lock:
             self.pop(key, None)
 
+    def free(self) -> None:
+        """Let go of all that no job uses."""
+        with self.lock:
+            for key in [key for key in self if not self.holders[key]]:
+                self.pop(key)
+
+    def release(self, key: Hashable) -> None:
+        """A job that used `key` is done."""
+        with self.lock:
+            self.holders[key] -= 1
+            if self.holders[key] <= 0:
+                del self.holders[key]
+            self._shrink()
+
+    def _hold(self, key: Hashable) -> None:
+        held = HELD.get()
+        if self.weigh is not None and held is not None and (self, key) not in held:
+            held.append((self, key))
+            self.holders[key] += 1
+
+    def _shrink(self) -> None:
+        """Drop the oldest things until they fit; never the last one, nor one in use."""
+        for key in list(self)[:-1]:
+            if not self._over():
+                return
+            if not self.holders[key]:
+                self.pop(key)
+
     def _over(self) -> bool:
-        """Is it more than the budget?"""
-        return self.weigh is not None and sum(map(self.weigh, self.values())) > self.budget
+        """Are they too many, or more than the budget?"""
+        size = self.size if isinstance(self.size, int) else self.size()
+        if len(self) > size or self.weigh is None:
+            return len(self) > size
+        budget = self.budget if isinstance(self.budget, int) else self.budget()
+        return sum(map(self.weigh, self.values())) > budget
+
+    __hash__ = object.__hash__  # one of a kind, though it is a dictionary
+    __eq__ = object.__eq__
+
+
+HELD: ContextVar[list[tuple[Kept, Hashable]] | None] = ContextVar("held", default=None)
+
+
+@contextmanager
+def holding() -> Iterator[None]:
+    """Within, in this thread: what has a weight and is used stays, until the end."""
+    held: list[tuple[Kept, Hashable]] = []
+    token = HELD.set(held)
+    try:
+        yield
+    finally:
+        HELD.reset(token)
+        for kept, key in held:
+            kept.release(key)

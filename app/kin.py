@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 import featvis
-from featvis import VisionModel
-from featvis.kinship import Counterpart, Pair, cka, counterparts
+from featvis import VisionModel, WrongRequest
+from featvis.kinship import Counterpart, Overlap, Pair, cka, counterparts, neighbour_overlap
 from zoo_adapters import read_image
 
 from . import probed, session
 from .index.scenes import FIRST, draw_together
 from .state import State
 
-__all__ = ["COUNT", "counterparts_of", "layers_of", "likeness_of_layers"]
+__all__ = [
+    "COUNT",
+    "NEAR",
+    "Neighbourhoods",
+    "counterparts_of",
+    "layers_of",
+    "likeness_of_layers",
+    "neighbourhoods_of",
+]
 
 COUNT, BATCH = 96, 16  # scenes, and how many at a time
 MOST = 20  # layers of a network that are compared
+NEAR = 10  # neighbours of each picture that are compared
+PICTURES = 10_000  # of an index that are compared, the first ones
 Say = Callable[[str], None]
 
 
@@ -45,6 +56,45 @@ def likeness_of_layers(state: State, other: str, say: Say) -> tuple[list[str], l
         return cka(_pairs(state.model, names[0], other, names[1], say))
 
     return session.RESULTS.get_or(("cka", state.model, other), make)
+
+
+class Neighbourhoods(NamedTuple):
+    """What two networks take for alike, over the pictures of their indexes."""
+
+    images: list[str]  # names of the pictures, in the order of the overlap's rows
+    overlap: Overlap
+    mean: float  # share of common neighbours, over all pictures
+    chance: float  # what it would be without any relation
+    apart: list[int]  # all rows, those first on which the networks agree the least
+
+
+def neighbourhoods_of(state: State, other: str, say: Say) -> Neighbourhoods:
+    """How far the nearest neighbours of pictures are the same in two networks."""
+    one, two = probed.index_of(state), probed.index_of(state.but(model=other))
+    for name, index in ((state.model, one), (other, two)):
+        if index is None:
+            raise WrongRequest(
+                f"{name} has no index, which neighbours are looked for in; featvis index build "
+                f"--model {name} makes one"
+            )
+    assert one is not None
+    assert two is not None
+    seen = [(i.manifest.source, i.manifest.digest, list(i.arrays["images"])) for i in (one, two)]
+    if seen[0] != seen[1]:
+        raise WrongRequest(
+            f"the indexes of {state.model} and {other} are over different pictures, "
+            f"{seen[0][0]} and {seen[1][0]}; build both over the same ones"
+        )
+
+    def make() -> Neighbourhoods:
+        say(f"Comparing the neighbours of {one.count:,} pictures")
+        a, b = (torch.from_numpy(index.embeddings()[:PICTURES]) for index in (one, two))
+        found = neighbour_overlap(a, b, NEAR)
+        order = sorted(range(len(a)), key=lambda n: (float(found.share[n]), -float(found.apart[n])))
+        names, chance = list(one.rows)[: len(a)], NEAR / (len(a) - 1)
+        return Neighbourhoods(names, found, float(found.share.mean()), chance, order)
+
+    return session.RESULTS.get_or(("near", state.model, other, one.folder, two.folder), make)
 
 
 def layers_of(state: State, model: VisionModel) -> tuple[str, ...]:

@@ -38,7 +38,7 @@ def places(state: State, result: Synthesis) -> list[str]:
     asked = session.subject(method, model, state)
     target, layer = asked["target"], asked["layer"]
     position, channel = asked["position"], asked["channel"]
-    if method.check(state.given("maximize"))["every"]:
+    if session.params_of(method, state)["every"]:
         channel = list(range(model.layer(layer).channels))
     make, numbers, _ = goal(model, target, layer, channel, position)
     key = ("natural", state.model, layer, channel is None, position)

@@ -17,12 +17,13 @@ from featvis.types import Box
 from zoo_adapters.bundled.scenes import CLASSES, scene
 from zoo_adapters.pictures import upright
 
+from .limits import limits, opened
+
 __all__ = ["EXAMPLES", "SCENE", "framed", "get", "keep", "lend", "named", "strip"]
 
 SCENE = 512  # side of a drawn scene, pixels
 THUMB = 96  # side of an example in the strip
 LARGEST = 1024  # longer side of a kept upload
-STORED = 500_000_000  # bytes of all kept uploads
 STORE = Path(tempfile.gettempdir()) / "featvis-pictures"
 EXAMPLES = tuple(f"scene-{seed}" for seed in (24, 2, 30, 8, 11, 5, 41, 16, 3, 54, 29, 60))
 
@@ -85,7 +86,9 @@ def framed(picture: PIL.Image.Image, box: Box, size: tuple[int, int]) -> PIL.Ima
 
 def keep(picture: str | Path | bytes | PIL.Image.Image) -> str:
     """Keep an upload, reduced and without its metadata; its name."""
-    made = upright(picture)
+    if isinstance(picture, str | Path):
+        picture = Path(picture).read_bytes()  # where it lay is said to nobody
+    made = opened(picture) if isinstance(picture, bytes) else upright(picture)
     made.thumbnail((LARGEST, LARGEST))
     data = io.BytesIO()
     made.save(data, "WEBP", quality=92)
@@ -106,5 +109,5 @@ def _make_room(kept: Path) -> None:
     total = 0
     for path in found:
         total += path.stat().st_size
-        if total > STORED and path != kept:
+        if total > 1e6 * limits().stored_mb and path != kept:
             path.unlink(missing_ok=True)

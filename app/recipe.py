@@ -63,6 +63,7 @@ class Recipe:
     pretrained: bool = True
     display: Mapping[str, Any] = field(default_factory=dict)  # how it is drawn: see DRAWN
     facts: Mapping[str, Any] = field(default_factory=dict)  # of the machine that made it
+    page: str = ""  # of a page, which calls no single method: its link, without the picture
 
     def to_json(self) -> str:
         """The recipe as text, always in the same order."""
@@ -72,7 +73,7 @@ class Recipe:
             "model": self.model,
             "pretrained": self.pretrained,
             "image": self.image,
-            "calls": calls,
+            **({"page": self.page} if self.page else {"calls": calls}),
             "display": dict(self.display),
             "facts": dict(self.facts),
         }
@@ -95,8 +96,8 @@ def from_json(text: str) -> Recipe:
     model, image = given.get("model"), given.get("image")
     if not isinstance(model, str) or not (image is None or isinstance(image, str)):
         raise WrongRequest("this recipe names no model, or its picture is no name")
-    calls = given.get("calls")
-    if not isinstance(calls, list) or not calls:
+    calls, page = given.get("calls", []), given.get("page", "")
+    if not isinstance(calls, list) or not isinstance(page, str) or bool(calls) == bool(page):
         raise WrongRequest("this recipe calls no method")
     display, known = given.get("display", {}), given.get("facts")
     if not isinstance(display, dict) or display.keys() - set(DRAWN):
@@ -108,6 +109,7 @@ def from_json(text: str) -> Recipe:
         given.get("pretrained") is not False,
         {name: DISPLAY[name].check(value) for name, value in display.items()},
         known if isinstance(known, dict) else {},
+        page,
     )
 
 

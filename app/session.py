@@ -6,11 +6,9 @@ and a result that was made before is given again.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from threading import RLock
 from typing import Any, TypeVar
 
 import torch
@@ -26,15 +24,16 @@ from featvis.head import Evidence, read_head
 from featvis.sanity import STAGES
 from featvis.target import Target, check_position
 from featvis.types import Result
-from zoo_adapters import Progress
 
 from . import pictures
 from .animation import FRAMES, followed
-from .kept import Kept
+from .limits import check_job, limited
 from .state import State
+from .stores import IMAGES, MODELS, PASSES, RESULTS, lock_of, model_of
 
 __all__ = [
     "MADE",
+    "MODELS",
     "RESULTS",
     "Made",
     "aim_of",
@@ -46,6 +45,7 @@ __all__ = [
     "logits_of",
     "missing",
     "model_of",
+    "params_of",
     "run",
     "seconds",
     "strongest",
@@ -66,16 +66,7 @@ class Made:
 
 
 MADE = ("Synthesis", "DeepDream")  # tabs whose methods make pictures
-MEMORY = int(os.environ.get("FEATVIS_MODEL_MEMORY", "4")) * 10**9  # bytes of all loaded models
-MODELS = Kept(12, lambda model: 4 * model.parameters, MEMORY)
-IMAGES, PASSES, RESULTS = Kept(24), Kept(24), Kept(96)
 SECONDS: dict[str, float] = {}  # of one forward pass: the shortest seen
-LOCKS: dict[str, RLock] = {}  # hooks live on a module: one method at a time on each
-
-
-def model_of(name: str, progress: Progress | None = None) -> VisionModel:
-    """The model of that name, loaded once."""
-    return MODELS.get_or(name, lambda: zoo_adapters.load(name, progress=progress))
 
 
 def image_of(state: State) -> Image:
@@ -117,17 +108,23 @@ def run(name: str, state: State, seen: Callable[[Made], None] | None = None) -> 
     method, model = METHODS[name], model_of(state.model)
     if reason := missing(method, state):
         raise WrongRequest(reason)
-    arguments = {**subject(method, model, state), **method.check(state.given(name))}
+    arguments = {**subject(method, model, state), **params_of(method, state)}
+    check_job(method, model, arguments, seconds(method, state))
     return RESULTS.get_or(
         key_of(method, state), lambda: _made(method, model, state, arguments, seen)
     )
+
+
+def params_of(method: Method, state: State) -> dict[str, Any]:
+    """All parameters of a method: those of the state, checked, the others at their defaults."""
+    return limited(method).check(state.given(method.name))
 
 
 def key_of(method: Method, state: State) -> Hashable:
     """What a method's result depends on."""
     arguments = {
         **subject(method, model_of(state.model), state),
-        **method.check(state.given(method.name)),
+        **params_of(method, state),
     }
     if isinstance(arguments.get("target"), Likeness):
         arguments["target"] = state.target  # by its name, as an embedding is no key
@@ -163,7 +160,7 @@ def missing(method: Method, state: State) -> str | None:
 def seconds(method: Method, state: State) -> float:
     """About how long a method will take, from the time of one forward pass."""
     model = model_of(state.model)
-    arguments = {**subject(method, model, state), **method.check(state.given(method.name))}
+    arguments = {**subject(method, model, state), **params_of(method, state)}
     passes = method.cost(model, arguments)
     if method.family == "Class evidence":
         passes *= 1 + (1 + STAGES) * bool(state.display("sanity"))
@@ -282,8 +279,3 @@ def _convolution(model: VisionModel, name: str | None) -> str:
         return name
     inside = (n for n, layer in model.layers.items() if layer.kernel and n.startswith(f"{name}."))
     return next(inside, None) or first_layer(model)
-
-
-def lock_of(name: str) -> RLock:
-    """Held while hooks are on a model: one method at a time."""
-    return LOCKS.setdefault(name, RLock())

@@ -59,6 +59,10 @@ DISPLAY = {
         Param("columns", str, "methods", "Methods, or all channels of layers at the same depth",
               None, ("methods", "depth")),
         Param("layers", bool, False, "How alike the layers of the networks are (CKA)"),
+        Param("neighbours", bool, False, "How far they find the same pictures alike"),
+        Param("pair", str, "", "Two layers that are shown: NETWORK|LAYER|LAYER"),
+        Param("download", bool, False, "Fetch networks that are not on disk; each says how large "
+              "it is"),
         Param("picture", bool, False, "Make the picture that excites the channel the most, too"),
     )
 }  # fmt: skip
@@ -66,8 +70,8 @@ DISPLAY = {
 ON = {
     "Filters": ("scale",),
     "Feature maps": ("scale",),
-    "Channel": ("picture",),
-    "Compare": ("columns", "maps", "trust", "layers"),
+    "Channel": ("picture", "download"),
+    "Compare": ("columns", "maps", "trust", "layers", "neighbours", "download"),
     "Class evidence": ("explain", "maps", "box", "trust", "sanity"),
 }
 
@@ -129,7 +133,7 @@ def to_query(state: State) -> str:
         pairs.append(("pos", f"{state.position[0]},{state.position[1]}"))
     if state.seed:
         pairs.append(("seed", str(state.seed)))
-    pairs.append(("img", state.image))
+    pairs += [("img", state.image)] if state.image else []
     pairs += [(f"p.{name}", value) for name, value in sorted(state.params.items())]
     return urlencode(pairs, safe=":,/@")
 

@@ -61,7 +61,7 @@ def _curves(result: Synthesis) -> Sequence[Tensor | None]:
 
 
 def _sheet(pictures: Tensor, result: Synthesis) -> str:
-    """Small pictures close together; the channel is said on each."""
+    """Small pictures close together; the channel is said on each, and a click chooses it."""
     side = max(1, max(pictures.shape[1:3]) // SMALL)
     made = []
     for picture, words, value in zip(
@@ -70,9 +70,9 @@ def _sheet(pictures: Tensor, result: Synthesis) -> str:
         url = served(png(picture), "made.png")
         short = words.rpartition("channel ")[2]
         made.append(
-            f'<figure title="{escape(words)}: activation {value:.3g}"><img src="{url}" '
-            f'alt="Picture made for {escape(words)}"><figcaption>{escape(short)}</figcaption>'
-            "</figure>"
+            f'<button data-pick="made:{escape(short)}" '
+            f'title="{escape(words)}: activation {value:.3g}"><img src="{url}" '
+            f'alt="Picture made for {escape(words)}"><span>{escape(short)}</span></button>'
         )
     return "".join(made)
 

@@ -22,6 +22,7 @@ from . import (
     views,
 )
 from .families import family_of, first_methods, methods_of, shown_methods
+from .limits import limited
 from .panels import Panel
 from .panels import panels as over_picture
 from .session import Made
@@ -66,7 +67,7 @@ def display_of(family: str) -> list[Param]:
 def params_of(family: str) -> dict[str, Param]:
     """All parameters that the window has for a tab."""
     methods = [] if family in PAGES else methods_of(family)
-    found = {p.name: p for m in methods for p in m.params if not p.tuning}
+    found = {p.name: p for m in methods for p in limited(m).params if not p.tuning}
     return {**{p.name: p for p in display_of(family)}, **found}
 
 

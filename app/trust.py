@@ -127,7 +127,7 @@ def stages(made: Made, state: State) -> list[Stage]:
         aim, _ = session.aim_of(state).settled(image)
         given = {
             **session.subject(method, model, state),
-            **method.check(state.given(method.name)),
+            **session.params_of(method, state),
             "image": image,
         }
         if "target" in given:

@@ -61,7 +61,7 @@ class Tab:
                 )
             if family in tabs.PAGES:  # a page is long: what changes it stands above it
                 self._controls(params)
-            self.view = gr.HTML(js_on_load=_script("pick", "point"), elem_classes="fv-view")
+            self.view = gr.HTML(js_on_load=_script("pick", "point", "tell"), elem_classes="fv-view")
             if family not in tabs.PAGES:
                 self._controls(params)
             if tabs.has_grid(family):

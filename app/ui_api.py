@@ -3,38 +3,50 @@
 from __future__ import annotations
 
 import functools
-import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.data_classes import FileData
 from gradio.utils import get_upload_folder
 
 from featvis import WrongRequest
 
-from . import api, pictures
-from .serve import served
+from . import api, files, pictures
+from .faults import sentence
+from .serve import file_of, served
+from .state import from_query
+from .work import Work
 
 __all__ = ["offer"]
-
-LOG = logging.getLogger("featvis")
 
 
 def offer() -> None:
     """Declare all endpoints in the Blocks at hand; heavy ones wait for one another."""
-    for function in (*api.ENDPOINTS, upload):
+    for function in (*api.ENDPOINTS, picture, upload):
         gr.api(_endpoint(function), api_name=function.__name__, concurrency_id="api",
                concurrency_limit=2)  # fmt: skip
 
 
-def upload(picture: dict[str, Any]) -> str:
-    """Keep a picture; the name by which the other functions take it.
+def picture(link: str) -> FileData:
+    """See what a link shows, as a PNG that carries its recipe: any view of the window.
 
     Args:
-        picture: a file, as the client's handle_file gives it.
+        link: as the other functions give it, "?tab=...&m=...", or the address of the window.
     """
-    path = Path(str(picture.get("path") or "")) if isinstance(picture, dict) else Path()
+    data, name = files.picture(from_query(link.partition("?")[2] or link))
+    return FileData(path=file_of(data, name), orig_name=name, mime_type="image/png")
+
+
+def upload(picture: FileData) -> str:
+    """Keep a picture, and get the name by which the other tools take it as `image`.
+
+    Args:
+        picture: a picture file of at most 8 MB (in MCP: its http or https address, or a data: URL).
+    """
+    given: Any = picture  # Gradio hands over the plain values
+    path = Path(str(given.get("path") or "")) if isinstance(given, dict) else Path()
     # nothing but what came over the network is opened: a path is only a string that anyone can send
     if not path.resolve().is_relative_to(Path(get_upload_folder()).resolve()):
         raise WrongRequest("a picture is uploaded first: give what the client's handle_file makes")
@@ -45,13 +57,9 @@ def _endpoint(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def answer(*args: Any, **kwargs: Any) -> Any:
         try:
-            made = function(*args, **kwargs)
-        except WrongRequest as error:
-            raise gr.Error(str(error), print_exception=False) from None
+            made = Work(lambda _: function(*args, **kwargs)).result()
         except Exception as error:
-            LOG.error("an endpoint failed", exc_info=error)
-            words = f"this could not be computed ({type(error).__name__})"
-            raise gr.Error(words, print_exception=False) from None
+            raise gr.Error(sentence(error), print_exception=False) from None
         if isinstance(made, dict):  # a file's bytes and name -> its address
             return {k: served(*v) if isinstance(v, tuple) else v for k, v in made.items()}
         return made

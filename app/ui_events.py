@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import logging
 from collections.abc import Callable, Iterator
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -11,23 +10,22 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 import zoo_adapters
-from featvis import WrongRequest
 
 from . import changes, choices, files, pictures, session, tabs, tries, views, words
+from .faults import sentence
 from .picker import listing
 from .serve import served
 from .state import State, from_query, start
 from .ui_drawing import Drawing
 from .ui_words import language_of, spoken
 from .widgets import on_use
-from .work import Cancelled, Work
+from .work import Work
 
 if TYPE_CHECKING:
     from .ui import Window
 
 __all__ = ["connect", "save"]
 
-LOG = logging.getLogger("featvis")
 BY_HAND = "(v) => { const by = !!window.featvisHand; window.featvisHand = false; return [v, by]; }"
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
@@ -81,7 +79,7 @@ class Events:
             [w.name.input, w.name.submit, *(menu.select for menu in w.filters)],
             self._listed, [self.visit, *asked], w.found, trigger_mode="always_last", **PRIVATE,
         )  # fmt: skip
-        on(w.picture.input, changes.set_upload, w.picture)
+        on(w.picture.input, _uploaded, w.picture, preprocess=False)
         on(w.examples.select, lambda s, data: changes.set_picture(s, str(data.get("pick"))))
         on(w.prediction.select, lambda s, data: changes.set_class(s, str(data.get("pick"))))
         on(w.target.select, changes.set_class, w.target)
@@ -119,7 +117,7 @@ class Events:
         event: Any,
         change: Callable[..., State],
         component: Any = None,
-        js: str | None = None,
+        **how: Any,
     ) -> None:
         """On `event` the state becomes change(state[, value of the component | event's data])."""
         takes_data = component is None and len(inspect.signature(change).parameters) > 1
@@ -136,7 +134,7 @@ class Events:
 
         handler = of_value if component is not None else of_data if takes_data else of_nothing
         inputs = [self.visit] if component is None else [self.visit, component]
-        event(handler, inputs, self.outputs, js=js, **PRIVATE)
+        event(handler, inputs, self.outputs, **how, **PRIVATE)
 
     def _open(self, visit: Visit, request: gr.Request) -> Iterator[dict[Any, Any]]:
         """The page as it was opened, in its language."""
@@ -183,7 +181,7 @@ class Events:
                 yield {**work.take(), self.w.notice: notice, **made}
             except Exception as error:
                 back = self.drawing.all(before) if before else {}
-                visit.notice = views.notice(_sentence(error))
+                visit.notice = views.notice(sentence(error))
                 yield {**back, self.w.notice: visit.notice}
             finally:
                 work.cancel()  # the page may be closed: what it waited for is not wanted any more
@@ -226,7 +224,7 @@ class Events:
         try:
             families = zoo_adapters.families(zoo)
         except Exception as error:
-            said = words.html(views.notice(_sentence(error)), visit.language)
+            said = words.html(views.notice(sentence(error)), visit.language)
             return gr.skip(), gr.skip(), said
         first = next(iter(families), None)
         members = families[first] if first else ()
@@ -248,26 +246,22 @@ def _simpler(asked: State) -> Iterator[State]:
         yield start().but(model=name)
 
 
+def _uploaded(state: State, sent: Any) -> State:
+    """Of a picture's file as it was sent: Gradio itself would decode it before it is checked."""
+    return changes.set_upload(state, sent.get("path") if isinstance(sent, dict) else None)
+
+
 def _is_whole(text: str | None) -> bool:
     """Is it a name with its zoo, and not words to be found?"""
     return ":" in (text or "")
-
-
-def _sentence(error: Exception) -> str:
-    """An error in words; what is no wrong request is logged, and said without its inside."""
-    if isinstance(error, WrongRequest):
-        return str(error)
-    if isinstance(error, Cancelled):
-        return "Cancelled; what you see is the last result"
-    LOG.error("a handler failed", exc_info=error)
-    return f"This could not be computed ({type(error).__name__}); what you see is the last result"
 
 
 def save(asked: Any) -> dict[str, str]:
     """The address of a file (see FILES) of what a query shows, or why there is none."""
     try:
         state = from_query(str(asked["query"]))
-        data, name = files.FILES.get(str(asked["kind"]), files.picture)(state)
+        make = files.FILES.get(str(asked["kind"]), files.picture)
+        data, name = Work(lambda _: make(state)).result()
         return {"url": served(data, name), "name": name}
     except Exception as error:
-        return {"error": words.said(_sentence(error), str(asked.get("lang", "en")))}
+        return {"error": words.said(sentence(error), str(asked.get("lang", "en")))}

@@ -8,18 +8,19 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from threading import Event, Lock
 from typing import Any, Generic, TypeVar
 
+from featvis import WrongRequest
 from featvis.progress import watched
+
+from .faults import REQUEST, Cancelled, new_request, sentence
+from .kept import holding
+from .limits import limits
 
 __all__ = ["Cancelled", "Work"]
 
 V = TypeVar("V")
 SOON = 0.3  # seconds until something is said
 OFTEN = 0.4  # seconds between two words
-WORKERS = ThreadPoolExecutor(8, "featvis")  # kept, as torch keeps its own threads for each of them
-
-
-class Cancelled(Exception):
-    """Whoever asked for the work does not want it any more."""
+WORKERS = ThreadPoolExecutor(16, "featvis")  # kept, as torch keeps its own threads for each of them
 
 
 class Work(Generic[V]):
@@ -31,12 +32,24 @@ class Work(Generic[V]):
         self._shown: dict[Any, Any] = {}
         self._lock = Lock()  # on what is shown, by one thread and taken by another
         self._words, self._begin = "", time.monotonic()
-        self._cancelled = Event()
+        self._cancelled, self.request = Event(), new_request()
+        self._until: float | None = None  # when it has taken as long as it may
         self._future = WORKERS.submit(self._run, function)
 
     def _run(self, function: Callable[[Work[V]], V]) -> V:
-        with watched(self._step):
-            return function(self)
+        """The function as a job: numbered, in its time, holding the models that it uses."""
+        token = REQUEST.set(self.request)
+        most = limits().job_seconds
+        self._until = time.monotonic() + most if most else None
+        try:
+            with watched(self._step), holding():
+                return function(self)
+        except (WrongRequest, Cancelled):
+            raise
+        except Exception as error:
+            raise WrongRequest(sentence(error)) from None
+        finally:
+            REQUEST.reset(token)
 
     def _step(self, done: int, total: int) -> None:
         """Before each batch of a method: how far it is."""
@@ -57,9 +70,14 @@ class Work(Generic[V]):
             self.cancel()
 
     def check(self) -> None:
-        """Raise Cancelled, if it is."""
+        """Raise Cancelled, if it is; refuse to go on after the time that a job may take."""
         if self._cancelled.is_set():
             raise Cancelled
+        if self._until is not None and time.monotonic() > self._until:
+            raise WrongRequest(
+                f"this took longer than the {limits().job_seconds:g} s that a job may take here; "
+                "choose fewer steps or samples, or a smaller network"
+            )
 
     def say(self, words: str) -> None:
         """What is done now."""
@@ -79,6 +97,7 @@ class Work(Generic[V]):
 
     def progress(self, done: int, total: int, _: str) -> None:
         """How far a download is, in bytes."""
+        self.check()
         self.share = done / total if total else None
         size = f"{done / 1e6:.0f} of {total / 1e6:.0f} MB" if total else f"{done / 1e6:.0f} MB"
         self._words = f"Downloading weights, {size}"

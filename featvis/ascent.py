@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
+from featvis.hooks import pulsing
 from featvis.leak import Leak
 from featvis.model import VisionModel
 from featvis.objectives import Objective, Seen
@@ -24,11 +25,12 @@ from featvis.sight import Sight, seen_size, settled
 from featvis.transform import Draw, still
 from featvis.types import Synthesis
 
-__all__ = ["Plan", "Step", "adam", "ascend", "normalized"]
+__all__ = ["SLOW", "Plan", "Step", "adam", "ascend", "normalized"]
 
 PREVIEW = 0.5  # seconds between previews, at least
 TREND = 0.9  # of the steps before, in the mean of the objective's gradient
 LEAST = 96  # pixels of a small picture's shorter side: below it strokes become blocks
+SLOW = 0.2  # seconds of a step that may be stopped in the middle
 CHECKED = 16  # steps after which it is seen whether any row goes on, and whether any is stuck
 
 Step = Callable[[Tensor, int], Tensor]  # gradient (B, ...), step -> change
@@ -149,6 +151,7 @@ class Climb:
         self.values: list[Tensor] = []  # (B,) of each step
         self.activation: Tensor | None = None  # of the finished picture
         self.taken: dict[tuple[int, int], bool] = {}  # smaller sizes that can be seen
+        self.seconds = 0.0  # of the last gradient
 
     def resize(self, done: float) -> None:
         """The size of the pictures when a share of the steps is done: a small one to begin with."""
@@ -195,8 +198,9 @@ class Climb:
 
     def _gradient(self, views: Tensor) -> tuple[Tensor, Tensor]:
         """The objective (B,), and its gradient at the canvas' numbers."""
-        leaf = self.x.detach().requires_grad_()
-        with torch.enable_grad():
+        leaf, begin = self.x.detach().requires_grad_(), time.monotonic()
+        slow = pulsing(self.sight.model.module) if self.seconds > SLOW else nullcontext()
+        with slow, torch.enable_grad():
             painted = self._painted(leaf)
             picture = painted.detach().requires_grad_()
             value, total = self.sight(picture, views)
@@ -205,7 +209,9 @@ class Climb:
             uphill = self._with_prior(picture, gradient)
             # a large shape counts as many pixels at every size
             uphill = uphill * (self.full[0] * self.full[1] / (self.size[0] * self.size[1]))
-            return value.detach(), torch.autograd.grad(painted, leaf, uphill)[0]
+            made = torch.autograd.grad(painted, leaf, uphill)[0]
+        self.seconds = time.monotonic() - begin
+        return value.detach(), made
 
     def _with_prior(self, picture: Tensor, gradient: Tensor) -> Tensor:
         """The direction to go at the picture: see above."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Annotated, Literal
 
 import torch
@@ -11,11 +12,14 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from featvis import objectives
-from featvis.ascent import PREVIEW
+from featvis.ascent import PREVIEW, SLOW
+from featvis.hooks import pulsing
+from featvis.memory import check_memory
 from featvis.model import Image, VisionModel, WrongRequest, values
-from featvis.objectives import Objective, watch
+from featvis.objectives import Objective
 from featvis.param import noise
 from featvis.progress import tick
+from featvis.sight import Sight, settled
 from featvis.spec import Range, Tuning, method
 from featvis.target import check_channel
 from featvis.types import Synthesis
@@ -66,6 +70,7 @@ def deepdream(
     if start == "noise":
         pictures = (0.5 + 0.1 * noise(pictures.shape[1:], [seed], pictures)).expand_as(pictures)
     sizes = _octaves(model, _full(pictures, size), octaves, ratio)
+    check_memory(Sight(model, objective), pictures, _tile(model, sizes[-1]), len(pictures))
     dream = Dream(model, objective, [words] * len(pictures), rate, seed)
     detail = torch.zeros_like(pictures)
     shown, total = time.monotonic(), len(sizes) * steps
@@ -91,11 +96,12 @@ class Dream:
     def __init__(
         self, model: VisionModel, objective: Objective, words: list[str], rate: float, seed: int
     ) -> None:
-        self.model, self.objective, self.words, self.rate = model, objective, words, rate
+        self.sight, self.words, self.rate = Sight(model, objective), words, rate
         self.generator = torch.Generator().manual_seed(seed)
         self.picture = torch.empty(0)
         self.curve: list[Tensor] = []
         self.alive = torch.ones(len(words), dtype=torch.bool)
+        self.begun, self.seconds = False, 0.0  # of the last gradient
 
     def step(self) -> None:
         """One step: rolled, seen in tiles, rolled back."""
@@ -113,17 +119,22 @@ class Dream:
     def _gradient(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
         """The objective (B,), averaged over tiles, and its gradient (B, 3, H, W)."""
         h, w = pictures.shape[2:]
-        th, tw = self.model.size if _fixed(self.model) else (min(h, LARGEST), min(w, LARGEST))
+        th, tw = _tile(self.sight.model, (h, w))
+        begin, plain = time.monotonic(), torch.eye(3).double()[None]
         corners = [(top, left) for top in _starts(h, th) for left in _starts(w, tw)]
         gradient, total = torch.zeros_like(pictures), pictures.new_zeros(len(pictures))
         for top, left in corners:
             tile = pictures[:, :, top : top + th, left : left + tw].detach().requires_grad_()
-            with torch.enable_grad():
+            slow = pulsing(self.sight.model.module) if self.seconds > SLOW else nullcontext()
+            with slow, torch.enable_grad():
                 seen = _resized(tile, (th, tw))  # an octave smaller than a fixed input is enlarged
-                value = self.objective(watch(self.model, seen, self.objective)) / len(corners)
+                if not self.begun:
+                    self.sight, self.begun = settled(self.sight, seen.detach(), "auto"), True
+                value = self.sight(seen, plain)[0] / len(corners)
                 part = torch.autograd.grad(value.sum(), tile)[0]
             gradient[:, :, top : top + th, left : left + tw] += part
             total = total + value.detach()
+        self.seconds = (time.monotonic() - begin) / len(corners)
         return total, gradient
 
     def result(self) -> Synthesis:
@@ -134,6 +145,7 @@ class Dream:
             for row, alive in enumerate(self.alive.tolist())
             if not alive
         )
+        notes = (*notes, *self.sight.notes)
         return Synthesis(
             self.picture, curve[:, -1], len(self.curve), tuple(self.words), curve, notes=notes
         )
@@ -156,8 +168,11 @@ def _objective(
     ), f"{name}, channel {channel}"
 
 
-def _fixed(model: VisionModel) -> bool:
-    return model.input.fixed_size or model.tokens is not None
+def _tile(model: VisionModel, size: Size) -> Size:
+    """What one step sees of a picture: the network's own size where it takes no other."""
+    if model.input.fixed_size or model.tokens is not None:
+        return model.size
+    return min(size[0], LARGEST), min(size[1], LARGEST)
 
 
 def _full(pictures: Tensor, size: int) -> Size:

@@ -13,7 +13,9 @@ from typing import Any
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten
 
-__all__ = ["Seen", "fed", "first_tensor", "hooked"]
+from featvis.progress import pulse
+
+__all__ = ["Seen", "fed", "first_tensor", "hooked", "pulsing"]
 
 Seen = Callable[[str, nn.Module, Any], Any]
 
@@ -53,6 +55,24 @@ def fed(modules: Mapping[str, nn.Module], seen: Callable[[str, Tensor], None]) -
     finally:
         for handle in handles:
             handle.remove()
+
+
+@contextmanager
+def pulsing(module: nn.Module) -> Iterator[None]:
+    """Within: a watcher is heard after each part of a pass, on the way back too.
+
+    A pass may take seconds, and whoever stops the work does not want to wait for its end.
+    """
+
+    def seen(name: str, child: nn.Module, out: Any) -> None:
+        pulse()
+        for tensor in tree_flatten(out)[0]:
+            if isinstance(tensor, Tensor) and tensor.requires_grad:
+                tensor.register_hook(lambda gradient: pulse())
+
+    parts = {name: child for name, child in module.named_modules() if not [*child.children()]}
+    with hooked(parts, seen):
+        yield
 
 
 def first_tensor(out: Any) -> Tensor:

@@ -5,6 +5,7 @@
 - `cka`: how alike the layers see the differences between pictures (centred kernel alignment,
   Kornblith et al. 2019, arXiv:1905.00414), by the unbiased estimate over batches (Nguyen et al.
   2021, arXiv:2010.15327).
+- `neighbour_overlap`: how many of a picture's nearest neighbours are the same in both.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["Counterpart", "Pair", "cka", "counterparts", "on_grid"]
+__all__ = ["Counterpart", "Overlap", "Pair", "cka", "counterparts", "neighbour_overlap", "on_grid"]
 
+CHUNK = 512  # pictures whose neighbours are looked for at a time
 GRID = 8  # cells per side at which maps of different sizes are compared
 
 
@@ -34,6 +36,15 @@ class Counterpart(NamedTuple):
     layer: str
     channel: int
     correlation: float
+
+
+class Overlap(NamedTuple):
+    """Of each of N pictures: what its neighbourhoods in two networks have in common."""
+
+    share: Tensor  # (N,) of the k nearest neighbours that are the same, in [0, 1]
+    apart: Tensor  # (N,) cosine that each network's own neighbours have before the other's; >= 0
+    one: Tensor  # (N, k) rows of the nearest neighbours, the nearest first
+    other: Tensor  # (N, k)
 
 
 def on_grid(maps: Tensor, cells: int = GRID) -> Tensor:
@@ -121,3 +132,30 @@ def _hsic(a: Tensor, b: Tensor) -> Tensor:
     trace = torch.einsum("nij,mij->nm", a, b)
     sums = rows_a.sum(1)[:, None] * rows_b.sum(1)[None] / ((n - 1) * (n - 2))
     return (trace + sums - 2 * (rows_a @ rows_b.T) / (n - 2)) / (n * (n - 3))
+
+
+def neighbour_overlap(one: Tensor, other: Tensor, k: int = 10) -> Overlap:
+    """How far two networks agree on which pictures are alike: embeddings (N, D) and (N, E).
+
+    Row n of both is the same picture, which is not its own neighbour. The share of common ones is 1
+    for the same embedding up to a rotation, and k / (N - 1) on average by chance.
+    """
+    if len(one) != len(other) or not 1 <= k < len(one):
+        raise ValueError(f"{len(one)} and {len(other)} pictures have no {k} neighbours in common")
+    a, b = (F.normalize(x.detach().float(), dim=1) for x in (one, other))
+    found = [_around(a, b, start, k) for start in range(0, len(a), CHUNK)]
+    return Overlap(*(torch.cat(parts) for parts in zip(*found, strict=True)))
+
+
+def _around(a: Tensor, b: Tensor, start: int, k: int) -> tuple[Tensor, ...]:
+    """The overlap of the pictures from `start` on, CHUNK of them."""
+    rows = torch.arange(start, min(start + CHUNK, len(a)))
+    cosines = [x[rows] @ x.T for x in (a, b)]  # (chunk, N)
+    for each in cosines:
+        each[torch.arange(len(rows)), rows] = -2.0
+    near = [each.topk(k, dim=1).indices for each in cosines]
+    share = (near[0][:, :, None] == near[1][:, None]).any(2).float().mean(1)
+    apart = torch.zeros(len(rows))
+    for each, own, foreign in zip(cosines, near, near[::-1], strict=True):
+        apart += (each.gather(1, own).mean(1) - each.gather(1, foreign).mean(1)) / 2
+    return share, apart, near[0], near[1]

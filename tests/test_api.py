@@ -14,8 +14,9 @@ import PIL.Image
 import pytest
 
 import zoo_adapters
-from app import api, session
+from app import api, files, session
 from app.state import State, from_query
+from featvis import METHODS
 
 gradio_client = pytest.importorskip("gradio_client")
 NAMES = zoo_adapters.names("bundled")
@@ -51,7 +52,22 @@ def test_every_function_is_an_endpoint_with_its_own_arguments(client):
     for function in api.ENDPOINTS:
         names = [p["parameter_name"] for p in told[f"/{function.__name__}"]["parameters"]]
         assert names == list(function.__code__.co_varnames[: function.__code__.co_argcount])
-    assert set(told) == {*(f"/{function.__name__}" for function in api.ENDPOINTS), "/upload"}
+    own = {f"/{function.__name__}" for function in api.ENDPOINTS}
+    assert set(told) == {*own, "/picture", "/upload"}
+
+
+def test_all_methods_are_listed_with_what_they_take(client):
+    told = {one["name"]: one for one in client.predict(api_name="/methods")}
+    assert list(told) == list(METHODS)
+    assert "seed" in told["smoothgrad"]["parameters"]
+    assert told["cam"]["needs"] == ["model", "image"]
+
+
+def test_a_link_is_seen_as_the_window_saves_it(client):
+    link = f"?tab=Class+evidence&m={MODEL}&method=cam&img=scene-2"
+    for given in (link, f"https://example.org/app/{link}"):
+        path = client.predict(link=given, api_name="/picture")
+        assert Path(path).read_bytes() == files.picture(from_query(link))[0]
 
 
 def test_run_gives_what_the_window_shows(client, server):

@@ -10,6 +10,7 @@ import pytest
 
 from app import pictures, tabs
 from app.changes import set_point
+from app.limits import Limits
 from app.state import TABS, State, from_query, to_query
 from app.ui_events import _simpler
 from featvis import WrongRequest
@@ -72,7 +73,7 @@ def test_the_oldest_uploads_make_room_for_new_ones(tmp_path, monkeypatch):
         names.append(pictures.keep(PIL.Image.effect_noise((200, 200), 40 + i)))
         os.utime(tmp_path / f"{names[-1]}.webp", (i, i))
     size = (tmp_path / f"{names[0]}.webp").stat().st_size
-    monkeypatch.setattr(pictures, "STORED", int(2.5 * size))
+    monkeypatch.setattr(pictures, "limits", lambda: Limits(stored_mb=2.5e-6 * size))
     names.append(pictures.keep(PIL.Image.effect_noise((200, 200), 90)))
     left = {path.stem for path in tmp_path.glob("*.webp")}
     assert names[-1] in left

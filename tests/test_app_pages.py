@@ -149,8 +149,8 @@ def test_pages_are_saved(state):
     near = state.but(tab="Neighbours")
     with np.load(io.BytesIO(files.arrays(near)[0])) as arrays:
         assert np.all(np.diff(arrays["cosines"]) <= 0)
-    with pytest.raises(WrongRequest, match="link"):
-        files.recipe(near)
+    with pytest.raises(WrongRequest, match="many calls"):
+        files.code(near)
 
 
 def test_a_histogram_counts_everything_and_marks_a_value():

@@ -118,6 +118,48 @@ def test_what_is_not_as_it_was_is_said(capsys):
     assert "torch was 1.0" in said
 
 
+PAGES = [
+    State(tab="Channel", model=MODEL, image="scene-2", layer="layer3", channel=7),
+    State(tab="Neighbours", model=MODEL, image="scene-2"),
+    State(tab="Compare", model=MODEL, others=("bundled:scenes-vit",), image="scene-2",
+          methods=("cam", "saliency")).having(maps="shared"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("state", PAGES, ids=[state.tab for state in PAGES])
+def test_the_same_bytes_come_of_the_recipe_in_a_page(state, capsys):
+    data, name = files.picture(state)
+    Path(name).write_bytes(data)
+    found = read(name)
+    assert from_json(found.to_json()) == found
+    Path("r.json").write_bytes(files.recipe_text(state)[0])
+    assert Path("r.json").read_text("utf8") == found.to_json()
+    argv = ["run", "--recipe", "r.json", "--out", "again.png", "--npz", "a.npz"]
+    assert cli.main(argv) == 0
+    assert Path("again.png").read_bytes() == data
+    assert "note" not in capsys.readouterr().out
+    wanted = files.arrays(state)[0]
+    with np.load("a.npz") as again, np.load(io.BytesIO(wanted)) as arrays:
+        assert set(again.files) == set(arrays.files)
+        assert all(np.array_equal(again[key], arrays[key]) for key in arrays.files)
+    if state.tab == "Compare":
+        facts = {**found.facts, "weights of bundled:scenes-vit": "0" * 16}
+        old = Recipe(found.model, found.image, (), facts=facts, page=found.page)
+        Path("old.json").write_text(old.to_json(), encoding="utf-8")
+        assert cli.main(["run", "--recipe", "old.json", "--out", "b.png"]) == 0
+        assert "scenes-vit" in capsys.readouterr().out
+    assert cli.main(["recipe", name, "--python"]) == 2
+    assert "many calls" in capsys.readouterr().err
+
+
+def test_a_sheet_of_the_command_carries_its_recipe():
+    PIL.Image.new("RGB", (60, 40), (90, 160, 60)).save("green.png")
+    argv = ["compare", "--models", f"{MODEL},bundled:scenes-vit", "--image", "green.png"]
+    assert cli.main([*argv, "--methods", "saliency", "--out", "a.png"]) == 0
+    assert cli.main(["run", "--recipe", "a.png", "--out", "b.png"]) == 0
+    assert Path("a.png").read_bytes() == Path("b.png").read_bytes()
+
+
 GOOD = {"featvis": 1, "model": MODEL, "image": "scene-1", "calls": [{"method": "cam"}]}
 
 
@@ -128,6 +170,7 @@ GOOD = {"featvis": 1, "model": MODEL, "image": "scene-1", "calls": [{"method": "
         ({"model": None}, "no model"),
         ({"image": 3}, "no name"),
         ({"calls": []}, "no method"),
+        ({"page": 3}, "no method"),
         ({"calls": [{"method": "camera"}]}, "no method 'camera'"),
         ({"calls": [3]}, "no method"),
         ({"calls": [{"method": "cam", "params": {"steps": 3}}]}, "no parameter"),

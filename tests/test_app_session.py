@@ -11,8 +11,8 @@ import torch
 
 import zoo_adapters
 from app import changes, files, pictures, session, tabs
+from app.kept import Kept
 from app.labels import class_named
-from app.session import Kept
 from app.state import State
 from app.work import Work
 from featvis import METHODS, WrongRequest

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from types import MappingProxyType
 
 import numpy as np
@@ -168,6 +169,10 @@ def test_all_channels_of_a_layer_are_a_sheet(state, tmp_path):
     shown = tabs.draw(state).view
     assert shown.count("<img") == 96
     assert 'title="features.conv1, channel 95' in shown
+    pick = re.findall(r'data-pick="(made:\d+)"', shown)[95]
+    alone = changes.set_shown(state, {"pick": pick})
+    assert (alone.channel, alone.having(every=True).but(channel=None)) == (95, state)
+    assert tabs.draw(alone).view.count("<img") == 1
     argv = ["run", "maximize", "--model", state.model, "--layer", "features.conv1", "--channel",
             "all", "--size", "32", "--steps", "1", "--npz", str(tmp_path / "a.npz")]  # fmt: skip
     assert cli.main(argv) == 0

@@ -7,7 +7,7 @@ import torch
 
 import featvis
 import zoo_adapters
-from featvis.kinship import Pair, cka, counterparts, on_grid
+from featvis.kinship import Pair, cka, counterparts, neighbour_overlap, on_grid
 from zoo_adapters.bundled.scenes import scene
 
 
@@ -107,3 +107,39 @@ def test_a_network_is_its_own_best_kin():
     best = counterparts([Pair(maps, maps)], "layer3", 7)[0]
     assert (best.layer, best.channel) == ("layer3", 7)
     assert best.correlation == pytest.approx(1)
+
+
+# --- neighbours -----------------------------------------------------------------------------------
+
+
+def test_overlap_of_neighbours_is_its_definition():
+    make = torch.Generator().manual_seed(3)
+    one, other = torch.randn(30, 6, generator=make), torch.randn(30, 4, generator=make)
+    found = neighbour_overlap(one, other, 4)
+    for n in range(30):
+        near, cosines = [], []
+        for x in (one.double(), other.double()):
+            of = [float(x[n] @ x[m] / x[n].norm() / x[m].norm()) for m in range(30)]
+            near.append(sorted((m for m in range(30) if m != n), key=lambda m: -of[m])[:4])
+            cosines.append(of)
+        assert found.one[n].tolist() == near[0]
+        assert found.other[n].tolist() == near[1]
+        assert float(found.share[n]) == pytest.approx(len({*near[0]} & {*near[1]}) / 4)
+        apart = [
+            sum(of[m] for m in own) / 4 - sum(of[m] for m in foreign) / 4
+            for of, own, foreign in zip(cosines, near, near[::-1], strict=True)
+        ]
+        assert float(found.apart[n]) == pytest.approx(sum(apart) / 2, abs=1e-5)
+
+
+def test_a_rotated_embedding_has_the_same_neighbours_and_a_shuffled_one_those_of_chance():
+    make = torch.Generator().manual_seed(4)
+    one = torch.randn(1500, 16, generator=make)  # more than one chunk
+    turn = torch.linalg.qr(torch.randn(16, 16, generator=make)).Q
+    same = neighbour_overlap(one, 3 * one @ turn)
+    assert float(same.share.mean()) > 0.999
+    assert float(same.apart.abs().max()) < 1e-5
+    shuffled = neighbour_overlap(one, one[torch.randperm(1500, generator=make)])
+    assert float(shuffled.share.mean()) == pytest.approx(10 / 1499, abs=0.003)
+    with pytest.raises(ValueError, match="in common"):
+        neighbour_overlap(one, one[:9])

@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LONGEST = 300  # lines of a file; see that it is still one noun before you cut it in two
-MODES = [f"featvis/{name}.py" for name in ("attention", "graph", "guided", "head", "leak")]
+MODES = [f"featvis/{name}.py" for name in ("attention", "cost", "graph", "guided", "head", "leak")]
 MODES += ["benchmarks/sweep/*"]
 SEEDED = ["zoo_adapters/timm.py", "zoo_adapters/torchvision.py", "zoo_adapters/transformers.py"]
 TERMINAL = ["app/cli*.py", "app/__main__.py", "benchmarks/*", "zoo_adapters/bundled/train.py"]
@@ -58,6 +58,7 @@ ALLOWED = {
     "featvis/*": ["torch"],
     "zoo_adapters/checks.py": ["featvis", "torch", "PIL"],
     "zoo_adapters/bundled/evaluate.py": ["featvis", "numpy", "torch"],  # it measures a method
+    "zoo_adapters/bundled/train.py": ["featvis.cost", "numpy", "safetensors", "timm", "torch"],
     "zoo_adapters/bundled/*": ["featvis.model", "numpy", "PIL", "safetensors", "timm", "torch"],
     "zoo_adapters/*": [
         "featvis.model", "featvis.survey", "huggingface_hub", "numpy", "PIL", "safetensors",

@@ -391,7 +391,47 @@ def test_cancelling_stops_at_the_next_step(models):
         seen.clear()
         with watched(watch), pytest.raises(Cancelled):
             last(run())
-        assert seen == [(0, 50), (1, 50), (2, 50), (3, 50)]
+        # where a step takes long, it is heard in its middle too
+        assert [*dict.fromkeys(seen)] == [(0, 50), (1, 50), (2, 50), (3, 50)]
+
+
+@pytest.mark.parametrize("way", ["maximize", "deepdream"])
+def test_a_slow_step_can_be_stopped_in_its_middle(models, monkeypatch, way):
+    for module in ("ascent", "dream"):
+        monkeypatch.setattr(f"featvis.{module}.SLOW", -1.0)
+    model, image, seen = models["GAP + MLP"], tiny.images(1), []
+
+    class Cancelled(Exception):
+        pass
+
+    def run():
+        if way == "maximize":
+            return last(featvis.maximize(model, steps=3))
+        return last(featvis.deepdream(model, image, steps=3, octaves=1))
+
+    with watched(lambda done, total: seen.append(done)):
+        made = run()
+    within = [at for at in range(len(seen)) if seen[at] == 1][1:]
+    # the six parts that run in a pass, forward and back
+    assert len(within) >= 8
+
+    for stop in (within[0], within[-1]):  # on the way forward, and on the way back
+        calls = iter(range(stop + 1))
+
+        def watch(done, total, calls=calls, stop=stop):
+            if next(calls, None) == stop:
+                raise Cancelled
+
+        with watched(watch), pytest.raises(Cancelled):
+            run()
+    assert torch.equal(run().values, made.values)
+    assert not any(child._forward_hooks for child in model.module.modules())
+
+
+def test_a_dream_too_large_for_the_memory_is_refused(models, monkeypatch):
+    monkeypatch.setattr("featvis.memory.available", lambda like: 100_000)
+    with pytest.raises(featvis.WrongRequest, match="are free; a size of"):
+        last(featvis.deepdream(models["GAP + MLP"], tiny.images(1), size=480, steps=1))
 
 
 def test_previews_are_results_and_only_the_last_one_is_finished(models, monkeypatch):

@@ -11,9 +11,9 @@ from typing import Any
 
 import zoo_adapters
 from app import tabs, views, words
+from app.faults import Cancelled
 from app.session import logits_of, model_of
 from app.state import DISPLAY, State
-from app.work import Cancelled
 from featvis import METHODS
 from zoo_adapters.bundled.scenes import CLASSES, PARTS
 

@@ -9,6 +9,7 @@ __all__ = ["Facts", "training_data"]
 
 NONCOMMERCIAL = re.compile(r"(^|[-_])nc([-_]|$)|non-?commercial|research|amlr")
 DATA = {  # words of a tag -> what the weights were trained on
+    "scenes": "drawn scenes",
     "in1k": "ImageNet-1k",
     "in12k": "ImageNet-12k",
     "in21k": "ImageNet-21k",

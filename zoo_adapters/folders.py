@@ -8,7 +8,7 @@ from typing import Any
 
 from featvis.model import WrongRequest
 
-__all__ = ["FILES", "config", "has_weights"]
+__all__ = ["FILES", "config", "has_weights", "measured_of"]
 
 FILES = (  # safetensors first: they cannot hold code
     "model.safetensors",
@@ -39,3 +39,15 @@ def config(path: Path) -> dict[str, Any]:
 def has_weights(path: Path) -> bool:
     """Is there a file that timm would load?"""
     return path.is_dir() and any(file.suffix in ENDINGS for file in path.iterdir())
+
+
+def measured_of(cfg: dict[str, Any]) -> tuple[int | None, float | None]:
+    """Weights and 10^9 multiplications, where a configuration tells them, as ours do."""
+    told = cfg.get("measured")
+    if not isinstance(told, dict):
+        return None, None
+    count, gmacs = told.get("parameters"), told.get("gmacs")
+    return (
+        count if isinstance(count, int) else None,
+        float(gmacs) if isinstance(gmacs, int | float) else None,
+    )

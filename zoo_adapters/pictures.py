@@ -109,14 +109,18 @@ def _corner(resized: int, size: int) -> int:
     return round((resized - size) / 2) if resized >= size else -((size - resized) // 2)
 
 
-def upright(picture: Picture) -> PIL.Image.Image:
-    """A picture as one sees it: RGB, turned by its EXIF, over white where it is transparent."""
-    opened = _opened(picture)
+def upright(picture: Picture, *, most: int | None = None) -> PIL.Image.Image:
+    """A picture as one sees it: RGB, turned by its EXIF, over white where it is transparent.
+
+    One of more than `most` pixels (MAX_PIXELS) is refused before it is decoded.
+    """
+    most = MAX_PIXELS if most is None else most
+    opened = _opened(picture, most)
     try:
-        if opened.width * opened.height > MAX_PIXELS:
+        if opened.width * opened.height > most:
             raise WrongRequest(
                 f"the picture has {opened.width} x {opened.height} pixels; at most "
-                f"{MAX_PIXELS / 1e6:g} million are read: make it smaller first"
+                f"{most / 1e6:g} million are read: make it smaller first"
             )
         return _rgb(PIL.ImageOps.exif_transpose(opened))
     except WrongRequest:
@@ -130,7 +134,7 @@ def upright(picture: Picture) -> PIL.Image.Image:
             opened.close()
 
 
-def _opened(picture: Picture) -> PIL.Image.Image:
+def _opened(picture: Picture, most: int) -> PIL.Image.Image:
     if isinstance(picture, PIL.Image.Image):
         return picture
     bomb = PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning
@@ -140,7 +144,7 @@ def _opened(picture: Picture) -> PIL.Image.Image:
         raise WrongRequest(f"there is no file {_named(picture)}; check the path") from None
     except bomb as error:
         raise WrongRequest(
-            f"{_named(picture)} is too large to read: at most {MAX_PIXELS / 1e6:g} million pixels "
+            f"{_named(picture)} is too large to read: at most {most / 1e6:g} million pixels "
             "are; make it smaller first"
         ) from error
     except Exception as error:  # likewise

@@ -15,7 +15,7 @@ from timm.data.imagenet_info import ImageNetInfo, infer_imagenet_subset
 from featvis.model import Preprocessing, VisionModel, WrongRequest
 from zoo_adapters import hub, labels, weights
 from zoo_adapters.facts import Facts, training_data
-from zoo_adapters.folders import FILES, config, has_weights
+from zoo_adapters.folders import FILES, config, has_weights, measured_of
 from zoo_adapters.measured import completed
 from zoo_adapters.module import wrap
 from zoo_adapters.registry import unknown
@@ -272,4 +272,8 @@ def _facts(name: str, cfg: dict[str, Any], source: str, *, on_disk: bool) -> Fac
         weights=bool(source),
         on_disk=on_disk,
     )
-    return completed(facts, f"timm:{architecture}")
+    known = completed(facts, f"timm:{architecture}")
+    count, gmacs = measured_of(cfg)
+    if count or cfg.get("model_args"):  # built otherwise than the architecture of that name
+        return replace(known, parameters=count, about=count, gmacs=gmacs)
+    return known

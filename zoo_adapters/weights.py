@@ -61,11 +61,17 @@ def cached(repo: str, files: Sequence[str], revision: str | None = None) -> Path
     """The first of `files` of a hub repository that is on disk, or None."""
     from huggingface_hub import try_to_load_from_cache
 
-    for file in files:
+    for file in _readable(files):
         path = try_to_load_from_cache(repo, file, revision=revision)
         if isinstance(path, str):
             return Path(path)
     return None
+
+
+def _readable(files: Sequence[str]) -> list[str]:
+    """Those of `files` that are read here: FEATVIS_SAFETENSORS=1 leaves pickled weights out."""
+    only = os.environ.get("FEATVIS_SAFETENSORS", "") not in ("", "0")
+    return [file for file in files if not (only and file.endswith(".bin"))]
 
 
 def commit(path: Path) -> str:
@@ -110,6 +116,7 @@ def hub_file(
     """The first of `files` that a hub repository has, from disk or downloaded for `model`."""
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
 
+    files = _readable(files)
     if path := cached(repo, files, revision):
         return path
     url = hf_hub_url(repo, files[0], revision=revision)

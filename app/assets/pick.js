@@ -10,7 +10,7 @@ element.addEventListener('click', (event) => {
 element.addEventListener('keydown', (event) => {
   const tile = event.target.closest('[data-pick]');
   if (!tile) return;
-  const all = [...element.querySelectorAll('[data-pick]')];
+  const all = [...(tile.closest('[role=group], [role=listbox]') || element).querySelectorAll('[data-pick]')];
   const row = all.findIndex((other) => other.offsetTop > all[0].offsetTop);
   const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: row < 1 ? 1 : row, ArrowUp: row < 1 ? -1 : -row };
   const next = all[all.indexOf(tile) + (step[event.key] || 0)];

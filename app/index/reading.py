@@ -152,12 +152,12 @@ class Index:
 
     def embedding(self, image: str) -> Tensor:
         """The embedding (D,) of a picture, of length 1."""
-        return torch.from_numpy(self._embeddings()[self._row(image)])
+        return torch.from_numpy(self.embeddings()[self._row(image)])
 
     def neighbours(self, embedding: Tensor, k: int = 12) -> tuple[Neighbour, ...]:
         """The pictures nearest to an embedding (D,) or (1, D), by the cosine."""
         query = embedding.detach().float().cpu().reshape(-1).numpy()
-        size = self._embeddings().shape[1]
+        size = self.embeddings().shape[1]
         if len(query) != size:
             raise WrongRequest(
                 f"an embedding of {self.manifest.model} has {size} numbers, not {len(query)}; "
@@ -172,10 +172,10 @@ class Index:
 
     @cached_property
     def _nearest(self) -> Nearest:
-        return nearest(self._embeddings())
+        return nearest(self.embeddings())
 
-    def _embeddings(self) -> NDArray[np.float32]:
-        """(N, D), each of length 1."""
+    def embeddings(self) -> NDArray[np.float32]:
+        """Of all pictures (N, D), each of length 1, in the order of `rows`."""
         if "_embeddings_kept" not in self.__dict__:
             made = self.arrays["embeddings"].astype(np.float32)
             if "scales" in self.arrays:

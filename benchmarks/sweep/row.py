@@ -7,13 +7,12 @@ from math import isinf
 from typing import Any
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
 
 import featvis
 import zoo_adapters
 from benchmarks.sweep.build import hollow, small
 from featvis import METHODS, Method, VisionModel
+from featvis.cost import Products
 
 __all__ = ["FAILED", "STAGES", "facts", "head", "methods"]
 
@@ -28,20 +27,6 @@ CHEAP = {  # parameters with which a method is tried, not enjoyed
     "deepdream": {"steps": 1, "octaves": 1},
 }
 EXPENSIVE = ("score_cam",)  # a pass for every channel
-
-
-class Products(TorchDispatchMode):
-    """Counts the multiplications of a pass."""
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.count = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        out = func(*args, **(kwargs or {}))
-        if flops := flop_registry.get(func._overloadpacket):
-            self.count += flops(*args, **(kwargs or {}), out_val=out) // 2
-        return out
 
 
 def facts(name: str, row: dict[str, str]) -> Iterator[tuple[str, object]]:

@@ -25,6 +25,7 @@ from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 import zoo_adapters.bundled.alexnet  # noqa: F401 (it registers its architecture)
+from featvis.cost import Products
 from zoo_adapters.bundled import WEIGHTS, folder
 from zoo_adapters.bundled.data import HELD_OUT, TRAINING, pictures
 from zoo_adapters.bundled.recipes import RECIPES, SIZES, Recipe
@@ -224,7 +225,16 @@ def configuration(name: str, module: nn.Module, facts: dict[str, Any]) -> dict[s
             **recipe.fixed,
         },
         "training": facts,
+        "measured": _measured(module),
     }
+
+
+def _measured(module: nn.Module) -> dict[str, float]:
+    """How large the network is, for those who choose one."""
+    count = sum(parameter.numel() for parameter in module.parameters())
+    with torch.no_grad(), Products() as products:
+        module(torch.zeros(1, 3, SIZE, SIZE))
+    return {"parameters": count, "gmacs": float(f"{products.count / 1e9:.4g}")}
 
 
 def _load(name: str, device: str) -> nn.Module:

@@ -1,0 +1,207 @@
+"""Limits: the one place for what a visitor may ask of this server, and how large it may be.
+
+Each has a value for a server of one's own and one for a public server: on a Space (SPACE_ID is
+set), or with FEATVIS_PUBLIC=1. An environment variable FEATVIS_NAME sets each of them alone.
+A limit with the name of a method's parameter bounds that parameter, wherever a value comes from.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from functools import lru_cache
+from typing import Annotated, Any, NamedTuple, get_args, get_type_hints
+
+import PIL.Image
+
+import zoo_adapters
+from featvis import Method, Param, Range, VisionModel, WrongRequest
+from zoo_adapters.pictures import upright
+
+__all__ = [
+    "Limits",
+    "check_job",
+    "check_model",
+    "hand_on",
+    "limited",
+    "limits",
+    "opened",
+    "public",
+    "rows",
+]
+
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")  # no decoder runs a program
+SURE = 3  # times the seconds of a job: what is thought to take longer is not begun
+
+
+class Public(NamedTuple):
+    """A limit on a public server, and what is limited."""
+
+    value: bool | int | float | str
+    help: str
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The defaults are those of a server of one's own; 0 or nothing is no limit."""
+
+    upload_mb: Annotated[float, Public(5, "MB of an uploaded file")] = 8
+    upload_mpx: Annotated[float, Public(24, "million pixels of an uploaded picture")] = 24
+    stored_mb: Annotated[float, Public(500, "MB of all uploads kept on disk")] = 500
+    steps: Annotated[int, Public(512, "steps of an ascent, a dream or a path")] = 4096
+    size: Annotated[int, Public(512, "longer side of a picture that is made, pixels")] = 2048
+    samples: Annotated[int, Public(100, "noisy copies of a picture")] = 500
+    batch: Annotated[int, Public(64, "pictures computed at once")] = 1024
+    pictures: Annotated[int, Public(64, "pictures made at once: channels x copies")] = 4096
+    zoos: Annotated[
+        str, Public("bundled,timm,torchvision,transformers", "zoos that may be used")
+    ] = ""
+    listed: Annotated[bool, Public(True, "only networks that a zoo lists may be loaded")] = False
+    safetensors: Annotated[bool, Public(True, "of the hub only safetensors files are read")] = False
+    parameters: Annotated[float, Public(400, "million weights of a network")] = 0
+    download_limit: Annotated[float, Public(1.7, "GB of a download")] = 2
+    model_memory: Annotated[float, Public(4, "GB of the networks that are kept loaded")] = 4
+    models: Annotated[int, Public(12, "networks that are kept loaded")] = 12
+    requests: Annotated[int, Public(120, "requests of one visitor in a minute")] = 0
+    queue: Annotated[int, Public(100, "requests that may wait at the same time")] = 100
+    job_seconds: Annotated[float, Public(120, "seconds of one job")] = 0
+
+
+def public() -> bool:
+    """Is this a server for strangers?"""
+    return bool(os.environ.get("SPACE_ID")) or _truth(os.environ.get("FEATVIS_PUBLIC", ""))
+
+
+@lru_cache(maxsize=1)
+def limits() -> Limits:
+    """The limits of this server; read once."""
+    made: dict[str, Any] = {name: told.value for name, told in _told() if public()}
+    kinds = get_type_hints(Limits)
+    for name in (field.name for field in fields(Limits)):
+        if text := os.environ.get(_variable(name), "").strip():
+            made[name] = _value(kinds[name], name, text)
+    return Limits(**made)
+
+
+def rows() -> Iterator[tuple[str, ...]]:
+    """Variable, what is limited, its local and its public value: of each limit."""
+    for name, told in _told():
+        local, here = (_shown(value) for value in (getattr(Limits(), name), told.value))
+        yield f"`{_variable(name)}`", told.help, local, here
+
+
+def hand_on() -> None:
+    """Tell the zoos, which read the environment, what they may download and read."""
+    here = limits()
+    os.environ["FEATVIS_DOWNLOAD_LIMIT"] = f"{here.download_limit:g}"
+    os.environ["FEATVIS_SAFETENSORS"] = str(int(here.safetensors))
+
+
+def limited(method: Method) -> Method:
+    """A method whose parameters have the ranges, and where need be the defaults, allowed here."""
+    return replace(method, params=tuple(map(_bounded, method.params)))
+
+
+def _bounded(param: Param) -> Param:
+    most = getattr(limits(), param.name, 0)
+    if not param.range or not most or most >= param.range.high:
+        return param
+    high = max(most, param.range.low)
+    return replace(param, range=Range(param.range.low, high), default=min(param.default, high))
+
+
+def check_job(
+    method: Method, model: VisionModel, arguments: Mapping[str, Any], seconds: float
+) -> None:
+    """Refuse what is more than one job may be, before it is begun; `seconds` are an estimate."""
+    here, channels = limits(), 1
+    if arguments.get("every") and arguments.get("layer"):
+        channels = model.layer(arguments["layer"]).channels
+    count = channels * arguments.get("copies", 1)
+    if count > here.pictures > 0:
+        raise WrongRequest(
+            f"{count} pictures at once are too many: at most {here.pictures} are made here; choose "
+            "one channel or fewer copies"
+        )
+    if seconds > SURE * here.job_seconds > 0:
+        raise WrongRequest(
+            f"{method.title} would take about {seconds:.0f} s, and a job may take "
+            f"{here.job_seconds:g} s here; choose fewer steps or samples, or a smaller network"
+        )
+
+
+def check_model(name: str) -> None:
+    """Refuse a network that may not be loaded here, before anything is asked or downloaded."""
+    here, (zoo, _, rest) = limits(), name.partition(":")
+    allowed = [word.strip() for word in here.zoos.split(",") if word.strip()]
+    if allowed and zoo not in allowed:
+        known = ", ".join(f"{word}:" for word in allowed)
+        raise WrongRequest(f"{name!r} cannot be loaded here: names begin with {known}")
+    if here.listed and set(":/\\") & set(rest) and name not in zoo_adapters.names(zoo):
+        raise WrongRequest(
+            f"{name!r} is in no list, and this server loads listed networks only; featvis on a "
+            "machine of yours loads it"
+        )
+    if not here.parameters:
+        return
+    count = zoo_adapters.describe(name).about or 0
+    if count > 1e6 * here.parameters:
+        raise WrongRequest(
+            f"{name} has {count / 1e6:.0f} million weights, and networks of at most "
+            f"{here.parameters:g} million are loaded here; choose a smaller variant"
+        )
+
+
+def opened(data: bytes) -> PIL.Image.Image:
+    """The picture of an upload; one that is too large is refused before it is decoded."""
+    here = limits()
+    if len(data) > 1e6 * here.upload_mb:
+        raise WrongRequest(
+            f"the picture's file has {len(data) / 1e6:.1f} MB, and at most {here.upload_mb:g} are "
+            "taken; save it smaller"
+        )
+    try:
+        with PIL.Image.open(io.BytesIO(data), formats=FORMATS):
+            pass
+    except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning):
+        pass  # said better below
+    except Exception as error:  # decoders raise anything
+        known = ", ".join(FORMATS[:-1])
+        raise WrongRequest(
+            f"this is not a picture that can be read; save it as {known} or {FORMATS[-1]}"
+        ) from error
+    return upright(data, most=int(1e6 * here.upload_mpx))
+
+
+def _told() -> list[tuple[str, Public]]:
+    hints = get_type_hints(Limits, include_extras=True)
+    return [(field.name, get_args(hints[field.name])[1]) for field in fields(Limits)]
+
+
+def _variable(name: str) -> str:
+    return f"FEATVIS_{name.upper()}"
+
+
+def _value(kind: type, name: str, text: str) -> bool | int | float | str:
+    try:
+        made = _truth(text) if kind is bool else kind(text)
+        if kind in (int, float) and not 0 <= made < 1e12:
+            raise ValueError(text)
+    except ValueError:
+        what = "a whole number" if kind is int else "a number"
+        raise WrongRequest(f"{_variable(name)} is {what} from 0, not {text!r}") from None
+    return made
+
+
+def _truth(text: str) -> bool:
+    return text.strip().lower() not in ("", "0", "false", "no", "off")
+
+
+def _shown(value: bool | int | float | str) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, str):
+        return value.replace(",", ", ") or "all"
+    return f"{value:,g}" if value else "no limit"

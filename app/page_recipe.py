@@ -1,0 +1,72 @@
+"""Recipes of pages: a page is made of a state, not of calls, so its recipe holds the link."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+import PIL.Image
+
+from featvis import WrongRequest
+
+from . import compare_files, pictures, probed, session
+from .arrays import saved
+from .recipe import Recipe, facts, stamped
+from .state import DISPLAY, IMAGE, State, from_query, to_query
+
+__all__ = ["of_page", "remade"]
+
+
+def of_page(state: State, image: str | None = None) -> Recipe:
+    """The recipe of a page; `image` is the picture's name where it is not the state's."""
+    model = session.model_of(state.model)
+    known = facts(model, pictures.get(state.image))
+    for name in state.others if state.tab == "Compare" else ():
+        known[f"weights of {name}"] = _fingerprint(name)
+    if state.tab != "Compare" and (index := probed.index_of(state)):
+        known["index"] = f"{index.manifest.source}, {index.manifest.digest}"
+    return Recipe(state.model, image or state.image, (), page=_query(state), facts=known)
+
+
+def _fingerprint(name: str) -> str:
+    """Of a network that is here; one that cannot be loaded is missing from the sheet, too."""
+    found = session.MODELS.get(name)
+    return str(found.fingerprint) if found is not None else ""
+
+
+def _query(state: State) -> str:
+    """The link without the picture, which the recipe names, and without what changes nothing."""
+    plain = {
+        name: value
+        for name, value in state.params.items()
+        if name not in DISPLAY or DISPLAY[name].check(value) != DISPLAY[name].default
+    }
+    plain.pop("download", None)
+    return to_query(state.but(image="", params=plain))
+
+
+def remade(recipe: Recipe, image: str | None, *, arrays: bool) -> tuple[bytes, bytes, Recipe]:
+    """A page's sheet again, its numbers where `arrays` are wanted, and the recipe as of here."""
+    name = image or recipe.image
+    if not name:
+        raise WrongRequest("this recipe names no picture; give one with --image")
+    asked = from_query(recipe.page)
+    kept = name.startswith("scene-") and IMAGE.fullmatch(name)
+    state = asked.but(model=recipe.model, image=name if kept else pictures.lend(name))
+    page = _module(state.tab)
+    with_all = state.having(download=True)
+    sheet: PIL.Image.Image = page.sheet(with_all)
+    found: dict[str, Any] = page.numbers(with_all) if arrays else {}
+    here = of_page(state, recipe.image)
+    return stamped(sheet, here), saved(found) if arrays else b"", here
+
+
+def _module(tab: str) -> ModuleType:
+    """What makes the sheet and the numbers of a tab."""
+    if tab == "Compare":
+        return compare_files
+    from . import tabs  # the others need what the window needs
+
+    if tab not in tabs.PAGES:
+        raise WrongRequest(f"this recipe is of the tab {tab}, which is no page")
+    return tabs.PAGES[tab]
