@@ -136,7 +136,8 @@ def own(state: State, made: Made, number: int) -> str:
     assert isinstance(made.result, FeatureMaps)
     over = maps.panels(made, made.result, number, state.but(layer=made.result.layer))[:2]
     place = maps.marker(state.but(layer=made.result.layer))
-    view = panels(session.image_of(state), pictures.get(state.image), over, place)
+    image = session.image_of(state)
+    view = panels(image, pictures.get(state.image), over, place, of=state.model)
     return section("In your picture", view)
 
 

@@ -75,7 +75,9 @@ def _row(state: State, row: Row, tops: dict[str, float], *, first: bool) -> str:
         return f'<section class="fv-off"><h3>{name}</h3><p>{words}</p></section>'
     facts = f"<h3>{name} <em>{escape(row.prediction)}</em></h3>{views.line(_facts(row.facts, row))}"
     shown = [_panel(cell, row, tops) for cell in row.cells]
-    over = panels(row.image, pictures.get(state.image), shown, None, slider=first)
+    over = panels(
+        row.image, pictures.get(state.image), shown, None, of=row.state.model, slider=first
+    )
     return f'<section class="fv-compared">{facts}{over}</section>'
 
 
@@ -126,7 +128,7 @@ def _agreement(state: State, rows: Sequence[Row]) -> str:
         )
         url = views.served(views.png(_disagreement(state, found.disagreement)), "disagree.png")
         made += (
-            f"<div><b>{escape(title)}</b><table><tr><th></th>{head}</tr>{body}</table></div><figure>"
+            f"<div><b>{escape(title)}</b><table><tr><td></td>{head}</tr>{body}</table></div><figure>"
             f'<img src="{url}" alt="Where the maps of {escape(title)} disagree"><figcaption>Where '
             "they disagree: bright places rank differently</figcaption></figure>"
         )

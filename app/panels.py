@@ -24,6 +24,8 @@ from .views import png, sprite
 __all__ = ["Panel", "panels"]
 
 THUMB = 112  # longer side of a map in a strip, pixels
+POINT = "Pick a point of the picture: the arrow keys move, Enter chooses"
+ROWS, COLUMNS = ("at the top", "in the middle", "at the bottom"), ("left", "centre", "right")
 OPACITY = (
     '<label class="fv-opacity"><span>Picture</span><input type="range" min="0" max="1" '
     'step="0.01" value="0.85" aria-label="Opacity of the maps"><span>Map</span></label>'
@@ -52,12 +54,13 @@ def panels(
     shown: Sequence[Panel],
     marker: tuple[float, float] | None,
     *,
+    of: str = "",
     shared: bool = False,
     slider: bool = True,
 ) -> str:
     """Results over the picture, side by side; `shared`: the strongest sets the scale of all.
 
-    `slider`: with one for the opacity of all maps below.
+    `of`: the network, for who cannot see them. `slider`: one for the opacity of all maps below.
     """
     base = picture.copy()
     base.thumbnail((render.LARGEST, render.LARGEST))
@@ -69,7 +72,7 @@ def panels(
     tops = [render.limit(panel.result) for panel in shown if panel.result is not None]
     top = max(tops, default=0.0) if shared else None
     figures = "".join(
-        _figure(panel, image, base, below, marks, panel.top if top is None else top)
+        _figure(panel, image, base, below, marks, panel.top if top is None else top, of)
         for panel in shown
     )
     return (OPACITY if slider else "") + f'<div class="fv-row">{figures}</div>'
@@ -82,6 +85,7 @@ def _figure(
     below: str,
     marks: str,
     top: float | None,
+    of: str,
 ) -> str:
     title = escape(panel.title)
     if panel.reason:
@@ -96,21 +100,34 @@ def _figure(
     else:
         layer = served(png(render.over(panel.result, image, limit=top)[0]), "map.png")
         kind = "strokes" if isinstance(panel.result, Attribution) and panel.result.colors else ""
-        above = f'<img class="fv-heat {kind}" src="{layer}" alt="{title} over the picture">'
-        data = escape(json.dumps(on_original(panel.result, image), separators=(",", ":")))
+        values = on_original(panel.result, image)
+        told = escape(_told(panel.title, panel.result, values, of))
+        above = f'<img class="fv-heat {kind}" src="{layer}" alt="{told}">'
+        data = escape(json.dumps(values, separators=(",", ":")))
         legend = _legend(panel.result, render.limit(panel.result) if top is None else top)
     if panel.box is not None:
         marks += f'<i class="fv-box" style="{_rectangle(panel.box, image.original)}"></i>'
+    below_map = legend + _strip(panel.strip, image, base)
     time = f"<span>{_duration(panel.seconds)}</span>" if panel.seconds is not None else ""
     lines = "".join(f"<p>{line}</p>" for line in panel.lines)
     return (
         f'<figure><div class="fv-title"><b>{title}</b>{time}<button data-large '
         f'aria-label="Enlarge {title}" title="Enlarge, or back">⤢</button></div>'
-        f'<div class="fv-stack" data-point '
+        f'<div class="fv-stack" data-point tabindex="0" role="application" aria-label="{POINT}" '
         f'data-values="{data}"><img src="{below}" alt="The picture">{above}{marks}'
-        f"<output></output></div>{legend}{_strip(panel.strip, image, base)}"
+        f'<i class="fv-aim" hidden></i><output></output></div>{below_map}'
         f"<figcaption>{lines}</figcaption></figure>"
     )
+
+
+def _told(
+    title: str, result: Heatmap | Attribution, values: Sequence[Sequence[float]], of: str
+) -> str:
+    """What a map shows, in words: of what, for what, and where it is strongest."""
+    grid = np.abs(np.array(values))
+    row, column = np.unravel_index(int(grid.argmax()), grid.shape)
+    where = f"{ROWS[3 * int(row) // len(grid)]}, {COLUMNS[3 * int(column) // len(grid)]}"
+    return f"{title} of {of} for {result.target}: strongest {where}"
 
 
 def _strip(stages: Sequence[Stage], image: Image, base: PIL.Image.Image) -> str:

@@ -61,7 +61,7 @@ def _listed(facts: Facts) -> str:
         views.count(about) if about else "",
         f"{facts.gmacs:.1f} GMAC" if facts.gmacs else "",
         f"{facts.size[0]} px" if facts.size else "",
-        {"": "", "none": "no CAM"}.get(facts.head or "", f"CAM {facts.head}"),
+        {"": "", "none": "no CAM"}.get(facts.head or "", f"CAM: {facts.head}"),
         facts.licence,
         "on disk" if facts.on_disk else "",
     ]

@@ -180,7 +180,8 @@ def _over(state: State, panels: list[Panel], grid: str = "") -> Shown:
         maps.marker(state) if has_grid(state.tab) or state.of_neuron else None,
     )
     shared = state.display("maps") == "shared" and not has_grid(state.tab)
-    view = over_picture(image, pictures.get(state.image), panels, marker, shared=shared)
+    picture = pictures.get(state.image)
+    view = over_picture(image, picture, panels, marker, of=state.model, shared=shared)
     return Shown(view, grid)
 
 

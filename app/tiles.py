@@ -70,6 +70,9 @@ def _tile(tile: Tile, column: int, columns: int, rows: int) -> str:
         for row in range(len(tile.pictures))
     )
     caption = f"<span>{escape(tile.caption)}</span>" if tile.caption else ""
+    if not tile.pick:
+        words = f'role="img" aria-label="{escape(tile.title)}"'
+        return f'<div {words} title="{escape(tile.title)}">{pictures}{caption}</div>'
     return (
         f'<button data-pick="{escape(tile.pick)}" title="{escape(tile.title)}" '
         f'aria-label="{escape(tile.title)}">{pictures}{caption}</button>'

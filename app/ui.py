@@ -13,7 +13,7 @@ import gradio as gr
 import zoo_adapters
 from featvis import Param
 
-from . import choices, starts, tabs, texts, views
+from . import choices, starts, tabs, texts, tries, views
 from .limits import limits
 from .picker import FILTERS
 from .state import TABS, start
@@ -38,7 +38,10 @@ class Tab:
         self.grid = self.methods = self.others = None
         self.controls: dict[str, Any] = {}
         with gr.Tab(family, id=family, render_children=True) as self.tab:
-            gr.HTML(f'<p class="fv-lead">{texts.LEAD[family]}</p>')
+            self.lead = gr.HTML(
+                f'<p class="fv-lead">{texts.LEAD[family]}</p>{tries.offered(family)}',
+                js_on_load=_script("try"),
+            )
             params = tabs.params_of(family).values()
             if len(methods) > 1:
                 self.methods = gr.CheckboxGroup(
@@ -88,6 +91,7 @@ class Window:
             title="featvis", analytics_enabled=False, fill_width=True, delete_cache=(3600, age)
         ) as self.blocks:
             gr.HTML(
+                '<a class="fv-skip" href="?">Skip to the results</a>'
                 '<header class="fv-brand"><h1>featvis</h1><p>See what a pretrained vision network '
                 "has learned: its filters, its feature maps, its evidence.</p>"
                 f"{views.languages()}</header>"
@@ -105,7 +109,7 @@ class Window:
                     self._picture()
                     self._target()
                     self._layer()
-                with gr.Column(scale=1, min_width=320, elem_classes="fv-stage"):
+                with gr.Column(scale=1, min_width=320, elem_id="fv-stage", elem_classes="fv-stage"):
                     with gr.Tabs(selected=start().tab, elem_classes="fv-tabs") as self.tabs:
                         self.parts = {family: Tab(family) for family in TABS}
                     self.link = gr.HTML(
@@ -151,6 +155,7 @@ class Window:
                 type="filepath",
                 sources=["upload", "clipboard", "webcam"],
                 label="Your picture",
+                alt_text="The picture that the network looks at",
                 show_label=False,
                 height=220,
                 buttons=[],

@@ -11,7 +11,19 @@ import gradio as gr
 
 import zoo_adapters
 
-from . import changes, choices, files, health, pictures, session, tabs, texts, views, words
+from . import (
+    changes,
+    choices,
+    files,
+    health,
+    pictures,
+    session,
+    tabs,
+    texts,
+    tries,
+    views,
+    words,
+)
 from .faults import sentence
 from .picker import listing
 from .serve import served
@@ -101,6 +113,7 @@ class Events:
             self.w.touched,
             js=BY_HAND,
         )
+        self._on(part.lead.select, lambda s, data: tries.tried(family, s, data))
         self._on(part.view.select, changes.set_shown)
         if part.others is not None:
             self._on(part.others.input, changes.set_others, part.others)

@@ -17,7 +17,13 @@ __all__ = ["Page", "language_of", "spoken"]
 CONFIG = re.compile(r"(<script>window\.gradio_config = )(.*?)(;</script>)", re.DOTALL)
 HEAD = re.compile(r'(<title>|<meta (?:name|property)="[^"]*"\s+content=")([^"<]*)')
 UNSAFE = str.maketrans({sign: f"\\u{ord(sign):04x}" for sign in "<>&'"})
-PLAIN = ("label", "info", "placeholder", "submit_btn")  # what components say besides their value
+PLAIN = (
+    "label",
+    "info",
+    "placeholder",
+    "submit_btn",
+    "alt_text",
+)  # what components say besides their value
 TEXTS = {"html": words.html, "markdown": words.markdown, "button": words.said}
 
 Message = MutableMapping[str, Any]

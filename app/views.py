@@ -138,7 +138,7 @@ def busy(text: str, share: float | None = None, *, cancel: bool = False) -> str:
     """What is being done, with a bar: of a known share, or moving; and a way to stop it."""
     stop = "<button data-cancel>Cancel</button>" if cancel else ""
     bar = '<i class="moving"></i>' if share is None else f'<i style="width:{100 * share:.0f}%"></i>'
-    return f'<div class="fv-busy" role="status"><span>{escape(text)}</span><b>{bar}</b>{stop}</div>'
+    return f'<div class="fv-busy"><span>{escape(text)}</span><b>{bar}</b>{stop}</div>'
 
 
 def grid(result: Filters | FeatureMaps, scale: str, chosen: int | None, noun: str) -> str:

@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import zoo_adapters
-from app import words
+from app import tabs, views, words
+from app.faults import Cancelled
+from app.session import logits_of, model_of
+from app.state import DISPLAY, State
 from featvis import METHODS
 from zoo_adapters.bundled.scenes import CLASSES, PARTS
 
-__all__ = ["MENDED", "ROOT", "english", "in_html", "in_markdown", "messages", "source"]
+__all__ = ["MENDED", "ROOT", "english", "in_html", "in_markdown", "in_state", "messages", "source"]
 
 ROOT = Path(__file__).parent.parent
 MENDED = (
@@ -27,7 +30,7 @@ KEPT = {
     "HiResCAM", "LayerCAM", "Eigen", "Score", "Guided", "Saliency", "Occlusion", "MACO", "PNG",
     "GIF", "Python", "JSON", "API", "featvis", "English", "timm", "torchvision", "transformers",
     "Bundled", "bundled", "px", "ms", "GB", "MB", "KB", "Apache", "apache", "NaN", "nan", "inf",
-    "GPU", "CPU", "MCP", "numpy", "npz", "conv", "nano",
+    "GPU", "CPU", "MCP", "Enter", "numpy", "npz", "conv", "nano",
 }  # fmt: skip
 NAMES = re.compile(  # a command, a model, an address, a layer, a size, a paper, a parameter
     r"featvis (?:run|index|show|models)\b[\w:./ -]*|"
@@ -49,6 +52,37 @@ def in_html(text: str, names: Iterable[str] = ()) -> Iterator[str]:
         for piece in (sentence, *told):
             if english(re.sub("<[^>]*>", " ", words.html(piece, "ko")), names):
                 yield unescape(piece.strip())
+
+
+def in_state(state: State) -> list[str]:
+    """What a tab shows of a state, and says on the way, that has no Korean."""
+    said: list[str] = []
+    shown: list[tabs.Shown] = []
+
+    def say(words: str) -> None:
+        said.append(words)
+        if "Drawing the channels" in words:  # a bonus that takes long
+            raise Cancelled
+
+    shown.append(tabs.draw(state, say, shown.append))
+    model = model_of(state.model)
+    found = [piece.view + piece.grid for piece in shown[-2:]]
+    found += [views.busy(f"{text} … 12 s") for text in said]
+    found += [views.facts(model, zoo_adapters.describe(state.model))]
+    found += [views.prediction(model, logits_of(state), None)]
+    names = _names(state)
+    return sorted({text for html in found for text in in_html(html, names)})
+
+
+def _names(state: State) -> set[str]:
+    """Words that are names where a state is shown: of networks, layers and operations."""
+    made: set[str] = set()
+    for name in (state.model, *state.others):
+        model = model_of(name)
+        kinds = {layer.kind for layer in model.layers.values()}
+        texts = (name, *kinds, *(inner for inner, _ in model.module.named_modules()))
+        made |= {part for text in texts for part in re.findall(r"\w+", text)}
+    return made
 
 
 def in_markdown(text: str) -> Iterator[str]:
@@ -100,8 +134,6 @@ def source() -> str:
 
 
 def _derived() -> list[str]:
-    from app.state import DISPLAY
-
     params: list[Any] = [p for method in METHODS.values() for p in method.params]
     labels = [p.name.replace("_", " ").capitalize() for p in [*params, *DISPLAY.values()]]
     return [*labels, *CLASSES, *PARTS, *(zoo.title for zoo in zoo_adapters.zoos())]

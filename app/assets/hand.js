@@ -11,3 +11,9 @@ document.addEventListener('click', (event) => {
   query.set('lang', link.lang);
   location.search = query;
 });
+document.addEventListener('click', (event) => {
+  if (!event.target.closest('.fv-skip')) return;
+  event.preventDefault();
+  const tab = document.querySelector('#fv-stage [role=tab][aria-selected=true]');
+  if (tab) tab.focus();
+});

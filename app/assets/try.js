@@ -1,0 +1,4 @@
+element.addEventListener('click', (event) => {
+  const button = event.target.closest('[data-try]');
+  if (button) trigger('select', { try: button.dataset.try });
+});
