@@ -128,7 +128,7 @@ def source() -> str:
                 if isinstance(node, ast.Constant) and isinstance(node.value, str):
                     made.append(" ".join(node.value.split()) if "\n" in node.value else node.value)
     for asset in (ROOT / "app" / "assets").glob("*"):
-        if asset.is_file():
+        if asset.suffix in (".css", ".html", ".js"):
             made.append(asset.read_text("utf8"))
     return "\0".join([*made, *_derived()])
 
