@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import signal
@@ -21,6 +22,7 @@ from app.state import State, from_query
 from featvis.progress import tick
 
 pytest.importorskip("gradio")
+pytestmark = pytest.mark.filterwarnings("ignore")  # of Gradio
 ROOT = Path(__file__).parent.parent.parent
 SOON = 20.0  # seconds; what is asserted is the state of the work, on a busy machine
 
@@ -36,6 +38,8 @@ def events():
         window = Window()
         with window.blocks:
             yield Events(window)
+        del window
+        gc.collect()  # Gradio leaves an event loop and its sockets to the collector, which warns
 
 
 @pytest.fixture
