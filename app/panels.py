@@ -6,6 +6,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
+from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import PIL.Image
@@ -23,6 +25,7 @@ from .views import png, sprite
 
 __all__ = ["Panel", "panels"]
 
+LAYERS: WeakKeyDictionary[Heatmap | Attribution, dict[Any, bytes]] = WeakKeyDictionary()
 THUMB = 112  # longer side of a map in a strip, pixels
 POINT = "Pick a point of the picture: the arrow keys move, Enter chooses"
 ROWS, COLUMNS = ("at the top", "in the middle", "at the bottom"), ("left", "centre", "right")
@@ -98,7 +101,7 @@ def _figure(
     if panel.result is None:
         above = _cells(panel, image)
     else:
-        layer = served(png(render.over(panel.result, image, limit=top)[0]), "map.png")
+        layer = served(_layer(panel.result, image, top), "map.png")
         kind = "strokes" if isinstance(panel.result, Attribution) and panel.result.colors else ""
         values = on_original(panel.result, image)
         told = escape(_told(panel.title, panel.result, values, of))
@@ -128,6 +131,14 @@ def _told(
     row, column = np.unravel_index(int(grid.argmax()), grid.shape)
     where = f"{ROWS[3 * int(row) // len(grid)]}, {COLUMNS[3 * int(column) // len(grid)]}"
     return f"{title} of {of} for {result.target}: strongest {where}"
+
+
+def _layer(result: Heatmap | Attribution, image: Image, top: float | None) -> bytes:
+    """The map as a file that lies over the picture; kept with its result, as many look at it."""
+    kept, key = LAYERS.setdefault(result, {}), (image.box, image.original, top)
+    if key not in kept:
+        kept[key] = png(render.over(result, image, limit=top)[0])
+    return kept[key]
 
 
 def _strip(stages: Sequence[Stage], image: Image, base: PIL.Image.Image) -> str:

@@ -201,7 +201,12 @@ def _filters(result: Filters, state: State) -> Shown:
     chosen = None if kernels else state.channel
     large, title = None, ""
     if chosen is not None:
-        at = int((result.order == chosen).nonzero()[0, 0])
+        found = (result.order == chosen).nonzero()
+        if not len(found):
+            raise WrongRequest(
+                f"channel {chosen} of {result.layer}: its channels go from 0 to {count - 1}"
+            )
+        at = int(found[0, 0])
         large = render.tiles(result, scale="own")[at]
         title = f"Filter {chosen} at its own scale, norm {float(norms[chosen]):.3g}"
     view = views.filters(result.layer, facts, notes, large, title)

@@ -183,10 +183,10 @@ class Events:
             before = visit.state
             work = visit.work = Work(lambda work: self._next(before, change, work))
             said = before is None
-            for told in work.waits():
-                said = True
-                yield {**work.take(), self.w.notice: views.busy(told, work.share, cancel=True)}
-            try:
+            try:  # around the words, too: a page that is closed is closed at one of them
+                for told in work.waits():
+                    said = True
+                    yield {**work.take(), self.w.notice: views.busy(told, work.share, cancel=True)}
                 visit.state, made = work.result()
                 visit.notice = "" if made else visit.notice
                 notice = visit.notice if said or made else gr.skip()

@@ -57,8 +57,10 @@ class Index:
     @cached_property
     def names(self) -> list[str]:
         """The name of each picture by its number."""
-        named = store.names(self.folder)
-        return named or [f"scene-{FIRST + n}" for n in range(int(self.arrays["images"].max()) + 1)]
+        named, count = store.names(self.folder), int(self.arrays["images"].max()) + 1
+        if named is not None and len(named) < count:
+            raise store.damaged(self.folder)
+        return named or [f"scene-{FIRST + n}" for n in range(count)]
 
     @cached_property
     def rows(self) -> Mapping[str, int]:

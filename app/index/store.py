@@ -38,6 +38,7 @@ from .. import disk
 __all__ = [
     "FORMAT",
     "Manifest",
+    "damaged",
     "folder_of",
     "load",
     "own",
@@ -138,10 +139,15 @@ def load(folder: Path) -> Arrays:
         data = plain.read_bytes() if plain.exists() else lzma.decompress(packed.read_bytes())
         return safetensors.numpy.load(data)
     except (OSError, EOFError, lzma.LZMAError, safetensors.SafetensorError) as error:
-        raise WrongRequest(
-            f"the index {folder.name} is damaged; remove it and build it again with: featvis index "
-            "build"
-        ) from error
+        raise damaged(folder) from error
+
+
+def damaged(folder: Path) -> WrongRequest:
+    """The refusal of an index that cannot be read to its end."""
+    return WrongRequest(
+        f"the index {folder.name} is damaged; remove it and build it again with: featvis index "
+        "build"
+    )
 
 
 def names(folder: Path) -> list[str] | None:

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app import api, changes, limits, pictures, serve, visitors
+from app import api, changes, limits, pictures, serve, tabs, visitors
 from app.faults import sentence
 from app.recipe import from_json
 from app.state import State, from_query, to_query
@@ -73,6 +73,11 @@ def test_what_nobody_should_send_is_refused_in_a_sentence(kind, count):
     assert not {n: (faults.wrong(text), text[:200]) for n, text in said.items()
                 if faults.wrong(text)}  # fmt: skip
     assert set(said.values()) > {"answered"}
+
+
+def test_a_filter_that_a_layer_does_not_have_is_refused():
+    with pytest.raises(WrongRequest, match="channels go from 0 to"):
+        tabs.draw(from_query("tab=Filters&ch=9500"))
 
 
 def test_what_leaks_is_found():
