@@ -152,8 +152,9 @@ def writes():
     for n in range(10**6):
         pictures.keep(PIL.Image.effect_noise((300, 300), 60))
         file_of(os.urandom(300_000), "made.png")
+        time.sleep(0.05)
 threading.Thread(target=writes, daemon=True).start()
-state = State(tab="Synthesis").having(steps=2000)
+state = State(tab="Synthesis").having(steps=600)
 session.run("maximize", state, lambda made: print("step", made.result.step, flush=True))
 """
 
