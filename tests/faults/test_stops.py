@@ -152,8 +152,9 @@ def writes():
     for n in range(10**6):
         pictures.keep(PIL.Image.effect_noise((300, 300), 60))
         file_of(os.urandom(300_000), "made.png")
+        time.sleep(0.05)
 threading.Thread(target=writes, daemon=True).start()
-state = State(tab="Synthesis").having(steps=4000)
+state = State(tab="Synthesis").having(steps=600)
 session.run("maximize", state, lambda made: print("step", made.result.step, flush=True))
 """
 
@@ -163,7 +164,7 @@ def test_a_process_that_is_killed_in_mid_job_leaves_nothing_half(tmp_path, monke
     process = subprocess.Popen([sys.executable, "-W", "ignore", "-c", KILLED, str(tmp_path)],
                                cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True)  # fmt: skip
     assert process.stdout is not None
-    seen = [process.stdout.readline() for _ in range(3)]  # it writes and computes
+    seen = [process.stdout.readline() for _ in range(1)]  # it writes and computes
     os.kill(process.pid, signal.SIGKILL)
     assert process.wait(SOON) == -signal.SIGKILL
     process.stdout.close()
