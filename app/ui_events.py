@@ -262,8 +262,12 @@ def _simpler(asked: State) -> Iterator[State]:
 
 
 def _uploaded(state: State, sent: Any) -> State:
-    """Of a picture's file as it was sent: Gradio itself would decode it before it is checked."""
-    return changes.set_upload(state, sent.get("path") if isinstance(sent, dict) else None)
+    """Of a picture's file as it was sent: Gradio itself would decode it before it is checked.
+
+    Where the picture was only removed, another one is about to come: nothing is drawn over it.
+    """
+    path = sent.get("path") if isinstance(sent, dict) else None
+    return changes.set_upload(state, path) if path else state
 
 
 def _is_whole(text: str | None) -> bool:

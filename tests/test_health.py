@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -31,7 +32,9 @@ def asked(path, root="", method="GET"):
         sent.append(message)
 
     scope = {"type": "http", "path": root + path, "root_path": root, "method": method}
-    asyncio.run(health_page.Health(app)(scope, None, send))
+    # a browser test before this one leaves a loop in the main thread
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, health_page.Health(app)(scope, None, send)).result()
     return sent[0]["status"], sent[-1].get("body", b"").decode()
 
 

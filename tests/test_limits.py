@@ -295,22 +295,6 @@ def test_who_asks_too_often_or_sends_too_much_is_told(set_limits):
     assert ask(bytes(3_000_000), path="/gradio_api/cancel", length=0)[1] == b"http.disconnect"
 
 
-def test_files_of_old_pages_are_removed(set_limits, monkeypatch):
-    serve = pytest.importorskip("app.serve")
-    clock = [1000.0]
-    monkeypatch.setattr(serve, "SERVED", type(serve.SERVED)())
-    monkeypatch.setattr(serve.time, "monotonic", lambda: clock[0])
-    set_limits(FEATVIS_PAGE_HOURS="1.5")
-    files = []
-    for number in range(4):
-        address = serve.served(f"old page {number}".encode(), "file.txt")
-        files.append(Path(address.partition("=")[2]))
-        clock[0] += 3600
-        if number == 2:
-            serve.served(b"old page 0", "file.txt")  # wanted again
-    assert [file.exists() for file in files] == [True, False, True, True]
-
-
 def test_uploads_that_fit_are_kept():
     data = io.BytesIO()
     PIL.Image.effect_noise((64, 48), 60).save(data, "PNG")
