@@ -8,7 +8,7 @@ import PIL.Image
 import pytest
 
 import zoo_adapters
-from tests.settled import SLOW, settled
+from tests.settled import SLOW, filled, settled
 
 NAMES = zoo_adapters.names("bundled")
 pytestmark = [
@@ -59,8 +59,7 @@ def test_another_network_and_another_picture(window):
     page = window()
     other = NAMES[-1]
     page.get_by_role("button", name="Find any network").click()
-    page.get_by_role("textbox", name="Words of the name").fill(other)
-    page.get_by_role("textbox", name="Words of the name").press("Enter")
+    filled(page, "Words of the name", other).press("Enter")
     page.wait_for_function("name => location.search.includes(name)", arg=other)
     settled(page)
     page.locator("#fv-examples [data-pick]").nth(3).click()
@@ -98,8 +97,7 @@ def test_a_wrong_request_keeps_the_last_result(window):
     page = window()
     before = page.url
     page.get_by_role("button", name="Find any network").click()
-    page.get_by_role("textbox", name="Words of the name").fill("timm:resnet5000")
-    page.get_by_role("textbox", name="Words of the name").press("Enter")
+    filled(page, "Words of the name", "timm:resnet5000").press("Enter")
     page.get_by_role("alert").wait_for()
     assert "timm:resnet" in page.get_by_role("alert").inner_text()
     assert page.url == before

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import zoo_adapters
-from tests.settled import settled
+from tests.settled import filled, settled
 
 NAMES = zoo_adapters.names("bundled")
 pytestmark = [
@@ -18,7 +18,7 @@ pytestmark = [
 def test_networks_are_found_by_words_and_filters_and_one_is_chosen(window):
     page = window()
     page.get_by_role("button", name="Find any network").click()
-    page.get_by_role("textbox", name="Words of the name").press_sequentially("scenes net")
+    filled(page, "Words of the name", "").press_sequentially("scenes net")
     page.wait_for_function("() => document.querySelectorAll('.fv-found button').length === 3")
     names = page.locator(".fv-found b").all_inner_texts()
     assert all("scenes" in name and "net" in name for name in names)

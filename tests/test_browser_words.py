@@ -9,7 +9,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 import zoo_adapters
-from tests.settled import settled
+from tests.settled import filled, settled
 from tests.untranslated import MENDED, in_html, in_markdown
 
 pytestmark = [
@@ -65,8 +65,7 @@ def test_a_korean_browser_gets_a_korean_window(window, tmp_path):
     settled(page)
     page.get_by_text("이 뉴런이 보는 곳", exact=True).wait_for()
     page.get_by_role("button", name="네트워크 찾기").click()
-    page.get_by_role("textbox", name="이름의 일부").fill("timm:resnet5000")
-    page.get_by_role("textbox", name="이름의 일부").press("Enter")
+    filled(page, "이름의 일부", "timm:resnet5000").press("Enter")
     page.get_by_role("alert").wait_for()
     assert "가장 가까운 이름" in page.get_by_role("alert").inner_text()
     page.screenshot(path=tmp_path / "korean.png", full_page=True)

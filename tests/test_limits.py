@@ -10,7 +10,6 @@ import struct
 import time
 import zlib
 from contextlib import suppress
-from pathlib import Path
 
 import PIL.Image
 import PIL.ImageFile
