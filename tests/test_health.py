@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -12,6 +10,7 @@ import pytest
 from app import health, health_page, session, tabs, texts, views
 from app.state import State
 from featvis import METHODS, WrongRequest
+from tests.loops import awaited
 from zoo_adapters import hub
 
 
@@ -32,9 +31,7 @@ def asked(path, root="", method="GET"):
         sent.append(message)
 
     scope = {"type": "http", "path": root + path, "root_path": root, "method": method}
-    # a browser test before this one leaves a loop in the main thread
-    with ThreadPoolExecutor(1) as pool:
-        pool.submit(asyncio.run, health_page.Health(app)(scope, None, send)).result()
+    awaited(health_page.Health(app)(scope, None, send))
     return sent[0]["status"], sent[-1].get("body", b"").decode()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import json
 import logging
@@ -21,6 +20,7 @@ from app.kept import Kept, holding
 from app.state import State, from_query
 from featvis import METHODS, WrongRequest
 from featvis.progress import tick
+from tests.loops import awaited
 
 SECRET = "/home/someone/.cache/hub/model.bin of hf_abcdefghijk"
 
@@ -283,7 +283,7 @@ def test_who_asks_too_often_or_sends_too_much_is_told(set_limits):
         async def send(message):
             sent.append(message)
 
-        asyncio.run(door(asked(**how), receive, send))
+        awaited(door(asked(**how), receive, send))
         return sent[0]["status"], sent[1]["body"]
 
     assert [ask()[0] for _ in range(4)] == [200, 200, 429, 429]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import gc
 import io
@@ -18,6 +17,7 @@ import pytest
 import app.serve
 from app import api, cli, files
 from app.state import from_query
+from tests.loops import apart, awaited
 
 PAGE = Path(__file__).parent.parent / "docs" / "api.md"
 LINK = "?tab=Class+evidence&m=bundled:scenes-resnet&method=cam&img=scene-2"
@@ -55,7 +55,7 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch, capsys):
 
 @needed
 def test_every_function_is_a_tool_that_says_what_it_takes(server):
-    tools = asyncio.run(asked(server, lambda session: session.list_tools())).tools
+    tools = awaited(asked(server, lambda session: session.list_tools())).tools
     named = {tool.name: tool for tool in tools}
     assert set(named) == {*(function.__name__ for function in api.ENDPOINTS), "picture", "upload"}
     for name, tool in named.items():
@@ -79,7 +79,7 @@ def test_an_agent_uploads_a_picture_and_sees_a_map_on_it(server):
         inside = await session.call_tool("upload", {"picture": f"{server}/gradio_api/info"})
         return link, seen.content[0], wrong, inside
 
-    link, seen, wrong, inside = asyncio.run(asked(server, ask))
+    link, seen, wrong, inside = awaited(asked(server, ask))
     assert seen.type == "image"
     with PIL.Image.open(io.BytesIO(base64.b64decode(seen.data))) as picture:
         wanted = PIL.Image.open(io.BytesIO(files.picture(from_query(link))[0]))
@@ -91,7 +91,7 @@ def test_an_agent_uploads_a_picture_and_sees_a_map_on_it(server):
 @needed
 def test_the_example_of_the_page_runs(server, capsys):
     text = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf8"), re.S)[1]
-    exec(text.replace("http://127.0.0.1:7860", server), {})
+    apart(exec, text.replace("http://127.0.0.1:7860", server), {})
     told = capsys.readouterr().out
     assert "'picture'" in told
     assert "image image/png" in told
