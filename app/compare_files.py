@@ -22,6 +22,7 @@ __all__ = ["numbers", "numbers_of", "sheet", "sheet_of"]
 
 SIDE = 256  # of a picture in the sheet, pixels
 BAND = 22  # of a line of words in the sheet
+POINTS = 12  # of the words
 INK, PAPER, SOFT = (28, 25, 23), (255, 255, 255), (111, 106, 99)
 
 
@@ -41,11 +42,15 @@ def sheet_of(state: State, rows: Sequence[Row]) -> PIL.Image.Image:
     high = size[1] + 2 * BAND
     made = PIL.Image.new("RGB", ((columns + 1) * (size[0] + 6), len(rows) * (high + 6)), PAPER)
     draw = PIL.ImageDraw.Draw(made)
+
+    def line(left: int, top: int, text: str, colour: tuple[int, int, int], **how: bool) -> None:
+        draw.text((left + 2, top), _fitting(draw, text, size[0], **how), colour, font_size=POINTS)
+
     for r, row in enumerate(rows):
         top = r * (high + 6)
         made.paste(original.resize(size), (0, top + BAND))
-        draw.text((2, top + 5), row.state.model, INK, font_size=12)
-        draw.text((2, top + BAND + size[1] + 4), row.prediction or row.reason, SOFT, font_size=12)
+        line(0, top + 5, row.state.model, INK, end=True)
+        line(0, top + BAND + size[1] + 4, row.prediction or row.reason, SOFT)
         for c, cell in enumerate(row.cells):
             left = (c + 1) * (size[0] + 6)
             picture = _drawn(cell, row, original, tops)
@@ -53,10 +58,22 @@ def sheet_of(state: State, rows: Sequence[Row]) -> PIL.Image.Image:
                 made.paste(picture.resize(size), (left, top + BAND))
             else:
                 words = "\n".join(wrap(cell.reason, size[0] // 7))
-                draw.text((left + 2, top + BAND + 8), words, SOFT, font_size=12)
-            draw.text((left + 2, top + 5), cell.title, INK, font_size=12)
-            draw.text((left + 2, top + BAND + size[1] + 4), _said(cell), SOFT, font_size=12)
+                draw.text((left + 2, top + BAND + 8), words, SOFT, font_size=POINTS)
+            line(left, top + 5, cell.title, INK)
+            line(left, top + BAND + size[1] + 4, _said(cell), SOFT)
     return made
+
+
+def _fitting(draw: PIL.ImageDraw.ImageDraw, text: str, width: int, *, end: bool = False) -> str:
+    """A text that is not wider than a picture: its beginning, or its `end`, is kept."""
+    kept = text
+    while len(kept) > 1 and draw.textlength(_cut(kept, text, end), font_size=POINTS) > width:
+        kept = kept[1:] if end else kept[:-1]
+    return _cut(kept, text, end)
+
+
+def _cut(kept: str, text: str, end: bool) -> str:
+    return text if kept == text else f"…{kept}" if end else f"{kept}…"
 
 
 def _said(cell: Cell) -> str:

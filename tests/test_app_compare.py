@@ -8,11 +8,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import PIL.Image
+import PIL.ImageDraw
 import pytest
 import torch
 
 import zoo_adapters
-from app import changes, cli, files, kin, probed, session, tabs
+from app import changes, cli, compare_files, files, kin, probed, session, tabs
 from app.comparison import agreements, compared, limits
 from app.labels import class_like
 from app.state import State, from_query, to_query
@@ -40,6 +41,18 @@ def test_each_answer_is_the_one_that_the_network_gives_alone():
         for cell, name in zip(row.cells, ("cam", "saliency"), strict=True):
             alone = session.run(name, State(model=row.state.model)).result.values
             assert torch.equal(cell.made.result.values, alone)
+
+
+def test_words_of_the_sheet_stay_in_their_column():
+    draw = PIL.ImageDraw.Draw(PIL.Image.new("RGB", (8, 8)))
+    name = "timm:local-dir:a/long/way/to/mobilenetv2_100"
+    assert compare_files._fitting(draw, name, 1000) == name
+    end, beginning = (compare_files._fitting(draw, name, 170, end=end) for end in (True, False))
+    assert end[0] == beginning[-1] == "…"
+    assert name.endswith(end[1:])
+    assert name.startswith(beginning[:-1])
+    for words in (end, beginning):
+        assert 140 < draw.textlength(words, font_size=compare_files.POINTS) <= 170
 
 
 def test_answers_come_one_by_one():
