@@ -17,6 +17,7 @@ from starlette.responses import Response
 from .starts import FILE, STARTS
 from .state import State, from_query
 from .title import title
+from .whole import changed
 
 __all__ = ["PICTURE", "Preview", "tags"]
 
@@ -44,34 +45,9 @@ class Preview:
             answer = Response(PICTURE.read_bytes(), media_type="image/jpeg", headers=kept)
             await answer(scope, receive, send)
         elif path.rstrip("/") == scope.get("root_path", "").rstrip("/"):
-            await self._page(scope, receive, send)
+            await changed(self.app, scope, receive, send, lambda body: self._written(scope, body))
         else:
             await self.app(scope, receive, send)
-
-    async def _page(self, scope: Any, receive: Any, send: Any) -> None:
-        """The page, whole, with our tags instead of Gradio's."""
-        begun: list[Any] = []
-        body = b""
-
-        async def gathered(message: Any) -> None:
-            nonlocal body
-            if message["type"] == "http.response.start":
-                begun.append(message)
-                return
-            body += message.get("body", b"")
-            if message.get("more_body"):
-                return
-            start = begun.pop()
-            made = self._written(scope, body) if _is_page(start) else body
-            if scope["method"] == "GET":
-                start["headers"] = [
-                    (k, str(len(made)).encode() if k == b"content-length" else v)
-                    for k, v in start["headers"]
-                ]
-            await send(start)
-            await send({"type": "http.response.body", "body": made})
-
-        await self.app(scope, receive, gathered)
 
     def _written(self, scope: Any, page: bytes) -> bytes:
         request = Request(scope)
@@ -80,10 +56,6 @@ class Preview:
             from_query(request.url.query), self.root(request).rstrip("/"), request.url.query
         )
         return OLD.sub(b"", head) + made.encode() + end + rest if end else page
-
-
-def _is_page(start: Any) -> bool:
-    return any(k == b"content-type" and v.startswith(b"text/html") for k, v in start["headers"])
 
 
 def tags(state: State, root: str, query: str) -> str:

@@ -11,6 +11,7 @@ from urllib.parse import parse_qs
 import gradio as gr
 
 from . import words
+from .whole import changed
 
 __all__ = ["Page", "language_of", "spoken"]
 
@@ -118,22 +119,9 @@ class Page:
         headers = {name: value.decode("latin1") for name, value in scope["headers"]}
         accepted = headers.get(b"accept-language", "")
         language = words.chosen(query.get("lang", [None])[0], accepted)
-        begun: list[Message] = []
-        body = b""
 
-        async def translated(message: Message) -> None:
-            nonlocal body
-            if message["type"] == "http.response.start":
-                begun.append(message)
-                return
-            body += message.get("body", b"")
-            if message.get("more_body"):
-                return
-            made = page(body.decode("utf8"), language).encode() if body else b""
-            kept = [h for h in begun[0]["headers"] if h[0].lower() != b"content-length"]
-            kept += [(b"vary", b"Accept-Language")]
-            kept += [(b"content-length", str(len(made)).encode())] if made else []
-            await send({**begun[0], "headers": kept})
-            await send({"type": "http.response.body", "body": made})
+        def spoken_in(body: bytes) -> bytes:
+            return page(body.decode("utf8"), language).encode()
 
-        await self.app(scope, receive, translated)
+        vary = (b"vary", b"Accept-Language")
+        await changed(self.app, scope, receive, send, spoken_in, vary)
