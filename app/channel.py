@@ -13,7 +13,8 @@ from featvis import METHODS, WrongRequest
 from featvis.types import FeatureMaps, Synthesis
 
 from . import channel_sections as sections
-from . import maps, probed, session, synthesis, views
+from . import counterparts, maps, probed, session, synthesis, views
+from .counterparts import Neuron
 from .index import Index
 from .shown import Shown
 from .state import State
@@ -60,15 +61,22 @@ def page(
     show(shown)
     relax()
     try:
+        own, at = Neuron(state.model, layer, number), len(parts)
         if state.others:
-            parts.append(sections.counterparts(state, layer, number, say))
+            parts.append(counterparts.counterparts(state, own, say, {}))
             shown = Shown(_page(parts))
             show(shown)
         if index is not None and known:
             shown = Shown(shown.view, _overview(state, index, layer, number, say))
             show(shown)
-        for drawn in _made(state, layer, number, say):
-            shown = Shown(_page([*parts[:1], drawn, *parts[1:]]), shown.grid)
+        if state.display("picture"):
+            parts.insert(1, _made(state, own, say))
+            shown = Shown(_page(parts), shown.grid)
+            show(shown)
+            for made in counterparts.made_for(state, own, say) if state.others else ():
+                parts[at + 1] = counterparts.counterparts(state, own, say, made)
+                shown = Shown(_page(parts), shown.grid)
+                show(shown)
     except Cancelled:  # something else is asked for
         pass
     return shown
@@ -123,20 +131,10 @@ def _overview(
     return f'<h3 class="fv-over">{title}</h3>' + views.patches(found, number, SIDE)
 
 
-def _made(state: State, layer: str, number: int, say: Callable[[str], None]) -> list[str]:
-    """The picture that excites it the most, where it is wanted or was made before."""
-    if not state.display("picture"):
-        return []
+def _made(state: State, own: Neuron, say: Callable[[str], None]) -> str:
+    """The picture that excites the channel the most."""
     say("Making the picture that excites it the most")
-    asked = State(
-        tab="Synthesis",
-        model=state.model,
-        image=state.image,
-        layer=layer,
-        channel=number,
-        params=state.params,
-    )
-    made = session.run("maximize", asked)
+    made = session.run("maximize", counterparts.asked(state, own))
     assert isinstance(made.result, Synthesis)
     view = synthesis.view(METHODS["maximize"].title, made.result, made.seconds)
-    return [sections.section("The picture that excites it the most", view)]
+    return sections.section("The picture that excites it the most", view)

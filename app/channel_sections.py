@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from html import escape
-
-import PIL.Image
 
 import featvis
 from featvis import VisionModel, WrongRequest, render
 from featvis.types import FeatureMaps, Filters
 
-from . import kin, maps, pictures, probed, session, texts, trainings, views
+from . import maps, pictures, probed, session, texts, views
 from .histogram import histogram
 from .index import Index
 from .panels import panels
@@ -21,7 +18,6 @@ from .tiles import Tile, strip
 
 __all__ = [
     "TOP",
-    "counterparts",
     "distribution",
     "head",
     "own",
@@ -35,10 +31,6 @@ __all__ = [
 
 TOP, BOTTOM, LIKE, KERNELS = 9, 6, 8, 8  # how many of each are shown
 DETECTS = 0.1  # overlap with a part of objects from which it is named
-KIN = (
-    f"channels that are active at the same places of the same {kin.COUNT} pictures (Pearson's "
-    "correlation); click one to go there"
-)
 
 
 def section(title: str, body: str, words: str = "") -> str:
@@ -193,34 +185,3 @@ def unknown(model: VisionModel, layer: str, index: Index | None) -> str:
             "channels at once"
         )
     return f'<p class="fv-note">{escape(texts.sentence(words))}</p>'
-
-
-def counterparts(state: State, layer: str, number: int, say: Callable[[str], None]) -> str:
-    """In each of the networks that it is compared with."""
-    made = "".join(_counterparts(state, other, layer, number, say) for other in state.others)
-    return section("Its counterparts in other networks", made, KIN)
-
-
-def _counterparts(
-    state: State, other: str, layer: str, number: int, say: Callable[[str], None]
-) -> str:
-    """The channels of another network that go with it, each by its strongest patch."""
-    try:
-        if not state.display("download") and (words := trainings.cost(other)):
-            raise WrongRequest(f"{words}; choose Download to fetch it")
-        found = kin.counterparts_of(state, other, layer, number, say)
-        index = probed.index_of(state.but(model=other))
-    except WrongRequest as error:
-        return f'<p class="fv-note">{escape(texts.sentence(error))}</p>'
-    tiles = []
-    for one in found:
-        words = f"{one.layer}, channel {one.channel}: correlation {one.correlation:.2f}"
-        picture = PIL.Image.new("RGB", (8, 8), "#888")
-        if index is not None and one.layer in index.layers:
-            asked = state.but(model=other)
-            picture = probed.overview(asked, index, one.layer, [one.channel])[0]
-        there = f"there:{other}|{one.layer}|{one.channel}"
-        caption = f"{one.channel} · {one.correlation:.2f}"
-        tiles.append(Tile((picture,), there, f"{words}; open it", caption))
-    best = f"<b>{escape(other)}</b>" + (f", best in {escape(found[0].layer)}" if found else "")
-    return f"<p>{best}</p>" + strip(tiles, f"Counterparts in {other}", side=96)

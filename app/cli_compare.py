@@ -30,8 +30,9 @@ def add(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument("--image", required=True, metavar="FILE", help="a picture, or scene-17")
     parser.add_argument("--methods", default="", metavar="M,N", help="columns, as cam,grad_cam")
     parser.add_argument(
-        "--columns", default="methods", metavar="WHAT", help="methods, or depth: all channels of "
-        "the layers at 0, 25, 50, 75 and 100 %% of the way"
+        "--columns", default="methods", metavar="WHAT", help="methods; of the layers at 0, 25, "
+        "50, 75 and 100 %% of the way all channels (depth), or the picture made for the strongest "
+        "one (synthesis)"
     )  # fmt: skip
     parser.add_argument("--target", metavar="CLASS", help="a class of the first network, found by "
                         "its label in the others (default: what each one predicts)")  # fmt: skip

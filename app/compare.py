@@ -9,15 +9,16 @@ import numpy as np
 import torch
 
 from featvis import color, render
-from featvis.types import Attribution, FeatureMaps, Heatmap, Place
+from featvis.types import Attribution, FeatureMaps, Heatmap, Place, Synthesis
 from zoo_adapters import Facts
 
 from . import compare_kin, evidence, pictures, texts, trainings, trust, views
 from .compare_files import numbers, sheet
-from .comparison import Cell, Row, agreements, compared, limits
+from .comparison import DEPTHS, Cell, Row, agreements, compared, limits
+from .families import has_methods, shown_methods
 from .panels import Panel, panels
 from .shown import Shown
-from .state import State
+from .state import State, to_query
 
 __all__ = ["numbers", "page", "sheet"]
 
@@ -74,11 +75,17 @@ def _row(state: State, row: Row, tops: dict[str, float], *, first: bool) -> str:
         words = escape(texts.sentence(row.reason or "loading"))
         return f'<section class="fv-off"><h3>{name}</h3><p>{words}</p></section>'
     facts = f"<h3>{name} <em>{escape(row.prediction)}</em></h3>{views.line(_facts(row.facts, row))}"
-    shown = [_panel(cell, row, tops) for cell in row.cells]
+    shown = [_panel(cell, row, state, tops) for cell in row.cells]
     over = panels(
-        row.image, pictures.get(state.image), shown, None, of=row.state.model, slider=first
+        row.image,
+        pictures.get(state.image),
+        shown,
+        None,
+        of=row.state.model,
+        slider=first and state.display("columns") != "synthesis",
     )
-    return f'<section class="fv-compared">{facts}{over}</section>'
+    columns = len(shown_methods(state) if has_methods(state) else DEPTHS)
+    return f'<section class="fv-compared" style="--n:{columns}">{facts}{over}</section>'
 
 
 def _facts(facts: Facts | None, row: Row) -> list[str]:
@@ -95,23 +102,41 @@ def _facts(facts: Facts | None, row: Row) -> list[str]:
     return [views.count(row.model.parameters), cost, f"{h}x{w} px", taught, licence, head]
 
 
-def _panel(cell: Cell, row: Row, tops: dict[str, float]) -> Panel:
+def _panel(cell: Cell, row: Row, state: State, tops: dict[str, float]) -> Panel:
     if cell.made is None:
         return Panel(cell.title, reason=cell.reason)
     result = cell.made.result
+    depth, _, where = cell.title.partition(": ")
     if isinstance(result, FeatureMaps):
         h, w = result.values.shape[2:]
-        lines = [f"{result.values.shape[1]} channels, {h}x{w}"]
+        lines = [f"<b>{escape(where)}</b>", f"{result.values.shape[1]} channels, {h}x{w}"]
         if result.components is None:
             return Panel(cell.title, reason="these maps have no components")
         colors = render.components(result)[0]
-        return Panel(cell.title, None, lines, cell.made.seconds, colors=colors, place=result.place)
+        return Panel(depth, None, lines, cell.made.seconds, colors=colors, place=result.place)
+    if isinstance(result, Synthesis):
+        return _made(cell, row, state, result)
     assert isinstance(result, Heatmap | Attribution)
     lines = [f"<b>{escape(result.target)}</b>{evidence.score(result, row.state)}"]
     if cell.faith is not None:
         lines.append(trust.faith_words(cell.faith))
     top = tops.get(cell.title)
     return Panel(cell.title, result, lines, cell.made.seconds, top=top)
+
+
+def _made(cell: Cell, row: Row, state: State, result: Synthesis) -> Panel:
+    """The picture made for a channel, and the way to that channel."""
+    assert cell.made is not None
+    assert cell.alone is not None
+    others = tuple(name for name in (state.model, *state.others) if name != row.state.model)
+    there = to_query(cell.alone.but(tab="Channel", others=others))
+    depth, _, where = cell.title.partition(": ")
+    lines = [
+        f"<b>{escape(where)}</b>",
+        f"activation {float(result.activation[0]):.3g}",
+        f'<a href="?{escape(there)}">Open the channel</a>',
+    ]
+    return Panel(depth, None, lines, cell.made.seconds, alone=render.pictures(result)[0])
 
 
 def _agreement(state: State, rows: Sequence[Row]) -> str:

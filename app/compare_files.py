@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import PIL.Image
 import PIL.ImageDraw
+import PIL.ImageOps
 import torch
 
 from featvis import render
-from featvis.types import Attribution, FeatureMaps, Heatmap
+from featvis.types import Attribution, FeatureMaps, Heatmap, Synthesis
 
 from . import kin_told, pictures
 from .comparison import Cell, Row, agreements, compared, limits
@@ -80,6 +81,8 @@ def _said(cell: Cell) -> str:
     if cell.made is None:
         return ""
     result = cell.made.result
+    if isinstance(result, Synthesis):
+        return f"activation {float(result.activation[0]):.3g}"
     said = [] if isinstance(result, FeatureMaps) else [str(getattr(result, "target", ""))]
     if cell.faith is not None:
         said.append(f"insertion {cell.faith.insertion:.2f}, deletion {cell.faith.deletion:.2f}")
@@ -97,6 +100,8 @@ def _drawn(
             return None
         colors = _picture(render.components(result)[0])
         return colors.resize(original.size, PIL.Image.Resampling.NEAREST)
+    if isinstance(result, Synthesis):
+        return PIL.ImageOps.pad(_picture(render.pictures(result)[0]), original.size, color=PAPER)
     assert isinstance(result, Heatmap | Attribution)
     below = torch.from_numpy(np.array(original))
     layer = render.over(result, row.image, limit=tops.get(cell.title))[0]

@@ -1,6 +1,7 @@
 """Comparison: the same question to several networks, one after another; the window and the command.
 
-Rows are networks. Columns are methods, or layers at the same relative depth.
+Rows are networks. Columns are methods, or layers at the same relative depth: all their channels, or
+the picture made for the one that is strongest in the picture at hand.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ class Cell:
     made: Made | None = None
     reason: str = ""
     faith: trust.Faith | None = None
+    alone: State | None = None  # that asks for it alone, where that is another question
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,10 +155,10 @@ def _target(state: State, model: VisionModel) -> str | None:
 
 
 def _cells(row: Row, state: State, methods: Sequence[Method]) -> Iterator[Cell]:
-    if state.display("columns") == "depth":
+    if (columns := state.display("columns")) != "methods":
         assert row.model is not None
         for depth in DEPTHS:
-            yield _deep(row, row.model, depth)
+            yield _deep(row, row.model, depth, made=columns == "synthesis")
         return
     for method in methods:
         yield _answer(row, state, method)
@@ -173,18 +175,22 @@ def _answer(row: Row, state: State, method: Method) -> Cell:
         return Cell(method.title, reason=_reason(error))
 
 
-def _deep(row: Row, model: VisionModel, depth: float) -> Cell:
-    """All channels of the layer nearest to a depth, as colours."""
+def _deep(row: Row, model: VisionModel, depth: float, *, made: bool) -> Cell:
+    """Of the layer nearest to a depth: all channels, or a picture `made` for the strongest one."""
     title = f"{100 * depth:.0f} %"
     layers = [x for x in model.layers.values() if min(x.size) >= 2] or list(model.layers.values())
     if not layers:
         return Cell(title, reason=f"{model.name} has no layer whose output is a map")
     layer = min(layers, key=lambda x: abs(x.depth - depth))
+    asked, title = row.state.but(tab="Feature maps", layer=layer.name), f"{title}: {layer.name}"
     try:
-        made = session.run("feature_maps", row.state.but(tab="Feature maps", layer=layer.name))
+        if not made:
+            return Cell(title, session.run("feature_maps", asked))
+        number = session.strongest(asked)
+        asked, title = asked.but(tab="Synthesis", channel=number), f"{title}, channel {number}"
+        return Cell(title, session.run("maximize", asked), alone=asked)
     except Exception as error:
         return Cell(title, reason=_reason(error))
-    return Cell(f"{title}: {layer.name}", made)
 
 
 def _reason(error: Exception) -> str:

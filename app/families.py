@@ -6,7 +6,7 @@ from featvis import METHODS, Method
 
 from .state import State
 
-__all__ = ["family_of", "first_methods", "methods_of", "shown_methods"]
+__all__ = ["family_of", "first_methods", "has_methods", "methods_of", "shown_methods"]
 
 
 def family_of(tab: str) -> str:
@@ -30,3 +30,8 @@ def first_methods(family: str) -> list[Method]:
     """What a tab shows until something is chosen: the methods declared so, or the first."""
     found = methods_of(family)
     return [method for method in found if method.first] or found[:1]
+
+
+def has_methods(state: State) -> bool:
+    """Are methods shown, that can be chosen?"""
+    return state.tab != "Compare" or state.display("columns") == "methods"

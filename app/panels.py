@@ -49,6 +49,7 @@ class Panel:
     box: Box | None = field(default=None, kw_only=True)  # round the evidence, on the original
     strip: Sequence[Stage] = field(default=(), kw_only=True)  # of the sanity check
     top: float | None = field(default=None, kw_only=True)  # of the colours, if others set it
+    alone: Tensor | None = field(default=None, kw_only=True)  # (h, w, 3), a picture of its own
 
 
 def panels(
@@ -97,6 +98,8 @@ def _figure(
             f'<div class="fv-stack"><img src="{below}" alt="The picture">'
             f"<p>{escape(sentence(panel.reason))}</p></div></figure>"
         )
+    if panel.alone is not None:
+        return _alone(panel, panel.alone)
     data = legend = ""
     if panel.result is None:
         above = _cells(panel, image)
@@ -111,15 +114,31 @@ def _figure(
     if panel.box is not None:
         marks += f'<i class="fv-box" style="{_rectangle(panel.box, image.original)}"></i>'
     below_map = legend + _strip(panel.strip, image, base)
-    time = f"<span>{_duration(panel.seconds)}</span>" if panel.seconds is not None else ""
     lines = "".join(f"<p>{line}</p>" for line in panel.lines)
     return (
-        f'<figure><div class="fv-title"><b>{title}</b>{time}<button data-large '
-        f'aria-label="Enlarge {title}" title="Enlarge, or back">⤢</button></div>'
+        f"<figure>{_title(panel)}"
         f'<div class="fv-stack" data-point tabindex="0" role="application" aria-label="{POINT}" '
         f'data-values="{data}"><img src="{below}" alt="The picture">{above}{marks}'
         f'<i class="fv-aim" hidden></i><output></output></div>{below_map}'
         f"<figcaption>{lines}</figcaption></figure>"
+    )
+
+
+def _title(panel: Panel) -> str:
+    title = escape(panel.title)
+    time = f"<span>{_duration(panel.seconds)}</span>" if panel.seconds is not None else ""
+    return (
+        f'<div class="fv-title"><b>{title}</b>{time}<button data-large '
+        f'aria-label="Enlarge {title}" title="Enlarge, or back">⤢</button></div>'
+    )
+
+
+def _alone(panel: Panel, picture: Tensor) -> str:
+    """A picture that lies over no other one."""
+    lines = "".join(f"<p>{line}</p>" for line in panel.lines)
+    return (
+        f'<figure>{_title(panel)}<img class="fv-alone" src="{served(png(picture), "made.png")}" '
+        f'alt="Picture made for {escape(panel.title)}"><figcaption>{lines}</figcaption></figure>'
     )
 
 

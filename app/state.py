@@ -56,14 +56,16 @@ DISPLAY = {
         Param("trust", bool, False, "Does the prediction follow what the map calls important?"),
         Param("sanity", bool, False, "The maps while the network's weights are drawn anew, step by "
               "step"),
-        Param("columns", str, "methods", "Methods, or all channels of layers at the same depth",
-              None, ("methods", "depth")),
+        Param("columns", str, "methods", "Methods; or at the same depths all channels of a layer, "
+              "or the picture made for its strongest one", None,
+              ("methods", "depth", "synthesis")),
         Param("layers", bool, False, "How alike the layers of the networks are (CKA)"),
         Param("neighbours", bool, False, "How far they find the same pictures alike"),
         Param("pair", str, "", "Two layers that are shown: NETWORK|LAYER|LAYER"),
         Param("download", bool, False, "Fetch networks that are not on disk; each says how large "
               "it is"),
-        Param("picture", bool, False, "Make the picture that excites the channel the most, too"),
+        Param("picture", bool, False, "Make the pictures that excite the channel and its "
+              "counterparts the most, too"),
     )
 }  # fmt: skip
 # Tab -> the choices that it has.

@@ -21,7 +21,7 @@ from . import (
     texts,
     views,
 )
-from .families import family_of, first_methods, methods_of, shown_methods
+from .families import family_of, first_methods, has_methods, methods_of, shown_methods
 from .limits import limited
 from .panels import Panel
 from .panels import panels as over_picture
@@ -38,6 +38,7 @@ __all__ = [
     "family_of",
     "first_methods",
     "has_grid",
+    "has_methods",
     "methods_of",
     "params_of",
     "shown_methods",
@@ -74,7 +75,8 @@ def params_of(family: str) -> dict[str, Param]:
 def used_params(state: State) -> set[str]:
     """Those of them that change what is shown."""
     of_methods = {p.name for m in shown_methods(state) for p in m.params}
-    return of_methods | {p.name for p in display_of(state.tab)}
+    used = of_methods | {p.name for p in display_of(state.tab)}
+    return used if has_methods(state) else used - {"maps", "trust"}
 
 
 def estimate(method: Method, state: State) -> str:

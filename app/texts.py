@@ -55,7 +55,8 @@ A channel need not mean one thing: many answer to several (Olah et al. 2020), an
 a guess that the pictures allow, not one that they prove.""",
     "Compare": """**Comparison.** Each row is a network, each column a method, or with *depth* a
 layer at the same share of the way from the picture to the answer, all its channels as three
-principal components.
+principal components. With *synthesis* the columns are the same layers, each by the channel that
+your picture excites the most there, as the picture made to excite it: some seconds for each.
 
 What is explained is the class that you choose, found by its label in each network's own list, or,
 if none is chosen, what each network predicts: then look at the words below a map before you

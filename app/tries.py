@@ -40,6 +40,7 @@ TRIES = {  # tab -> what is seen, and its link without the tab
         ("Three networks, one picture",
          f"{RESNET}&m=bundled:scenes-convnext&m=bundled:scenes-vit&method=cam,grad_cam"),
         ("Layers at the same depth", f"{RESNET}&{ALEXNET}&p.columns=depth"),
+        ("What they see, made of noise", f"{RESNET}&{ALEXNET}&p.columns=synthesis"),
     ),
 }  # fmt: skip
 

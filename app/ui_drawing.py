@@ -64,7 +64,9 @@ class Drawing:
         made[w.steps] = gr.Row(visible=state.tab != "Class evidence" or state.of_neuron)
         if part.methods is not None:
             chosen = [method.name for method in tabs.shown_methods(state)]
-            made[part.methods] = gr.CheckboxGroup(choices.chips(state), value=chosen)
+            made[part.methods] = gr.CheckboxGroup(
+                choices.chips(state), value=chosen, visible=tabs.has_methods(state)
+            )
         if part.others is not None:
             made[part.others] = list(state.others)
         used = tabs.used_params(state)

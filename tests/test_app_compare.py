@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from html import unescape
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,13 +16,15 @@ import torch
 import zoo_adapters
 from app import changes, cli, compare_files, files, kin, probed, session, tabs
 from app.comparison import agreements, compared, limits
+from app.counterparts import Neuron, counterparts, made_for
 from app.labels import class_like
 from app.state import State, from_query, to_query
-from featvis import WrongRequest
+from featvis import WrongRequest, render
 
 NAMES = zoo_adapters.names("bundled")
 pytestmark = pytest.mark.skipif(len(NAMES) < 3, reason="the bundled networks are not there")
 ONE, TWO, VIT = "bundled:scenes-resnet", "bundled:scenes-alexnet", "bundled:scenes-vit"
+QUICK = {"steps": 2, "size": 64}  # of a picture that is made
 
 
 def asked(*others, **params):
@@ -125,6 +128,30 @@ def test_depth_shows_layers_at_the_same_share_of_the_way():
         assert depths[-1] > 0.8
 
 
+def test_synthesis_shows_what_the_strongest_channel_of_each_depth_looks_for():
+    rows = rows_of(asked(TWO, columns="synthesis", **QUICK))
+    for row in rows:
+        for cell in row.cells:
+            layer = cell.alone.layer
+            assert f"{layer}, channel {cell.alone.channel}" in cell.title
+            over = session.run("feature_maps", State(model=row.state.model, layer=layer)).result
+            peaks = over.values[0].flatten(1).amax(1)
+            assert int(peaks.argmax()) == cell.alone.channel
+            own = State(tab="Synthesis", model=row.state.model, layer=layer,
+                        channel=cell.alone.channel).having(**QUICK)  # fmt: skip
+            made = session.run("maximize", own).result
+            assert torch.equal(cell.made.result.values, made.values)
+        assert len(row.cells) == 5
+    view = tabs.draw(asked(TWO, columns="synthesis", **QUICK)).view
+    links = [from_query(unescape(q)) for q in re.findall(r'<a href="\?([^"]+)"', view)]
+    assert [(s.tab, s.model, s.layer, s.channel) for s in links] == [
+        ("Channel", c.alone.model, c.alone.layer, c.alone.channel) for r in rows for c in r.cells
+    ]
+    assert {link.others for link in links} == {(ONE,), (TWO,)}
+    sheet = np.array(compare_files.sheet_of(asked(TWO, columns="synthesis"), rows))
+    assert sheet.shape[1] == 6 * 262
+
+
 def test_the_link_holds_all_networks():
     state = asked(TWO, VIT)
     assert from_query(to_query(state)) == state
@@ -207,6 +234,31 @@ def test_a_channel_has_counterparts_in_another_network_and_one_goes_there():
     assert changes.set_shown(state, {"pick": "there:timm:other|x|1"}) == state
 
 
+def test_pictures_are_made_for_a_channel_and_its_counterparts(monkeypatch):
+    state = State(tab="Channel", model=ONE, others=(TWO,), layer="layer4", channel=52)
+    state = state.having(picture=True, **QUICK)
+    own = Neuron(ONE, "layer4", 52)
+    *_, made = made_for(state, own, lambda words: None)
+    assert len(made) == 5
+    assert next(iter(made)) == own
+    assert {neuron.model for neuron in made} == {ONE, TWO}
+    for neuron, picture in made.items():
+        alone = session.run("maximize", State(tab="Synthesis", **vars(neuron)).having(**QUICK))
+        assert np.array_equal(np.array(picture), render.pictures(alone.result)[0].numpy())
+    view = tabs.draw(state).view
+    strips = re.findall(r"--n:(\d+)% (\d+)%", view[view.index("Its counterparts") :])
+    assert strips[:2] == [("100", "200"), ("400", "200")]  # patches above, pictures below
+
+    def failing(name, asked):
+        raise WrongRequest("nothing excites it")
+
+    monkeypatch.setattr(session, "run", failing)
+    *_, made = made_for(state, own, lambda words: None)
+    assert set(made.values()) == {"nothing excites it"}
+    monkeypatch.undo()
+    assert "nothing excites it" in counterparts(state, own, lambda words: None, made)
+
+
 def test_the_counterparts_of_a_part_detector_detect_that_part():
     """The best detector of a part in one network is matched by one of its detectors in another."""
     one, two = (probed.index_of(State(model=name)) for name in (ONE, TWO))
@@ -233,3 +285,10 @@ def test_the_layers_of_a_network_are_most_like_themselves():
     assert found.argmax(1).tolist() == list(range(len(names)))
     view = tabs.draw(asked(TWO, layers=True)).view
     assert "fv-cka" in view
+
+
+def test_what_does_not_matter_at_depths_is_not_offered():
+    for columns in ("methods", "depth", "synthesis"):
+        used = tabs.used_params(asked(TWO, columns=columns))
+        assert ({"maps", "trust"} <= used) == (columns == "methods")
+        assert {"columns", "layers", "neighbours", "download"} <= used
