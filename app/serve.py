@@ -26,6 +26,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from featvis import WrongRequest
 
 from . import disk, health
+from .callers import Callers
 from .health_page import Health
 from .limits import hand_on, limits
 from .visitors import Visitors
@@ -117,6 +118,7 @@ def launch(*, self_test: bool = False, **options: Any) -> tuple[gr.Blocks, str]:
             "middleware": [
                 Middleware(Health),
                 Middleware(Visitors),
+                Middleware(Callers),
                 Middleware(GZipMiddleware, minimum_size=1000),
                 Middleware(Page),
                 Middleware(Preview, root=_root(options.get("root_path"))),

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.context import LocalContext
 from gradio.data_classes import FileData
 from gradio.utils import get_upload_folder
 
 from featvis import WrongRequest
 
 from . import api, files, pictures
+from .callers import listened_to
 from .faults import sentence
 from .serve import SIDE_BY_SIDE, file_of, served
 from .state import from_query
@@ -57,7 +59,11 @@ def _endpoint(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def answer(*args: Any, **kwargs: Any) -> Any:
         try:
-            made = Work(lambda _: function(*args, **kwargs)).result()
+            work = Work(lambda _: function(*args, **kwargs))
+            asked = LocalContext.request.get(None)
+            session = asked.session_hash if isinstance(asked, gr.Request) else None
+            with listened_to(work, session, LocalContext.event_id.get(None)):
+                made = work.result()
         except Exception as error:
             raise gr.Error(sentence(error), print_exception=False) from None
         if isinstance(made, dict):  # a file's bytes and name -> its address

@@ -6,9 +6,12 @@ import gc
 import re
 import shutil
 import subprocess
+import threading
+import time
 import warnings
 from pathlib import Path
 
+import httpx
 import numpy as np
 import PIL.Image
 import pytest
@@ -17,6 +20,7 @@ import zoo_adapters
 from app import api, files, session
 from app.state import State, from_query
 from featvis import METHODS
+from featvis.progress import tick
 
 gradio_client = pytest.importorskip("gradio_client")
 NAMES = zoo_adapters.names("bundled")
@@ -156,3 +160,34 @@ def test_the_curl_example_of_the_page_runs(server):
     told = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
     assert "lighthouse" in told.stdout
     assert "event: complete" in told.stdout
+
+
+@pytest.mark.parametrize("how", ["event", "session"])
+def test_a_call_whose_caller_is_gone_stops(server, client, monkeypatch, how):
+    begun, stopped, whole = threading.Event(), threading.Event(), []
+
+    def run(name, state, seen=None):
+        try:
+            for step in range(4000):
+                tick(step, 4000)
+                begun.set()
+                time.sleep(0.005)
+            whole.append(state)
+        finally:
+            stopped.set()
+
+    monkeypatch.setattr("app.api.session.run", run)
+    given, base = ["saliency", MODEL, "scene-24", "", "", -1, "", "{}"], f"{server}gradio_api"
+    if how == "event":  # as curl does
+        event = httpx.post(f"{base}/call/run", json={"data": given}).json()["event_id"]
+        stream = f"{base}/call/run/{event}"
+    else:  # as the clients do
+        (number,) = (n for n, point in client.endpoints.items() if point.api_name == "/run")
+        asked = {"data": given, "fn_index": number, "session_hash": "s1"}
+        httpx.post(f"{base}/queue/join", json=asked).raise_for_status()
+        stream = f"{base}/queue/data?session_hash=s1"
+    assert begun.wait(20)
+    with pytest.raises(httpx.ReadTimeout):  # it has heard enough
+        httpx.get(stream, timeout=1)
+    assert stopped.wait(15)
+    assert not whole
