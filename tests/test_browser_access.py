@@ -73,6 +73,10 @@ def test_the_results_are_one_key_away_and_the_order_is_that_of_the_page(window):
     moving = """() => [...document.querySelectorAll('*')].filter(
         one => getComputedStyle(one).animationName !== 'none').length"""
     assert page.evaluate(moving) == 0
+    page.set_viewport_size({"width": 390, "height": 844})  # the results stand first, and are first
+    page.get_by_role("button", name="Start from one of these").focus()
+    page.keyboard.press("Tab")
+    assert page.evaluate("!!document.activeElement.closest('.fv-stage')")
 
 
 def test_a_map_and_what_is_done_are_told_in_words(window):
