@@ -42,7 +42,9 @@ def folded(model: VisionModel, images: Tensor, layers: Sequence[str]) -> VisionM
         for before, after in pairwise(order):
             if order.count(before) == order.count(after) == 1 and before not in layers:
                 _fold(module, before, after)
-        made = replace(model, module=module.to(memory_format=torch.channels_last))
+        for weight in (p for p in module.parameters() if p.ndim == 4):  # others have no such order
+            weight.data = weight.data.contiguous(memory_format=torch.channels_last)
+        made = replace(model, module=module)
         _, found = _watched(made, images, layers)
     return made if _alike(found, expected) else model
 

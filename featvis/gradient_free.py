@@ -39,6 +39,10 @@ def eigen_cam(model: VisionModel, image: Tensor | Image, layer: str | None = Non
     name = _layer(model, layer)
     with torch.no_grad():
         maps = record(model, values(image), name)[name]
+        if not maps.isfinite().all():
+            raise WrongRequest(
+                f"the values of {name} are not finite for this picture: they have no component"
+            )
         rows = maps.flatten(2).transpose(1, 2)  # (B, positions, channels)
         first = torch.linalg.svd(rows, full_matrices=False).Vh[:, :1]
         made = (rows * first).sum(2)

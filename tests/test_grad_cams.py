@@ -99,6 +99,14 @@ def test_a_layer_without_influence_gives_a_flat_map_and_says_so(models, name):
     assert "gradient is zero" in found.notes[0]
 
 
+def test_eigen_cam_of_a_map_that_is_not_finite_is_refused():
+    model = tiny.model(tiny.nets()["GAP + FC"])
+    with torch.no_grad():
+        model.module.trunk.conv2.bias[2] = torch.inf
+    with pytest.raises(featvis.WrongRequest, match="not finite"):
+        featvis.eigen_cam(model, tiny.images(1), "trunk.conv2")
+
+
 def test_eigen_cam_is_the_projection_on_the_first_singular_vector(models):
     model, image = models["GAP + FC"], tiny.images(2)
     maps = featvis.record(model, image, "trunk.conv2")["trunk.conv2"]

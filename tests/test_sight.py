@@ -85,6 +85,26 @@ def test_a_folded_copy_gives_the_same_and_has_no_norms():
     torch.testing.assert_close(found, featvis.record(model, images, "conv1")["conv1"])
 
 
+class Volume(Simple):
+    """Simple, with weights that have five axes, as those of lambda layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.deep = nn.Conv3d(1, 1, 1)
+
+    def forward(self, x):
+        return super().forward(self.deep(x[:, None])[:, 0])
+
+
+def test_weights_of_five_axes_are_left_as_they_are():
+    model, images = drawn(Volume()), tiny.images(2)
+    copy = folded(model, images, ())
+    assert norms(copy) == 0
+    torch.testing.assert_close(copy(images), model(images), rtol=0, atol=1e-12)
+    assert copy.module.conv1.weight.is_contiguous(memory_format=torch.channels_last)
+    assert model.module.conv1.weight.is_contiguous()
+
+
 def test_a_norm_that_belongs_to_no_convolution_alone_is_left(caplog):
     model, images = drawn(Normed()), tiny.images(2)
     copy = folded(model, images, ())

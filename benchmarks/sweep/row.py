@@ -101,12 +101,14 @@ def _shown(method: Method, model: VisionModel, image: torch.Tensor) -> str:
         if method.generator:
             *_, result = result
     except featvis.WrongRequest as error:
-        return str(error).partition(": ")[2] or str(error)
+        if "not finite" not in str(error):
+            return str(error).partition(": ")[2] or str(error)
+        result = None
     except Exception as error:
         said = (str(error).strip() or "nothing said").splitlines()[0]
         return f"{FAILED} {type(error).__name__}: {said}"
     passes = f"{model.module.forward.passes - begun} passes"
-    if result.values.isfinite().all():
+    if result is not None and result.values.isfinite().all():
         return passes
     if image.dtype == torch.float64:
         return f"{FAILED} its values are not finite"
