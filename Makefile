@@ -20,12 +20,12 @@ test: .venv/dev browser ## run all tests, or some: make test ARGS='-k cam'
 # torch 2.8 is the oldest that ZeroGPU has. Left out: what drives a browser, what needs real weights,
 # and the Space, whose requirements are the tested ones.
 test-oldest: .venv/made ## run the tests with the oldest packages that pyproject.toml allows
-	[ -x .venv-oldest/bin/python ] || $(BIN)/uv venv --quiet .venv-oldest
+	[ -x .venv-oldest/bin/python ] || $(BIN)/uv venv --quiet --seed .venv-oldest
 	UV_SYSTEM_CERTS=true $(BIN)/uv pip install --quiet --python .venv-oldest/bin/python \
 	  --resolution lowest-direct -r pyproject.toml --extra transformers
 	$(BIN)/uv pip freeze --quiet --python .venv-oldest/bin/python > .venv-oldest/versions.txt
 	UV_SYSTEM_CERTS=true $(BIN)/uv pip install --quiet --python .venv-oldest/bin/python \
-	  -c .venv-oldest/versions.txt pytest pytest-xdist captum faiss-cpu
+	  -c .venv-oldest/versions.txt pytest pytest-xdist captum faiss-cpu hypothesis
 	OMP_NUM_THREADS=1 .venv-oldest/bin/python -m pytest -p no:cacheprovider -n 2 --dist loadfile \
 	  -m "not browser and not real" --ignore tests/test_space.py $(ARGS)
 
