@@ -44,8 +44,7 @@ def main(arguments: list[str] | None = None) -> None:
             _file(stage, options.folder).unlink(missing_ok=True)
         sweep(stage, _chosen(options), options.folder, options.workers)
     if options.page:
-        listed = {zoo: architectures(zoo) for zoo in ZOOS}
-        write(listed, *(rows(stage, options.folder) for stage in STAGES))
+        write(_listed(), *(rows(stage, options.folder) for stage in STAGES))
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
@@ -70,6 +69,17 @@ def architectures(zoo: str) -> list[str]:
     if zoo == "transformers":
         return [name for name in names if not zoo_adapters.describe(name).weights]
     return list(dict.fromkeys(name.partition(".")[0] for name in names))
+
+
+def _listed() -> dict[str, list[str]]:
+    """The rows of the page's tables: torchvision's backbones apart from its classifiers."""
+    listed: dict[str, list[str]] = {}
+    for name in (name for zoo in ZOOS for name in architectures(zoo)):
+        known = zoo_adapters.describe(name)
+        apart = name.startswith("torchvision:") and known.classes == 0
+        key = f"torchvision, {known.family}" if apart else name.partition(":")[0]
+        listed.setdefault(key, []).append(name)
+    return listed
 
 
 def _chosen(options: argparse.Namespace) -> list[str]:

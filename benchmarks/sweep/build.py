@@ -20,12 +20,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import zoo_adapters
 from featvis import VisionModel, WrongRequest
+from zoo_adapters import torchvision_backbones
 from zoo_adapters.registry import adapter
+from zoo_adapters.torchvision_backbones import Backbone
 
 __all__ = ["awakened", "hollow", "small", "untouched"]
 
 SIDES = (64, 96, 112, 128, 160, 192, 224, 256, 288, 320, 384, 448, 512)
-FINAL = ("class token", "flattened")  # reasons that no size changes
+FINAL = ("class token", "flattened", "by attention")  # reasons that no size changes
 CLIMBING = 4  # sides tried between the smallest one and the network's own
 
 
@@ -131,6 +133,8 @@ def _timm(name: str, side: tuple[int, int], native: tuple[int, int]) -> nn.Modul
 
 
 def _torchvision(name: str, side: tuple[int, int], native: tuple[int, int]) -> nn.Module:
+    if torchvision_backbones.family(name):
+        return Backbone(torchvision_backbones.whole(name))
     how: dict[str, Any] = {}
     if name in ("googlenet", "inception_v3"):
         how = {"aux_logits": False, "init_weights": False}
