@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from featvis.find import BESIDE
 from featvis.head import Evidence, read_head
 from featvis.model import Image, VisionModel, values
 from featvis.spec import method
@@ -53,7 +54,8 @@ def cam_of(model: VisionModel, evidence: Evidence, target: Target = None) -> Hea
     maps = contributions * contributions[0].numel()  # mean instead of sum: as in the paper
     error = (maps.mean((1, 2)) + bias - found.values).abs()
     residual = error / evidence.logits[picture].abs().amax(1).clamp_min(1e-12)
-    notes = () if head.kind == "exact" else (f"head: {head.kind}; {model.head_reason}",)
+    plain = head.kind == "exact" and not model.head_reason.endswith(BESIDE)
+    notes = () if plain else (f"head: {head.kind}; {model.head_reason}",)
     return Heatmap(
         maps,
         "",

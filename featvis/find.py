@@ -13,7 +13,7 @@ from featvis.graph import Node, node, place
 from featvis.head import Evidence, Head, Source, watch
 from featvis.types import Layout
 
-__all__ = ["Ends", "found_head"]
+__all__ = ["BESIDE", "Ends", "found_head"]
 
 TOLERANCE = 1e-4  # of max |logit|, float32
 POOLS = ("mean", "sum", "avg_pool2d", "_adaptive_avg_pool2d")
@@ -54,9 +54,25 @@ def found_head(
     pools, obstacles = _walk(end)
     if not pools:
         return None, obstacles[0] if obstacles else "no operation that pools a map was found"
-    if len(pools) > 1:
-        return None, f"its logits are made of {len(pools)} pooled maps, not of one"
-    return _prove(module, images, size, pools[0], layout, ends)
+    maps = pools if len(pools) == 1 else [p for p in pools if _has_places(p, size, layout)]
+    if len(maps) != 1:
+        return None, f"its logits are made of {len(maps) or len(pools)} pooled maps, not of one"
+    head, reason = _prove(module, images, size, maps[0], layout, ends)
+    beside = head is not None and (len(pools) > 1 or bool(obstacles))
+    return head, f"{reason}; {BESIDE}" if beside else reason
+
+
+def _has_places(pool: Node, size: tuple[int, int], layout_of: LayoutOf) -> bool:
+    """Are the positions that it averages those of a map? Hidden states of a scan are none.
+
+    Tokens are as many as the steps over the picture make them; states are any number.
+    """
+    source = pool.parents[0]
+    resolved = _layout(pool, source, layout_of)
+    if resolved is None or source.sight is None or len(source.shape) == 4:
+        return resolved is not None
+    steps = source.sight.jump
+    return all(abs(resolved[1][i] - size[i] / steps[i]) < 1 for i in (0, 1))
 
 
 def _walk(end: Node) -> tuple[list[Node], list[str]]:
@@ -135,6 +151,8 @@ def _prove(
         return None, "a head is proved by numbers, and on the meta device there are none"
     where = ends.source(pool)
     evidence = watch(module, images, where)
+    if not evidence.logits.isfinite().all():
+        return None, "its logits are not finite, so that nothing can be proved of its head"
     residual = _residual(evidence)
     if not residual <= TOLERANCE:
         return None, f"its head is not affine in the pooled map: the residual is {residual:.1e}"
@@ -152,6 +170,7 @@ def _prove(
     return head, SENTENCES[kind]
 
 
+BESIDE = "what comes to the logits beside that map has no place in it, and is the bias"
 SENTENCES = {
     "exact": "the logits are linear in the last map's average: class activation maps are exact",
     "frozen norm": "a normalization follows the pooling: class activation maps are exact with its "

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -63,11 +65,19 @@ def main(folder: str, last: int) -> None:
     build(network(), source_of(f"folder:{folder}"), batch=4, shard=8, progress=progress)
 
 
+SWEPT = ["timm:test_resnet", "timm:test_vit", "timm:not_there"]
+
+
 def on_cluster(folder: str, pids: str) -> None:
-    """The same by two workers of Ray, of which one is killed once a shard has arrived."""
+    """The same by two workers of Ray, of which one is killed once a shard has arrived.
+
+    Then, on the same cluster, a sweep over three architectures; beside it the same by one process,
+    and what a call of a worker that dies each time becomes.
+    """
     import ray
 
-    from app.index.cluster import on_ray
+    from app.index.cluster import on_ray, spread
+    from benchmarks import zoo
 
     def announced() -> VisionModel:
         (Path(pids) / str(os.getpid())).touch()
@@ -84,8 +94,21 @@ def on_cluster(folder: str, pids: str) -> None:
     shards = on_ray(load=announced)
     source = source_of(f"folder:{folder}")
     build(network(), source, batch=4, shard=8, shards=shards, progress=progress)
+    workers = len(list(Path(pids).iterdir()))
+    swept = Path(pids).parent
+    for stage in ("facts", "head"):
+        zoo.sweep(stage, SWEPT, swept / "swept", partial(zoo.by_ray, workers=2))
+        zoo.work(stage, SWEPT, swept / "alone swept")
+    print(json.dumps(sorted(spread(_half, [(1,), (2,), (3,)], lost=lambda n: -n))))
     ray.shutdown()
-    print("killed", killed[0], "workers", len(list(Path(pids).iterdir())))
+    print("killed", killed[0], "workers", workers)
+
+
+def _half(number: int) -> int:
+    """Of two workers one that dies at its call, however often it is made."""
+    if number == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
 
 
 if __name__ == "__main__":

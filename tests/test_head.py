@@ -23,6 +23,7 @@ KINDS = {
     "functional ReLU": "exact",
     "squeeze-excite": "exact",
     "channels last": "exact",
+    "average beside hidden states": "exact",
     "tokens, average": "exact",
     "tokens, average behind a prefix": "exact",
 }
@@ -138,3 +139,30 @@ def test_two_paths_of_different_pools_are_refused():
             return self.fc(torch.cat([early.mean((2, 3)), self.trunk(x).mean((2, 3))], 1))
 
     assert "2 pooled maps" in tiny.model(Two()).head_reason
+
+
+def test_what_has_no_place_in_the_map_is_the_bias_and_said(models):
+    model, image = models["average beside hidden states"], tiny.images(2)
+    net, x = model.module, model.normalize(image)
+    maps = net.trunk(x).flatten(2)
+    states = maps @ net.mix(maps).softmax(-1).transpose(1, 2)
+    found = featvis.cam(model, image, 2)
+    expected = net.fc_states(states.mean(-1))[:, 2] + net.fc.bias[2]
+    torch.testing.assert_close(found.bias, expected, rtol=0, atol=1e-12)
+    literal = torch.einsum("c,bcl->bl", net.fc.weight[2], maps).unflatten(1, (6, 8))
+    torch.testing.assert_close(found.values, literal, rtol=0, atol=1e-12)
+    assert "has no place in it, and is the bias" in found.notes[0]
+
+
+def test_logits_that_are_not_finite_prove_nothing():
+    class Overflow(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = tiny.nets()["GAP + FC"]
+
+        def forward(self, x):
+            return self.net(x) * 1e200 * 1e200
+
+    model = tiny.model(Overflow())
+    assert model.head is None
+    assert "not finite" in model.head_reason

@@ -42,7 +42,7 @@ IMPORTS = {
     "gradio": ["app/ui*.py", "app/theme.py", "app/widgets.py", "app/serve.py", "app/components/*"],
     "spaces": ["spaces/*"],
     "timm": ["zoo_adapters/timm.py", "zoo_adapters/bundled/*", "benchmarks/*"],
-    "torchvision": ["zoo_adapters/torchvision.py", "benchmarks/*"],
+    "torchvision": ["zoo_adapters/torchvision*.py", "benchmarks/*"],
     "transformers": ["zoo_adapters/transformers*.py", "benchmarks/*"],
     "captum": ["benchmarks/*"],
     "faiss": ["app/index/neighbours.py"],

@@ -131,22 +131,25 @@ def test_what_does_not_fit_into_memory_is_refused_before_anything_is_done(monkey
 def test_the_page_counts_what_was_measured_and_says_what_was_not():
     from benchmarks.sweep.page import page
 
-    listed = {"timm": ["timm:a", "timm:b", "timm:c"], "torchvision": ["torchvision:a"]}
-    facts = {n: {"error": ""} for n in ("timm:a", "timm:b", "torchvision:a")}
+    listed = {"timm": ["timm:a", "timm:b", "timm:c"], "torchvision": ["torchvision:a"],
+              "torchvision, detection": ["torchvision:d"]}  # fmt: skip
+    facts = {n: {"error": ""} for n in ("timm:a", "timm:b", "torchvision:a", "torchvision:d")}
     heads = {
         "timm:a": {"error": "", "head": "exact", "reason": "", "residual": "1e-7"},
         "timm:b": {"error": "", "head": "none", "reason": "its classifier reads the class token"},
         "torchvision:a": {"error": "FAILED ValueError: no"},
     }
-    methods = {"timm:a": {"error": "", "cam": "1 passes", "saliency": "FAILED it is bad"},
+    methods = {"timm:a": {"error": "", "cam": "1 passes, in float64", "saliency": "FAILED it"},
                "timm:b": {"error": "", "cam": "it has none", "saliency": "1 passes"}}  # fmt: skip
     text = page(listed, facts, heads, methods)
     assert "| timm | 3 | 2 | 2 | 2 |" in text
     assert "| torchvision | 1 | 1 | 0 | 0 |" in text
+    assert "| torchvision, detection | 1 | 1 | 0 | 0 |" in text
+    assert text.count("torchvision 0.") == 1
     assert "What is missing was not reached, or failed" in text
     assert "| timm | 1 | 0 | 0 | 1 | 1 |" in text
     assert "- 1: its classifier reads the class token. b" in text
     assert "| CAM | 1 | 1 | 0 |" in text
     assert "| Saliency | 1 | 0 | 1 |" in text
     assert "- `torchvision:a`, head: ValueError: no" in text
-    assert "- `timm:a`, saliency: it is bad" in text
+    assert "- `timm:a`, saliency: it" in text

@@ -10,10 +10,13 @@ import pytest
 import torch
 from torchvision import models
 
+import featvis
 import zoo_adapters
 from featvis.model import WrongRequest
 from zoo_adapters import torchvision as adapter
+from zoo_adapters import torchvision_backbones as backbones
 from zoo_adapters import weights
+from zoo_adapters.checks import check_model
 
 
 @pytest.fixture(autouse=True)
@@ -145,3 +148,65 @@ def test_random_weights_are_the_same_every_time_and_leave_the_callers_numbers_al
     )
     assert torch.equal(torch.rand(4), expected)
     assert all(torch.equal(p, q) for p, q in zip(one.parameters(), two.parameters(), strict=True))
+
+
+# --- backbones of detection and segmentation models -----------------------------------------------
+
+SMALL = "fasterrcnn_mobilenet_v3_large_320_fpn"
+
+
+def test_detection_and_segmentation_models_are_two_families_beside_80_classifiers():
+    families = zoo_adapters.families("torchvision")
+    dense = [n for f in backbones.FAMILIES for n in families[f]]
+    for family, module in backbones.FAMILIES.items():
+        weights_of = [models.get_model_weights(n) for n in models.list_models(module=module)]
+        assert len(families[family]) == sum(map(len, weights_of)) > 5
+    others = {n.partition(".")[0] for n in zoo_adapters.names("torchvision") if n not in dense}
+    assert len(others) == 80
+    for name in dense:
+        facts = zoo_adapters.describe(name)
+        assert (facts.classes, facts.head, facts.training) == (0, "none", "COCO")
+        assert facts.licence == "bsd-3-clause"
+        assert facts.about
+        assert facts.download > 1e7
+
+
+def test_pictures_are_taken_as_the_detectors_take_them():
+    for name in (*backbones.SIDES, "fasterrcnn_resnet50_fpn", "keypointrcnn_resnet50_fpn"):
+        with torch.device("meta"):
+            how = backbones.whole(name).transform
+        told = backbones.seen(name, None)
+        assert told.side == (how.fixed_size or how.min_size)[-1], name
+        assert told.mean == pytest.approx(tuple(how.image_mean)), name
+        assert told.std == pytest.approx(tuple(how.image_std)), name
+        assert told.input.fixed_size == (told.input.crop_mode == "squash") == bool(how.fixed_size)
+
+
+def test_a_backbone_sees_what_its_detector_sees_and_has_no_classes():
+    made_here = made(SMALL, weights_backbone=None)
+    # the trained model has norms that are frozen, under the same names
+    state = {k: v for k, v in made_here.state_dict().items() if "num_batches_tracked" not in k}
+    for key, tensor in state.items():
+        if "running_var" in key:
+            tensor.uniform_(0.5, 2)
+    put(SMALL, lambda at: torch.save(state, at))
+    model = zoo_adapters.load(f"torchvision:{SMALL}")
+    assert check_model(model) == []
+    assert model.labels == ()
+    assert "no classes" in model.head_reason
+    image = torch.rand(2, 3, 320, 320, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        maps = made_here.backbone.body(made_here.transform([*image])[0].tensors)
+    expected = list(maps.values())[-1].mean((2, 3))
+    torch.testing.assert_close(model(image), expected, rtol=1e-3, atol=1e-5)
+    with pytest.raises(WrongRequest, match="no classes"):
+        featvis.cam(model, image)
+    assert featvis.saliency(model, image[:1], layer="body.4", channel=3).values.any()
+
+
+def test_of_a_segmentation_model_the_deepest_map_is_averaged():
+    with torch.device("meta"):
+        model = zoo_adapters.load("torchvision:lraspp_mobilenet_v3_large", pretrained=False)
+        assert model(torch.rand(1, 3, 64, 64)).shape == (1, 960)
+    assert model.size == (520, 520)
+    assert model.input.resize == 520

@@ -148,6 +148,23 @@ class Tokens(nn.Module):
         return self.fc(x[:, 0] if self.pool == "token" else x[:, count:].mean(1))
 
 
+class States(nn.Module):
+    """The averages of a map and of hidden states, mixtures of its positions, as EfficientViM has.
+
+    The 12 states look like a map of 3 x 4, but the map has 6 x 8 positions.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trunk, self.mix = Trunk(), nn.Conv1d(6, 12, 1)
+        self.fc_states, self.fc = nn.Linear(6, 4), nn.Linear(6, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        maps = self.trunk(x).flatten(2)
+        states = maps @ self.mix(maps).softmax(-1).transpose(1, 2)
+        return self.fc_states(states.mean(-1)) + self.fc(maps.relu().mean(-1))
+
+
 class ChannelsLast(nn.Module):
     """Maps as (B, h, w, C), as Swin has them."""
 
@@ -200,6 +217,7 @@ def nets() -> dict[str, nn.Module]:
         "functional ReLU": Functional(),
         "squeeze-excite": Gated(),
         "channels last": ChannelsLast(),
+        "average beside hidden states": States(),
         "tokens, average": Tokens(0, "average"),
         "tokens, average behind a prefix": Tokens(5, "average"),
         "tokens, class token": Tokens(1, "token"),

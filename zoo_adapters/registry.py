@@ -50,7 +50,7 @@ BUILTIN = {
     Zoo(
         "torchvision",
         "torchvision",
-        "The classifiers of torchvision with their original weights",
+        "The classifiers of torchvision, and the backbones of its detectors and segmenters",
         "torchvision",
     ): "zoo_adapters.torchvision",
     Zoo(

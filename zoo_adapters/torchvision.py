@@ -1,4 +1,7 @@
-"""torchvision: its classifiers and their weights. The only file with torchvision."""
+"""torchvision: its classifiers, the backbones of its other models, and their weights.
+
+The only file with torchvision besides torchvision_backbones.py.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,12 @@ import torch
 from torchvision import models
 
 from featvis.model import Preprocessing, VisionModel, WrongRequest
-from zoo_adapters import weights
+from zoo_adapters import torchvision_backbones, weights
 from zoo_adapters.facts import Facts
 from zoo_adapters.measured import completed
 from zoo_adapters.module import wrap
 from zoo_adapters.registry import unknown
+from zoo_adapters.torchvision_backbones import Backbone, Seen, family, seen, whole
 from zoo_adapters.weights import Progress
 
 __all__ = ["describe", "families", "load", "names"]
@@ -49,15 +53,15 @@ def families() -> dict[str, tuple[str, ...]]:
 def describe(name: str) -> Facts:
     """What torchvision's tables tell of a model without building it."""
     name, chosen = _found(name)
-    size = chosen.transforms().crop_size[0]
-    path = weights.url_path(chosen.url)
+    side, path = _seen(name, chosen).side, weights.url_path(chosen.url)
+    headless = family(name.partition(".")[0])
     facts = Facts(
         name=f"torchvision:{name}",
         family=_family(name),
         variant=name,
-        size=(size, size),
-        classes=len(chosen.meta.get("categories") or ()) or None,
-        parameters=chosen.meta["num_params"],
+        size=(side, side),
+        classes=0 if headless else len(chosen.meta.get("categories") or ()) or None,
+        parameters=None if headless else chosen.meta["num_params"],
         licence=_licence(chosen),
         source=chosen.url,
         training=_training(chosen),
@@ -70,36 +74,48 @@ def describe(name: str) -> Facts:
 def load(name: str, *, pretrained: bool = True, progress: Progress | None = None) -> VisionModel:
     """An architecture with its default weights, or "architecture.WEIGHTS"."""
     name, chosen = _found(name)
-    full, how = f"torchvision:{name}", chosen.transforms()
+    full, how = f"torchvision:{name}", _seen(name, chosen)
+    headless = family(name.partition(".")[0])
     if pretrained:
         _check(weights.url_file(chosen.url, model=full, progress=progress), full)
-    categories = chosen.meta.get("categories") or ()
+    categories = () if headless else chosen.meta.get("categories") or ()
     return wrap(
         _build(name, chosen, full, pretrained),
         name=full,
         mean=how.mean,
         std=how.std,
-        size=(how.crop_size[0], how.crop_size[0]),
+        size=(how.side, how.side),
         labels=categories if pretrained else (),
-        input=Preprocessing(
-            crop_pct=how.crop_size[0] / how.resize_size[0],
-            interpolation=how.interpolation.value,
-            resize=how.resize_size[0],
-            fixed_size=_module(name) in FIXED,
-        ),
+        input=how.input,
+        embeds=bool(headless),
         info={
             "licence": _licence(chosen),
             "source": chosen.url,
             "training": _training(chosen) if pretrained else "none",
-            "gmacs": chosen.meta["_ops"],
+            **({} if headless else {"gmacs": chosen.meta["_ops"]}),  # of the whole model
             "pretrained": pretrained,
         },
     )
 
 
+def _seen(name: str, chosen: Any) -> Seen:
+    """How the network takes a picture."""
+    architecture = name.partition(".")[0]
+    if family(architecture):
+        return seen(architecture, chosen)
+    how = chosen.transforms()
+    side, resized = how.crop_size[0], how.resize_size[0]
+    shown = Preprocessing(
+        crop_pct=side / resized,
+        interpolation=how.interpolation.value,
+        resize=resized,
+        fixed_size=_module(name) in FIXED,
+    )
+    return Seen(side, how.mean, how.std, shown)
+
+
 def _architectures() -> list[str]:
-    known: list[str] = models.list_models(module=models)
-    return known
+    return [*models.list_models(module=models), *torchvision_backbones.architectures()]
 
 
 def _all(name: str) -> Any:
@@ -120,7 +136,7 @@ def _module(name: str) -> str:
 
 
 def _family(name: str) -> str:
-    return SHORT.get(_module(name), _module(name))
+    return family(name.partition(".")[0]) or SHORT.get(_module(name), _module(name))
 
 
 def _build(name: str, chosen: Any, full: str, pretrained: bool) -> torch.nn.Module:
@@ -132,6 +148,8 @@ def _build(name: str, chosen: Any, full: str, pretrained: bool) -> torch.nn.Modu
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
+            if family(architecture):
+                return Backbone(whole(architecture, chosen if pretrained else None))
             module: torch.nn.Module = models.get_model(architecture, **how)
             return module
     except RuntimeError as error:
@@ -157,4 +175,6 @@ def _licence(chosen: Any) -> str:
 
 
 def _training(chosen: Any) -> str:
+    if chosen.name.startswith("COCO"):
+        return "COCO"
     return "Instagram, then ImageNet-1k" if "SWAG" in chosen.name else "ImageNet-1k"

@@ -1,4 +1,4 @@
-"""Ray: the shards of a build, computed by the workers of a cluster.
+"""Ray: pieces of work, the shards of a build among them, computed by the workers of a cluster.
 
 A shard goes to whoever is free; a worker that dies is replaced, and its shard done again. Every
 shard is computed from nothing and merged in the order of arrival, which makes no difference: the
@@ -25,9 +25,9 @@ from .scenes import Scenes
 from .sources import Source, source_of
 from .state import packed, unpacked
 
-__all__ = ["on_ray"]
+__all__ = ["on_ray", "spread"]
 
-AHEAD = 2  # shards per processor that are handed out at a time
+AHEAD = 2  # pieces per processor that are handed out at a time
 Load = Callable[[], VisionModel]
 
 
@@ -43,13 +43,7 @@ def on_ray(
 
     `load` gives the network where its name is of no zoo; `workers` of a cluster begun here.
     """
-    try:
-        import ray
-    except ModuleNotFoundError as error:
-        raise WrongRequest(
-            "--engine ray needs the package ray, which is not installed; install it with: "
-            "pip install 'featvis[scale]'"
-        ) from error
+    _ray()
 
     def shards(plan: Plan, todo: Sequence[int]) -> Iterator[tuple[int, Probe, Shard]]:
         if plan.shards is None:
@@ -58,16 +52,49 @@ def on_ray(
                 "give --count N"
             )
         how = load or partial(zoo_adapters.load, plan.model, pretrained=pretrained)
-        begun = not ray.is_initialized()
-        if begun:
-            _begin(ray, address, workers)
-        try:
-            yield from _handed_out(ray, plan, todo, how, count)
-        finally:
-            if begun:
-                ray.shutdown()
+        threads = torch.get_num_threads()
+        calls = [(plan, number, how, count, threads) for number in todo]
+        for number, tensors, rest, given in spread(_computed, calls, address, workers=workers):
+            yield number, unpacked(_copied(tensors), rest, "cpu"), given
 
     return shards
+
+
+def spread(
+    work: Callable[..., Any],
+    calls: Sequence[tuple[Any, ...]],
+    address: str | None = None,
+    *,
+    workers: int | None = None,
+    together: int = 0,
+    lost: Callable[..., Any] | None = None,
+) -> Iterator[Any]:
+    """`work(*call)` of every call, in the order of arrival, by a cluster that runs or is begun.
+
+    A worker is replaced after `together` calls, if that is not 0. A call whose worker dies is made
+    again, or, where there is `lost`, once more only: then `lost(*call)` stands for it.
+    """
+    ray = _ray()
+    begun = not ray.is_initialized()
+    if begun:
+        _begin(ray, address, workers)
+    try:
+        how = {"max_retries": 1 if lost else -1, "num_cpus": 1, "max_calls": together}
+        yield from _handed_out(ray, ray.remote(**how)(work), list(calls), lost)
+    finally:
+        if begun:
+            ray.shutdown()
+
+
+def _ray() -> Any:
+    try:
+        import ray
+    except ModuleNotFoundError as error:
+        raise WrongRequest(
+            "--engine ray needs the package ray, which is not installed; install it with: "
+            "pip install 'featvis[scale]'"
+        ) from error
+    return ray
 
 
 def _begin(ray: Any, address: str | None, workers: int | None) -> None:
@@ -80,19 +107,22 @@ def _begin(ray: Any, address: str | None, workers: int | None) -> None:
 
 
 def _handed_out(
-    ray: Any, plan: Plan, todo: Sequence[int], load: Load, count: int | None
-) -> Iterator[tuple[int, Probe, Shard]]:
-    remote = ray.remote(max_retries=-1, num_cpus=1)(_computed)
-    threads = torch.get_num_threads()
+    ray: Any, remote: Any, left: list[tuple[Any, ...]], lost: Callable[..., Any] | None
+) -> Iterator[Any]:
     room = AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1)))
-    waiting: list[Any] = []
-    left = list(todo)
+    waiting: dict[Any, tuple[Any, ...]] = {}
     while left or waiting:
         while left and len(waiting) < room:
-            waiting.append(remote.remote(plan, left.pop(0), load, count, threads))
-        (ready,), waiting = ray.wait(waiting, num_returns=1)
-        number, tensors, rest, given = ray.get(ready)
-        yield number, unpacked(_copied(tensors), rest, "cpu"), given
+            call = left.pop(0)
+            waiting[remote.remote(*call)] = call
+        (ready,), _ = ray.wait([*waiting], num_returns=1)
+        call = waiting.pop(ready)
+        try:
+            yield ray.get(ready)
+        except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError):
+            if lost is None:
+                raise
+            yield lost(*call)
 
 
 def _copied(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

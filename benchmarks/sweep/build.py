@@ -20,12 +20,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import zoo_adapters
 from featvis import VisionModel, WrongRequest
+from zoo_adapters import torchvision_backbones
 from zoo_adapters.registry import adapter
+from zoo_adapters.torchvision_backbones import Backbone
 
 __all__ = ["awakened", "hollow", "small", "untouched"]
 
 SIDES = (64, 96, 112, 128, 160, 192, 224, 256, 288, 320, 384, 448, 512)
-FINAL = ("class token", "flattened", "collapses")  # reasons that no size changes
+FINAL = ("class token", "flattened", "by attention")  # reasons that no size changes
 CLIMBING = 4  # sides tried between the smallest one and the network's own
 
 
@@ -45,7 +47,7 @@ def untouched() -> Iterator[None]:
         yield
 
 
-def awakened(module: nn.Module, seed: int = 11) -> nn.Module:
+def awakened(module: nn.Module, seed: int = 11, dtype: torch.dtype | None = None) -> nn.Module:
     """Every parameter random, none at 0 or 1: scales about 1, biases about 0, weights by fan-in."""
     make = torch.Generator().manual_seed(seed)
     made: dict[tuple[Any, ...], Tensor] = {}
@@ -57,8 +59,11 @@ def awakened(module: nn.Module, seed: int = 11) -> nn.Module:
             offset = vector and ("bias" in name or name in ("beta", "shift"))
             key = (tuple(parameter.shape), offset, parameter.dtype)
             if key not in made:
-                made[key] = _random(parameter, vector, offset, make).to(parameter.dtype)
+                made[key] = _random(parameter, vector, offset, make).to(dtype or parameter.dtype)
             child._parameters[name] = nn.Parameter(made[key], requires_grad=False)
+        for name, buffer in child._buffers.items():
+            if dtype and buffer is not None and buffer.is_floating_point():
+                child._buffers[name] = buffer.to(dtype)
     return module
 
 
@@ -79,6 +84,8 @@ def small(name: str, native: tuple[int, int]) -> VisionModel:
             with untouched():
                 module = _built(name, side, native)
             model = _wrapped(awakened(module), name, side)
+            if "not finite" in model.head_reason:  # random scales add up beyond float32
+                model = _wrapped(awakened(module, dtype=torch.float64), name, side)
             if side == native or _settled(model):
                 return model
         except WrongRequest as error:
@@ -126,6 +133,8 @@ def _timm(name: str, side: tuple[int, int], native: tuple[int, int]) -> nn.Modul
 
 
 def _torchvision(name: str, side: tuple[int, int], native: tuple[int, int]) -> nn.Module:
+    if torchvision_backbones.family(name):
+        return Backbone(torchvision_backbones.whole(name))
     how: dict[str, Any] = {}
     if name in ("googlenet", "inception_v3"):
         how = {"aux_logits": False, "init_weights": False}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from importlib.metadata import version
@@ -39,10 +40,10 @@ def write(listed: Mapping[str, list[str]], facts: Rows, heads: Rows, methods: Ro
 
 def page(listed: Mapping[str, list[str]], facts: Rows, heads: Rows, methods: Rows) -> str:
     """The page, from the tables of the sweep."""
+    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", *_libraries(listed)))
     return "\n\n".join([
         "# What works on which network",
-        "Made by `python -m benchmarks zoo --all --page`, with "
-        + ", ".join(f"{name} {version(name)}" for name in ("torch", *listed)) + ". Every "
+        "Made by `python -m benchmarks zoo --all --page`, with " + versions + ". Every "
         "architecture is loaded by its name and its layers are listed at its own size, on the meta "
         "device. Its head is then proved by numbers, and every cheap method tried, on a small "
         "picture, with random weights none of which is at its initial 0 or 1. Trained weights were "
@@ -63,6 +64,11 @@ def page(listed: Mapping[str, list[str]], facts: Rows, heads: Rows, methods: Row
         "## Failures",
         _failures(facts, heads, methods),
     ]) + "\n"  # fmt: skip
+
+
+def _libraries(listed: Iterable[str]) -> list[str]:
+    """Each once: "torchvision, detection" are models of torchvision, too."""
+    return list(dict.fromkeys(zoo.partition(",")[0] for zoo in listed))
 
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
@@ -88,8 +94,8 @@ def _coverage(listed: Mapping[str, list[str]], *stages: Rows) -> str:
 
 def _heads(listed: Mapping[str, list[str]], heads: Rows) -> str:
     rows = []
-    for zoo in listed:
-        kinds = Counter(r.get("head") for n, r in heads.items() if n.startswith(f"{zoo}:"))
+    for zoo, names in listed.items():
+        kinds = Counter(heads[n].get("head") for n in names if n in heads)
         proved = sum(kinds[kind] for kind in HEADS[:3])
         rows.append([zoo, *(kinds[kind] for kind in HEADS), proved])
     return _table(("zoo", *HEADS, "proved in all"), rows)
@@ -113,7 +119,7 @@ def _methods(methods: Rows) -> str:
     rows = []
     for name, method in METHODS.items():
         cells = [row[name] for row in methods.values() if name in row]
-        shown = sum(cell.endswith(" passes") for cell in cells)
+        shown = sum(bool(re.match(r"\d+ passes", cell)) for cell in cells)
         failed = sum(cell.startswith(FAILED) for cell in cells)
         if cells:
             rows.append([method.title, shown, len(cells) - shown - failed, failed])

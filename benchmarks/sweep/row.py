@@ -82,7 +82,7 @@ def methods(name: str, row: dict[str, str]) -> Iterator[tuple[str, object]]:
     model = small(name, zoo_adapters.describe(name).size or (224, 224))
     model.module.forward = Counted(model.module.forward)
     make = torch.Generator().manual_seed(5)
-    image = torch.rand(1, 3, *model.size, generator=make)
+    image = torch.rand(1, 3, *model.size, generator=make).to(model.like)
     for method in METHODS.values():
         if method.name not in EXPENSIVE:
             yield method.name, _shown(method, model, image)

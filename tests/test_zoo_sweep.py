@@ -1,0 +1,66 @@
+"""The sweep: at which size a network is tried, and in which numbers."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from benchmarks.sweep import build
+
+NAME = "timm:test_resnet"  # any that is described
+
+
+@pytest.fixture
+def built(monkeypatch):
+    """Have `small` build another network than the one of that name."""
+
+    def put(make):
+        monkeypatch.setitem(build.BUILDERS, "timm", lambda name, side, native: make())
+
+    return put
+
+
+def trunk(*rest):
+    return nn.Sequential(nn.Conv2d(3, 8, 8, 32), *rest)
+
+
+def test_a_map_that_is_a_point_at_a_small_size_is_tried_larger(built):
+    """As SelecSLS and SHViT: at 64 pixels the last convolution covers all that is left."""
+    end = (nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5))
+    built(lambda: trunk(nn.Conv2d(8, 8, 3, 2, 1), *end))
+    model = build.small(NAME, (160, 160))
+    assert model.size == (96, 96)
+    assert model.head is not None
+    assert model.head.kind == "exact"
+
+
+def test_a_map_that_is_flattened_at_every_size_is_so_at_its_own(built):
+    built(lambda: trunk(nn.Conv2d(8, 8, 5), nn.ReLU(), nn.Flatten(), nn.Linear(8, 5)))
+    model = build.small(NAME, (160, 160))
+    assert model.size == (160, 160)
+    assert model.head is None
+    assert "convolution over all of it" in model.head_reason
+
+
+class Growing(nn.Module):
+    """Two hundred blocks that each multiply what they get."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scales = nn.ParameterList([nn.Parameter(torch.ones(8, 1, 1)) for _ in range(200)])
+
+    def forward(self, x):
+        for scale in self.scales:
+            x = x * (1 + scale)
+        return x
+
+
+def test_random_weights_beyond_float32_are_tried_in_float64(built):
+    built(lambda: trunk(Growing(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5)))
+    model = build.small(NAME, (160, 160))
+    assert model.like.dtype == torch.float64
+    assert model.head is not None
+    assert model.head.residual < 1e-12
+    # one tensor for all of one shape
+    assert len({scale.data_ptr() for scale in model.module[1].scales}) == 1
