@@ -17,9 +17,10 @@ from . import changes, files, kin_told, probed, session
 from .compare_files import sheet_of
 from .comparison import agreements, compared, told
 from .labels import target_named
+from .neighbours import nearest
 from .page_recipe import of_page
 from .recipe import stamped, target_text
-from .state import IMAGE, POSITION, State, to_query
+from .state import DISPLAY, IMAGE, POSITION, State, to_query
 
 __all__ = ["ENDPOINTS"]
 
@@ -191,20 +192,36 @@ def channel(model: str, layer: str, channel: int, count: int = 9) -> dict[str, A
     }
 
 
-def neighbours(model: str, image: str = "scene-24", count: int = 12) -> list[dict[str, Any]]:
-    """The pictures of the index that look most alike to the network.
+def neighbours(
+    model: str,
+    image: str = "scene-24",
+    count: int = 12,
+    by: str = "embedding",
+    layer: str = "",
+    channel: int = -1,
+) -> list[dict[str, Any]]:
+    """The pictures of the index that look most alike to the network, a layer or a channel of it.
 
     Args:
         model: the network's name.
         image: "scene-17" for a drawn scene, or what `upload` gave.
         count: how many.
+        by: embedding, layer (the cosine of its pooled activations) or channel (the closest maxima).
+        layer: name of a layer, for the last two.
+        channel: its number, for the last one.
     """
-    state = State(tab="Neighbours", model=model, image=_image(image))
+    channel, known = _whole("channel", channel), DISPLAY["by"].choices
+    if by not in known or (by != "embedding" and not layer) or (by == "channel" and channel < 0):
+        raise WrongRequest(f"by is one of {', '.join(known)}; the last two need a layer, and the "
+                           "last one its channel")  # fmt: skip
+    place = (layer, channel if by == "channel" else None) if by != "embedding" else (None, None)
+    state = State(tab="Neighbours", model=model, image=_image(image), layer=place[0],
+                  channel=place[1]).having(by=by)  # fmt: skip
     index = probed.index_of(state)
     if index is None:
         raise WrongRequest(f"{model} has no index; featvis index build --model {model} makes one")
-    near = index.neighbours(probed.embedding(state), max(1, min(_whole("count", count), MOST)))
-    return [{**one._asdict(), "label": index.label(one.image)} for one in near]
+    found = nearest(state, index, max(1, min(_whole("count", count), MOST)))
+    return [{**one._asdict(), "label": index.label(one.image)} for one in found.near]
 
 
 ENDPOINTS = (models, methods, layers, run, compare, channel, neighbours)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import zoo_adapters
-from featvis import VisionModel, WrongRequest
+from featvis import Image, VisionModel, WrongRequest
 
 if TYPE_CHECKING:
     from .index import Index
@@ -43,6 +43,15 @@ def add(commands: Any) -> None:
     one.add_argument("--layer", metavar="NAME")
     one.add_argument("--channel", type=int, metavar="N")
     one.add_argument("--image", metavar="FILE", help="a picture, or scene-17: its neighbours")
+    one.add_argument("--by", choices=("embedding", "layer", "channel"), default="embedding",
+                     help="what finds the neighbours of --image alike: the whole network, "
+                     "--layer, or --channel of it")  # fmt: skip
+    one.add_argument(
+        "--among",
+        type=int,
+        metavar="N",
+        help="by a layer or channel: at most so many pictures (500), evenly spread",
+    )
     one.add_argument("--k", type=int, default=9, help="how many pictures (9)")
     one.add_argument("--out", metavar="PNG", help="write the patches, or the neighbours")
     one.set_defaults(command=query)
@@ -148,18 +157,37 @@ def _channel(model: VisionModel, index: Index, options: argparse.Namespace) -> N
 
 
 def _neighbours(model: VisionModel, index: Index, options: argparse.Namespace) -> None:
-    from featvis.probe import embed
-
     from .pictures import named
 
-    found = index.neighbours(embed(model, zoo_adapters.read_image(named(options.image), model)),
-                             options.k)  # fmt: skip
-    for image, cosine in found:
-        print(f"  {image}  {cosine:.4f}  {index.label(image)}")
+    found = _nearest(model, index, zoo_adapters.read_image(named(options.image), model), options)
+    for image, value in found:
+        print(f"  {image}  {value:.4f}  {index.label(image)}")
     if options.out:
         from .index.sheet import pictures
 
         pictures(index, [image for image, _ in found]).save(_png(options.out))
+
+
+def _nearest(
+    model: VisionModel, index: Index, image: Image, options: argparse.Namespace
+) -> tuple[tuple[str, float], ...]:
+    """Each neighbour, and its cosine or, by a channel, the channel's maximum in it."""
+    from featvis.probe import embed, pooled
+
+    from .index import by_channel, by_layer, pool
+
+    by, layer = options.by, options.layer
+    if by == "embedding":
+        return index.neighbours(embed(model, image), options.k)
+    if layer is None or (by == "channel" and options.channel is None):
+        raise WrongRequest("--by layer needs --layer, and --by channel --layer and --channel")
+    if options.among is not None and options.among < 1:
+        raise WrongRequest("--among is a whole number from 1 on")
+    found = pool(index, model, layer, options.among, _progress)
+    seen = pooled(model, image, [layer])[layer]
+    if by == "layer":
+        return by_layer(found, seen, options.k)
+    return by_channel(found, seen, options.channel, options.k)
 
 
 def listed(options: argparse.Namespace) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import PIL.Image
@@ -11,15 +11,16 @@ from torch import Tensor
 
 import featvis
 from featvis import Image, VisionModel, WrongRequest, render
-from featvis.probe import embed, patch
+from featvis.probe import Pooled, embed, patch, pooled
 from featvis.types import Attribution, Box
 from zoo_adapters import read_image
 
 from . import pictures, session
-from .index import Hit, Index, open_index
+from .index import Hit, Index, Pool, open_index, pool
+from .index.pooled import AMONG
 from .state import IMAGE, State
 
-__all__ = ["Sight", "embedding", "index_of", "overview", "picked", "sights"]
+__all__ = ["Sight", "embedding", "index_of", "overview", "picked", "pool_of", "pooled_of", "sights"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,3 +122,24 @@ def embedding(state: State) -> Tensor:
         return embed(model, session.image_of(state).values.to(model.like))[0]
 
     return session.kept(("embedding", state.model, state.image), state, make)
+
+
+def pooled_of(state: State, layer: str) -> Pooled:
+    """What a layer makes of the state's picture."""
+    model = session.model_of(state.model)
+
+    def make() -> Pooled:
+        return pooled(model, session.image_of(state), [layer])[layer]
+
+    return session.kept(("pooled", state.model, state.image, layer), state, make)
+
+
+def pool_of(state: State, index: Index, layer: str, say: Callable[[str], None]) -> Pool:
+    """What a layer makes of pictures of the index; the first layer of a network takes long."""
+    model = session.model_of(state.model)
+
+    def make() -> Pool:
+        say("Looking at pictures of the index; they are kept for the next time")
+        return pool(index, model, layer)
+
+    return session.kept(("pool", state.model, index.folder, layer), state, make, AMONG)

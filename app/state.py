@@ -61,6 +61,8 @@ DISPLAY = {
               ("methods", "depth", "synthesis")),
         Param("layers", bool, False, "How alike the layers of the networks are (CKA)"),
         Param("neighbours", bool, False, "How far they find the same pictures alike"),
+        Param("by", str, "embedding", "Alike to the whole network, to the chosen layer, or to its "
+              "chosen channel", None, ("embedding", "layer", "channel")),
         Param("pair", str, "", "Two layers that are shown: NETWORK|LAYER|LAYER"),
         Param("download", bool, False, "Fetch networks that are not on disk; each says how large "
               "it is"),
@@ -73,6 +75,7 @@ ON = {
     "Filters": ("scale",),
     "Feature maps": ("scale",),
     "Channel": ("picture", "download"),
+    "Neighbours": ("by",),
     "Compare": ("columns", "maps", "trust", "layers", "neighbours", "download"),
     "Class evidence": ("explain", "maps", "box", "trust", "sanity"),
 }

@@ -75,7 +75,13 @@ it just before the logits; pictures are alike if the angle between their embeddi
 Krizhevsky et al. (2012) showed it first: neighbours share what the network has learned to tell
 apart, such as the kind of object, and not pose, colour or background, which neighbours in pixels
 share. What the neighbours have in common that is *not* the class is worth a look: it is what the
-network may have learned besides.""",
+network may have learned besides.
+
+*By a layer* the same is asked of a layer on the way: of each channel the mean over its map is
+taken, less its average over the pictures, and the cosine is of these numbers. *By a channel* the
+neighbours are the pictures in which the channel's maximum is closest to the one in yours: pictures
+of which it makes as much or as little. Both are looked for among at most 500 of the pictures,
+evenly spread, which are shown to the network when this is first asked for.""",
 }
 
 

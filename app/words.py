@@ -28,7 +28,7 @@ VALUE = re.compile(r"\{([a-z_]+)\}")
 TAG = re.compile(r"(<[^>]*>)")
 INLINE = re.compile(r"</?(?:b|em|small|code|strong)>")  # within a sentence; others end it
 TOLD = re.compile(r'\b(title|alt|aria-label|placeholder|data-said)="([^"]*)"')
-NUMBER = re.compile(r"(.*?)( [\d.,]+(?: %)?| \(\d+\))")  # a name and its value
+NUMBER = re.compile(r"(.*?)( -?[\d.,]+(?: %)?| \(\d+\))")  # a name and its value
 NAME = re.compile(r"\S*|[^a-z]*")  # what needs no translation, beside others that have one
 
 

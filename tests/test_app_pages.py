@@ -12,9 +12,10 @@ import torch
 
 import featvis
 import zoo_adapters
-from app import changes, files, maps, pictures, probed, session, tabs
+from app import api, changes, files, maps, pictures, probed, session, tabs
 from app.histogram import histogram
-from app.state import State
+from app.index import pooled
+from app.state import State, from_query, to_query
 from app.tiles import Tile, contact, strip
 from app.work import Cancelled
 from featvis import WrongRequest
@@ -125,6 +126,44 @@ def test_neighbours_are_the_nearest_and_never_the_picture_itself():
     assert cosines == sorted(cosines, reverse=True)
     label = index.label(name)
     assert sum(index.label(one) == label for one in named) > len(named) / 2
+
+
+@pytest.fixture
+def few(monkeypatch, tmp_path):
+    """So few pictures of the index are looked at, and what is kept of them is given up."""
+    monkeypatch.setenv("FEATVIS_INDEXES", str(tmp_path))
+    monkeypatch.setattr(pooled, "AMONG", 40)
+    yield 40
+    session.RESULTS.clear()
+
+
+def test_neighbours_by_a_layer_or_a_channel_are_those_of_the_link(few):
+    """Each tile's number is what the network itself makes of that picture, drawn again."""
+    model = session.model_of(MODEL)
+    index = probed.index_of(State(model=MODEL))
+    for by in ("layer", "channel"):
+        asked = State(tab="Neighbours", model=MODEL, image="scene-2", layer="layer3", channel=7)
+        state = from_query(to_query(asked.having(by=by)))
+        shown = tabs.draw(state)
+        assert f"of {few} pictures" in shown.view.lower()
+        with np.load(io.BytesIO(files.arrays(state)[0])) as arrays:
+            names, key = arrays["images"].tolist(), "maxima" if by == "channel" else "cosines"
+            values = arrays[key]
+        assert re.findall(r'data-pick="picture:([^"]+)"', shown.view) == names
+        if by == "layer":
+            assert np.all(np.diff(values) <= 0)
+            continue
+        image = session.image_of(state)
+        own = float(featvis.record(model, image, "layer3")["layer3"][0, 7].max())
+        assert f"in yours {own:.2f}" in shown.view
+        assert np.all(np.diff(np.abs(values - own)) >= 0)
+        for name, value in list(zip(names, values, strict=True))[:3]:
+            there = featvis.record(model, read_image(index.picture(name), model), "layer3")
+            assert float(there["layer3"][0, 7].max()) == pytest.approx(float(value), rel=1e-4)
+        answer = api.neighbours(MODEL, "scene-2", 3, "channel", "layer3", 7)
+        assert [one["image"] for one in answer] == names[:3]
+    with pytest.raises(WrongRequest, match="need a layer"):
+        api.neighbours(MODEL, by="layer")
 
 
 def test_a_click_goes_on(state):

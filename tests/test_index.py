@@ -15,11 +15,12 @@ import torch
 
 import featvis
 import zoo_adapters
-from app.index import build, open_index, source_of, store
+from app import disk
+from app.index import build, by_channel, by_layer, open_index, pool, source_of, store
 from app.index.build import shard_of
 from app.index.neighbours import exact
 from featvis import WrongRequest
-from featvis.probe import embed, probe
+from featvis.probe import embed, pooled, probe
 from tests import small
 
 ROOT = Path(__file__).parent.parent
@@ -255,3 +256,45 @@ def test_unknown_sources_are_refused(tmp_path):
     for spec, said in wrong.items():
         with pytest.raises(WrongRequest, match=said):
             source_of(spec)
+
+
+def test_neighbours_by_a_layer_and_by_a_channel_are_those_of_a_literal_loop(index, folder):
+    model = small.network()
+    query = "class-1/004.png"
+    for layer in index.layers:
+        maps = {name: m.double().numpy() for name, m in literal(folder, layer).items()}
+        found = pool(index, model, layer)
+        assert sorted(found.images) == sorted(maps)
+        image = zoo_adapters.read_image(folder / query, model)
+        seen = pooled(model, image, [layer])[layer]
+        middle = np.mean([m.mean((1, 2)) for m in maps.values()], 0)
+        rows = {name: m.mean((1, 2)) - middle for name, m in maps.items()}
+        own = rows[query]
+        cosines = {n: r @ own / np.linalg.norm(r) / np.linalg.norm(own) for n, r in rows.items()}
+        near = by_layer(found, seen, 5)
+        assert near[0].image == query
+        assert [n.image for n in near] == sorted(cosines, key=lambda n: -cosines[n])[:5]
+        assert [n.cosine for n in near] == pytest.approx([cosines[n.image] for n in near], abs=1e-5)
+        for channel in range(index.channels(layer)):
+            values = {name: m[channel].max() for name, m in maps.items()}
+            apart = sorted(abs(v - values[query]) for v in values.values())[:5]
+            near = by_channel(found, seen, channel, 5)
+            assert [abs(n.value - values[query]) for n in near] == pytest.approx(apart, abs=1e-5)
+            assert [n.value for n in near] == pytest.approx([values[n.image] for n in near])
+        with pytest.raises(WrongRequest, match="channels go from"):
+            by_channel(found, seen, index.channels(layer), 5)
+
+
+def test_pictures_are_looked_at_once_and_some_are_spread_over_all(index, monkeypatch):
+    told = []
+    for layer in index.layers:  # the first makes those of all layers
+        found = pool(index, small.network(), layer, 10, lambda *done: told.append(done))
+        assert list(found.images) == [index.names[n] for n in index.arrays["images"][::4]]
+    assert told == [(0, 10), (10, 10)]
+    (kept,) = (store.root() / "pooled").iterdir()
+    whole = found.seen.mean
+    kept.write_bytes(kept.read_bytes()[:100])  # damaged: it is made again
+    assert torch.equal(pool(index, small.network(), layer, 10).seen.mean, whole)
+    monkeypatch.setattr(disk, "write", lambda *_, **__: (_ for _ in ()).throw(OSError("full")))
+    kept.unlink()
+    assert torch.equal(pool(index, small.network(), layer, 10).seen.mean, whole)

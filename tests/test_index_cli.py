@@ -57,10 +57,19 @@ def test_a_bundled_index_answers_without_being_built(capsys):
     code, out, _ = said(capsys, "query", MODEL, "--image", "scene-100007", "--k", "3")
     assert out[0].split()[:1] == ["scene-100007"]
     assert len(out) == 3
+    near = ("query", MODEL, "--image", "scene-100007", "--k", "3", "--layer", "blocks.1")
+    code, out, error = said(capsys, *near, "--by", "layer", "--among", "12")
+    assert (code, len(out)) == (0, 3)
+    assert error[-1].endswith("12 of 12 pictures")
+    some = [line.split()[0] for line in out]
+    assert all(int(name[6:]) % 417 == 100000 % 417 for name in some)  # one in 417
+    code, out, error = said(capsys, *near, "--by", "channel", "--channel", "5", "--among", "12")
+    assert (code, len(out), error) == (0, 3, [])  # they were looked at before
 
 
 WRONG = [
     (["query", MODEL], "--layer and --channel"),
+    (["query", MODEL, "--image", "scene-3", "--by", "layer"], "--by layer needs --layer"),
     (["query", MODEL, "--layer", "nope", "--channel", "1"], "no layer 'nope'"),
     (["query", MODEL, "--layer", "blocks.1", "--channel", "144"], "0 to 143"),
     (["query", MODEL, "--layer", "blocks.1", "--channel", "-1"], "0 to 143"),

@@ -10,6 +10,7 @@ import pytest
 
 import zoo_adapters
 from app import kin, session, texts, words
+from app.index import pooled
 from app.particles import fitted
 from app.state import DISPLAY, TABS, from_query
 from featvis import METHODS
@@ -44,6 +45,8 @@ PAGES = [  # beside the examples of the tabs, which test_tries.py draws
     "p.explain=neuron&method=saliency,cam",
     "tab=Synthesis&p.steps=2&p.size=64&method=caricature,inversion",
     "tab=Channel&layer=layer4&ch=52&m=bundled:scenes-resnet&m=bundled:scenes-alexnet",
+    "tab=Neighbours&m=bundled:scenes-alexnet&p.by=layer",
+    "tab=Neighbours&m=bundled:scenes-alexnet&p.by=channel",
     "tab=Compare&m=bundled:scenes-resnet&m=bundled:scenes-alexnet&method=cam&p.layers=true",
 ]  # fmt: skip
 
@@ -51,10 +54,12 @@ pytestmark = pytest.mark.skipif(not zoo_adapters.names("bundled"), reason="no bu
 
 
 @pytest.fixture(autouse=True, scope="module")
-def few_scenes():
+def few_scenes(tmp_path_factory):
     """Networks are compared over a few scenes: what is said of it is the same."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(kin, "COUNT", kin.BATCH)
+        patch.setattr(pooled, "AMONG", 16)
+        patch.setenv("FEATVIS_INDEXES", str(tmp_path_factory.mktemp("indexes")))
         yield
         session.RESULTS.clear()
 

@@ -12,6 +12,10 @@
     index.similar("layer3", 17, k=8)              # (Similar(channel, correlation), ...)
     index.neighbours(featvis.probe.embed(model, image), k=12)  # (Neighbour(image, cosine), ...)
     index.embedding("scene-100042")
+    seen = featvis.probe.pooled(model, image, ["layer3"])["layer3"]
+    found = pool(index, model, "layer3")          # what the layer makes of 500 of the pictures
+    by_layer(found, seen, k=12)                   # (Neighbour(image, cosine), ...)
+    by_channel(found, seen, 17, k=12)             # (Match(image, value), ...)
 
 An index of other weights, or of another version, is refused with the reason.
 `featvis index build --model bundled:scenes-resnet --source scenes:` makes one; see docs/probe.md.
@@ -21,19 +25,25 @@ from __future__ import annotations
 
 from .build import build
 from .opening import open_index
+from .pooled import Pool, by_channel, by_layer, pool
 from .reading import Index
-from .records import Hit, Neighbour, Part, Selectivity, Similar, Statistics
+from .records import Hit, Match, Neighbour, Part, Selectivity, Similar, Statistics
 from .sources import source_of
 
 __all__ = [
     "Hit",
     "Index",
+    "Match",
     "Neighbour",
     "Part",
+    "Pool",
     "Selectivity",
     "Similar",
     "Statistics",
     "build",
+    "by_channel",
+    "by_layer",
     "open_index",
+    "pool",
     "source_of",
 ]

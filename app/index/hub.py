@@ -7,7 +7,7 @@ place in the stream, and reading one alone again walks there.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -58,10 +58,20 @@ class Hub:
 
     def picture(self, name: str) -> PIL.Image.Image:
         """The row of that number."""
-        row = next(self._from(int(name)), None)
-        if row is None:
-            raise WrongRequest(f"{self.spec} has no row {name}")
-        return upright(_bytes(row[self.column]))
+        return next(self.pictures([name]))
+
+    def pictures(self, names: Sequence[str], size: int = 0) -> Iterator[PIL.Image.Image]:
+        """Those rows; as long as their numbers rise, the stream is walked once."""
+        at = 0
+        rows: Iterator[Any] = iter(())
+        for number in map(int, names):
+            if number < at or not at:
+                at, rows = number, self._from(number)
+            row = next(islice(rows, number - at, None), None)
+            if row is None:
+                raise WrongRequest(f"{self.spec} has no row {number}")
+            at = number + 1
+            yield upright(_bytes(row[self.column]))
 
 
 @lru_cache(maxsize=4)

@@ -22,7 +22,7 @@ from . import store
 from .finish import means_of
 from .neighbours import Nearest, nearest
 from .records import Hit, Neighbour, Part, Selectivity, Similar, Statistics
-from .scenes import FIRST, Scenes, draw_together
+from .scenes import FIRST
 from .sources import Source, source_of
 
 __all__ = ["Index"]
@@ -85,9 +85,7 @@ class Index:
 
     def pictures(self, images: Sequence[str]) -> list[PIL.Image.Image]:
         """Several at once, which is faster than one by one where they have to be drawn."""
-        if isinstance(self.source, Scenes):
-            return draw_together(list(images))
-        return [self.picture(image) for image in images]
+        return list(self.source.pictures(images))
 
     def label(self, image: str) -> str:
         """The class of a picture, "" where it has none."""
@@ -199,14 +197,18 @@ class Index:
             if np.isfinite(value)
         )[:k]
 
-    def _of(self, layer: str, key: str) -> NDArray[Any]:
+    def number(self, layer: str) -> int:
+        """Under which a layer's arrays are kept; layers that give the same output share it."""
         number = self.manifest.layers.get(layer)
         if number is None:
             raise WrongRequest(
                 f"the index of {self.manifest.model} has no layer {layer!r}; "
                 f"it has {', '.join(self.layers)}"
             )
-        return self.arrays[f"{number}.{key}"]
+        return number
+
+    def _of(self, layer: str, key: str) -> NDArray[Any]:
+        return self.arrays[f"{self.number(layer)}.{key}"]
 
     def _row_of(self, layer: str, key: str, channel: int, axis: int = 0) -> NDArray[Any]:
         whole = self._of(layer, key)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Hit", "Neighbour", "Part", "Selectivity", "Similar", "Statistics"]
+__all__ = ["Hit", "Match", "Neighbour", "Part", "Selectivity", "Similar", "Statistics"]
 
 
 class Hit(NamedTuple):
@@ -56,3 +56,10 @@ class Neighbour(NamedTuple):
 
     image: str
     cosine: float
+
+
+class Match(NamedTuple):
+    """A picture of which a channel makes nearly the same as of another one."""
+
+    image: str
+    value: float  # the channel's maximum in it

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -94,6 +94,11 @@ class Scenes:
     def picture(self, name: str, size: int = SIZE) -> PIL.Image.Image:
         """The scene of that name, drawn again."""
         return _shown(_seed(name), size)
+
+    def pictures(self, names: Sequence[str], size: int = 0) -> Iterator[PIL.Image.Image]:
+        """Drawn by threads."""
+        for start in range(0, len(names), CHUNK):
+            yield from draw_together(list(names[start : start + CHUNK]), max(SIZE, size))
 
 
 def scenes(rest: str, count: int | None = None) -> Scenes:

@@ -11,6 +11,7 @@
 from featvis.probe.dissect import Masked, dissect
 from featvis.probe.embed import embed, embedder
 from featvis.probe.patch import Patch, patch
+from featvis.probe.pooled import Pooled, pooled
 from featvis.probe.query import (
     Moments,
     alike,
@@ -30,6 +31,7 @@ __all__ = [
     "Masked",
     "Moments",
     "Patch",
+    "Pooled",
     "Probe",
     "Tally",
     "alike",
@@ -41,6 +43,7 @@ __all__ = [
     "moments",
     "patch",
     "percentile",
+    "pooled",
     "probe",
     "quantile",
     "scan",
