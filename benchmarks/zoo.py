@@ -3,8 +3,8 @@
 One process takes a chunk of architectures at a time, so that memory stays bounded and a crash
 costs one row. With `--engine ray` the workers of a Ray cluster take one at a time, as they do the
 shards of an index. Rows are appended to a CSV file for each stage as they are made: `--resume`
-goes on where a run ended. Small networks come first. `--page` writes docs/zoo.md and the zoos'
-table.
+goes on where a run ended, of the methods where docs/zoo.csv ends if the files are gone. Small
+networks come first. `--page` writes docs/zoo.md, docs/zoo.csv and the zoos' table.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ import torch
 
 import zoo_adapters
 from app.index.cluster import spread
+from benchmarks.sweep import published
 from benchmarks.sweep.page import write
 from benchmarks.sweep.row import FAILED, STAGES
 
@@ -43,6 +44,9 @@ def main(arguments: list[str] | None = None) -> None:
     """The command line."""
     options = _options(arguments)
     options.folder.mkdir(parents=True, exist_ok=True)
+    if options.resume and not _file("methods", options.folder).exists():
+        for name, row in published.read().items():
+            _append("methods", options.folder, {"name": name, **row})
     for stage in options.stages:
         if not options.resume:
             _file(stage, options.folder).unlink(missing_ok=True)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks.sweep import build
+from benchmarks.sweep import build, published
 
 NAME = "timm:test_resnet"  # any that is described
 
@@ -41,6 +41,17 @@ def test_a_map_that_is_flattened_at_every_size_is_so_at_its_own(built):
     assert model.size == (160, 160)
     assert model.head is None
     assert "convolution over all of it" in model.head_reason
+
+
+def test_the_published_table_has_the_rows_again(tmp_path):
+    cells = {"cam": "1 passes", "saliency": "12 passes, in float64", "filters": "it has none"}
+    rows = {"timm:a": {"error": "", **cells}, "timm:b": {"error": "FAILED it"},
+            "timm:c": {"error": "", **cells, "cam": "FAILED 3 passes, none right"}}  # fmt: skip
+    published.write(["timm:c", "timm:a", "timm:b", "timm:d"], rows, tmp_path / "t.csv")
+    found = published.read(tmp_path / "t.csv")
+    assert list(found) == ["timm:c", "timm:a"]
+    assert all(found[name] == rows[name] for name in found)
+    assert published.read(tmp_path / "none.csv") == {}
 
 
 class Growing(nn.Module):

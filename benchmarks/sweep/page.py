@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
+from benchmarks.sweep import published
 from benchmarks.sweep.row import EXPENSIVE, FAILED
 from featvis import METHODS
 from zoo_adapters.measured import FILE
@@ -25,7 +26,7 @@ MOST = 12  # names listed after a reason
 
 
 def write(listed: Mapping[str, list[str]], facts: Rows, heads: Rows, methods: Rows) -> None:
-    """Both files anew."""
+    """The page, the table of the adapters and that of the methods anew."""
     with FILE.open("w", encoding="utf8", newline="") as file:
         table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         table.writeheader()
@@ -35,6 +36,7 @@ def write(listed: Mapping[str, list[str]], facts: Rows, heads: Rows, methods: Ro
                 both = {**row, "attends": head.get("attends") or row["attends"],
                         "head": head.get("head", ""), "name": name}  # fmt: skip
                 table.writerow({column: both[column] for column in COLUMNS})
+    published.write((name for names in listed.values() for name in names), methods)
     DOCS.write_text(page(listed, facts, heads, methods), encoding="utf8")
 
 
@@ -59,7 +61,9 @@ def page(listed: Mapping[str, list[str]], facts: Rows, heads: Rows, methods: Row
         *_reasons(heads),
         "## Methods",
         "Networks on which a method gives its picture, says in words why there is none, or failed. "
-        f"Left out, because they take a pass for every channel: {', '.join(EXPENSIVE)}.",
+        f"Left out, because they take a pass for every channel: {', '.join(EXPENSIVE)}. "
+        "[zoo.csv](zoo.csv) has a row for each of these networks: the forward passes with which a "
+        "method made its picture, or why there is none.",
         _methods(methods),
         "## Failures",
         _failures(facts, heads, methods),

@@ -1,0 +1,47 @@
+"""The published table: docs/zoo.csv, what every cheap method gives on every architecture.
+
+A cell is the number of forward passes with which a method made its picture, or why there is none.
+A sweep can be resumed from it where its own files are gone.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from featvis import METHODS
+
+__all__ = ["FILE", "read", "write"]
+
+Rows = Mapping[str, Mapping[str, str]]
+FILE = Path(__file__).parent.parent.parent / "docs" / "zoo.csv"
+MADE = re.compile(r"^(\d+) passes")
+
+
+def write(names: Iterable[str], methods: Rows, file: Path = FILE) -> None:
+    """The rows of the architectures that were tried, in the order of their names in the zoos."""
+    columns = [n for n in METHODS if any(n in row for row in methods.values())]
+    with file.open("w", encoding="utf8", newline="") as opened:
+        table = csv.writer(opened, lineterminator="\n")
+        table.writerow(["name", *columns])
+        for name in names:
+            row = methods.get(name, {})
+            if row and not row.get("error"):
+                table.writerow([name, *(MADE.sub(r"\1", row.get(c, "")) for c in columns)])
+
+
+def read(file: Path = FILE) -> dict[str, dict[str, str]]:
+    """The rows again, as the sweep has them."""
+    if not file.exists():
+        return {}
+    with file.open(encoding="utf8", newline="") as opened:
+        return {
+            row.pop("name"): {"error": ""} | {n: _cell(cell) for n, cell in row.items() if cell}
+            for row in csv.DictReader(opened)
+        }
+
+
+def _cell(text: str) -> str:
+    return re.sub(r"^(\d+)(?=$|, in )", r"\1 passes", text)
