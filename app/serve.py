@@ -25,7 +25,7 @@ from starlette.middleware.gzip import GZipMiddleware
 
 from featvis import WrongRequest
 
-from . import disk, health
+from . import disk, health, heap
 from .callers import Callers
 from .health_page import Health
 from .limits import hand_on, limits
@@ -101,6 +101,7 @@ def launch(*, self_test: bool = False, **options: Any) -> tuple[gr.Blocks, str]:
     here = limits()
     hand_on()
     guard()
+    heap.keep_small()
     Thread(target=_warm, daemon=True).start()
     blocks = build()
     blocks.queue(max_size=here.queue or None, default_concurrency_limit=SIDE_BY_SIDE)

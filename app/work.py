@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 from featvis import WrongRequest
 from featvis.progress import watched
 
+from . import heap
 from .faults import REQUEST, Cancelled, new_request, sentence
 from .kept import holding
 from .lanes import WAITS
@@ -47,6 +48,7 @@ class Work(Generic[V]):
         self._news = Event()  # something can be shown, or it is done
         self._future = WORKERS.submit(copy_context().run, self._run, function)  # whose visit it is
         self._future.add_done_callback(lambda _: self._news.set())
+        self._future.add_done_callback(lambda _: heap.give_back())
 
     def _run(self, function: Callable[[Work[V]], V]) -> V:
         """The function as a job: numbered, in its time, holding the models that it uses."""
