@@ -45,7 +45,7 @@ def _answer(model: Any, question: dict[str, Any]) -> dict[str, Any]:
     from lucent.optvis import param, render
 
     marks = []
-    layer, channel = f"1_{question['layer']}", question["channel"]
+    layer, channel = f"1_{question['layer']}".replace(".", "_"), question["channel"]
 
     def objective(seen: Any) -> Any:  # once a step, of every picture of the batch
         marks.append((perf_counter(), process_time()))

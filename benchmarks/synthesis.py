@@ -5,7 +5,10 @@
     FEATVIS_LUCENT=../lucent/bin/python python -m benchmarks synthesis
 
 with X and Y as they are here: lucent needs an older kornia than can be had beside the rest, so it
-has an environment of its own and is driven through a pipe, in turn with ours. Both see 224 px.
+has an environment of its own and is driven through a pipe, in turn with ours. Both see 224 px. A
+"whole ascent" begins with smaller pictures, and with what is found out about the network; lucent's
+is so many of its steps. With FEATVIS_REAL_DATA, which names a folder with `weights` of real
+networks, the second table has one of those, too.
 Given are wall-clock seconds and the ratio of processor time too, which other work on the machine
 disturbs less; set GOMP_SPINCOUNT=0, so that waiting threads do not count.
 """
@@ -15,6 +18,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from time import perf_counter, process_time
@@ -37,7 +41,11 @@ LAYERS = {
 }  # what is aimed at
 SIDE, STEPS, ROUNDS = 224, 4, 5
 TRIED = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
-GOAL = ("bundled:scenes-resnet", ("layer1", "layer2", "layer3", "layer4"), 17)
+WHOLE = 64  # steps of a whole ascent that is timed
+GOALS = {  # network -> layers, and a channel of each
+    "bundled:scenes-resnet": (("layer1", "layer2", "layer3", "layer4"), 17),
+    "mobilenetv2_100.coral_qat_in1k": (("blocks.1", "blocks.3", "blocks.5"), 17),
+}
 
 
 class Lucent:
@@ -68,8 +76,9 @@ def main() -> None:
         f"ResNet-50, random weights, {SIDE} px, {torch.get_num_threads()} threads, {ROUNDS} rounds "
         f"of {STEPS} steps\n"
     )
-    _row("layer", "pictures", "featvis, s", "lucent, s", "ratio", "of processor time", "aim")
-    _row("---", *["---:"] * 6)
+    _row("layer", "pictures", "featvis, s", "lucent, s", "ratio", "of processor time", "aim",
+         f"whole ascent of {WHOLE}, ratio")  # fmt: skip
+    _row("---", *["---:"] * 7)
     model = zoo_adapters.load("timm:resnet50", pretrained=False)
     for layer, aims in LAYERS.items():
         for count, aim in zip((1, 8), aims, strict=True):
@@ -78,8 +87,11 @@ def main() -> None:
                 median(b / a for a, b in zip(ours[i], theirs[i], strict=True)) for i in (0, 1)
             )
             seconds = f"{median(ours[0]):.3f}", f"{median(theirs[0]):.3f}"
-            _row(layer, count, *seconds, f"{wall:.1f}", f"{spent:.1f}", f">= {aim}")
-    _until(lucent)
+            whole = WHOLE * median(theirs[0]) / _whole(model, layer, count)
+            _row(layer, count, *seconds, f"{wall:.1f}", f"{spent:.1f}", f">= {aim}", f"{whole:.1f}")
+    for name, (layers, channel) in GOALS.items():
+        if folder := _folder(name):
+            _until(lucent, name, folder, layers, channel)
 
 
 def _row(*cells: object) -> None:
@@ -111,17 +123,34 @@ def _per_step(
     return ours, theirs
 
 
-def _until(lucent: Lucent) -> None:
+def _whole(model: VisionModel, layer: str, count: int) -> float:
+    """Seconds of an ascent as anybody would ask for it."""
+    begin = perf_counter()
+    for _ in featvis.maximize(
+        model, layer=layer, channel=3, copies=count, steps=WHOLE, size=SIDE, frames=0
+    ):
+        pass
+    return perf_counter() - begin
+
+
+def _folder(name: str) -> Path | None:
+    """Where the weights of a network are, bundled or real."""
+    zoo, _, rest = name.rpartition(":")
+    if zoo:
+        return Path(zoo_adapters.__file__).parent / zoo / "weights" / rest
+    real = os.environ.get("FEATVIS_REAL_DATA")
+    return Path(real) / "weights" / name if real else None
+
+
+def _until(lucent: Lucent, name: str, folder: Path, layers: Sequence[str], channel: int) -> None:
     """Seconds until the activation that lucent has after its 512 steps, on a trained network."""
-    name, layers, channel = GOAL
-    model = zoo_adapters.load(name)
-    weights = Path(zoo_adapters.__file__).parent / "bundled" / "weights" / name.partition(":")[2]
+    model = zoo_adapters.load(name if ":" in name else f"timm:local-dir:{folder}")
     print(f"\n{name}, channel {channel}, {SIDE} px: until the activation of lucent's 512 steps\n")
     _row("layer", "activation", "lucent, s", "featvis, s", "ratio", "of processor time", "steps")
     _row("---", *["---:"] * 6)
     for layer in layers:
         other = lucent.ask(
-            folder=str(weights), mean=model.mean.flatten().tolist(), layer=layer, channel=channel,
+            folder=str(folder), mean=model.mean.flatten().tolist(), layer=layer, channel=channel,
             std=model.std.flatten().tolist(), count=1, steps=512, picture=True,
         )  # fmt: skip
         whole = [512 * seconds for seconds in other["seconds"]]
