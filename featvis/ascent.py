@@ -59,17 +59,19 @@ def adam(rate: float, *, beta: float = 0.9, gamma: float = 0.999) -> Callable[[]
     """
 
     def begin() -> Step:
-        mean: Tensor | float = 0.0
-        square: Tensor | float = 0.0
+        means: list[Tensor] = []  # of the gradient, and of its square
 
         def step(gradient: Tensor, count: int) -> Tensor:
-            nonlocal mean, square
             # a gradient that is not a number must not stay in the means of a row that goes on
             gradient = gradient.nan_to_num(0.0, 0.0, 0.0)
-            mean = beta * mean + (1 - beta) * gradient
-            square = gamma * square + (1 - gamma) * gradient.square()
+            if not means:
+                means.extend((torch.zeros_like(gradient), torch.zeros_like(gradient)))
+            mean = means[0].mul_(beta).add_(gradient, alpha=1 - beta)
+            square = means[1].mul_(gamma).addcmul_(gradient, gradient, value=1 - gamma)
             first, second = 1 - beta ** (count + 1), 1 - gamma ** (count + 1)
-            return rate * (mean / first) / ((square / second).sqrt() + 1e-8)
+            # in place: a step of large pictures is bound by what it writes
+            size = square.sqrt().mul_(second**-0.5).add_(1e-8)
+            return torch.div(mean, size, out=size).mul_(rate / first)
 
         return step
 

@@ -19,6 +19,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from featvis.hooks import hooked
 from featvis.model import VisionModel
+from featvis.stem import Stem, is_stem
 
 __all__ = ["folded"]
 
@@ -42,6 +43,8 @@ def folded(model: VisionModel, images: Tensor, layers: Sequence[str]) -> VisionM
         for before, after in pairwise(order):
             if order.count(before) == order.count(after) == 1 and before not in layers:
                 _fold(module, before, after)
+        for name in [name for name, child in module.named_modules() if name and is_stem(child)]:
+            module.set_submodule(name, Stem(module.get_submodule(name)))  # type: ignore[arg-type]
         for weight in (p for p in module.parameters() if p.ndim == 4):  # others have no such order
             weight.data = weight.data.contiguous(memory_format=torch.channels_last)
         made = replace(model, module=module)
