@@ -124,7 +124,9 @@ def sweep(stage: str, names: list[str], folder: Path, engine: Engine) -> None:
 def by_processes(stage: str, todo: list[str], folder: Path, workers: int) -> Iterator[list[str]]:
     """Processes of this machine, a chunk of architectures each."""
     server = multiprocessing.get_context("forkserver")  # it imports the libraries once
-    server.set_forkserver_preload(["benchmarks.sweep.row", "zoo_adapters.timm"])
+    server.set_forkserver_preload(
+        ["benchmarks.sweep.row", "zoo_adapters.timm", "zoo_adapters.torchvision"]
+    )
     chunks = [todo[i : i + CHUNK] for i in range(0, len(todo), CHUNK)]
     with ThreadPoolExecutor(workers) as pool:
         yield from pool.map(lambda chunk: _finished(stage, chunk, folder, server), chunks)

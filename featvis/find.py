@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from featvis import rules
+from featvis.axes import of_places
 from featvis.graph import Node, node, place
 from featvis.head import Evidence, Head, Source, watch
 from featvis.types import Layout
@@ -54,7 +55,7 @@ def found_head(
     pools, obstacles = _walk(end)
     if not pools:
         return None, obstacles[0] if obstacles else "no operation that pools a map was found"
-    maps = pools if len(pools) == 1 else [p for p in pools if _has_places(p, size, layout)]
+    maps = pools if len(pools) == 1 else [p for p in pools if _has_places(p)]
     if len(maps) != 1:
         return None, f"its logits are made of {len(maps) or len(pools)} pooled maps, not of one"
     head, reason = _prove(module, images, size, maps[0], layout, ends)
@@ -62,17 +63,11 @@ def found_head(
     return head, f"{reason}; {BESIDE}" if beside else reason
 
 
-def _has_places(pool: Node, size: tuple[int, int], layout_of: LayoutOf) -> bool:
-    """Are the positions that it averages those of a map? Hidden states of a scan are none.
-
-    Tokens are as many as the steps over the picture make them; states are any number.
-    """
+def _has_places(pool: Node) -> bool:
+    """May the positions that it averages be those of a map? Hidden states are mixtures of them."""
     source = pool.parents[0]
-    resolved = _layout(pool, source, layout_of)
-    if resolved is None or source.sight is None or len(source.shape) == 4:
-        return resolved is not None
-    steps = source.sight.jump
-    return all(abs(resolved[1][i] - size[i] / steps[i]) < 1 for i in (0, 1))
+    dims = len(source.shape)
+    return dims != 3 or of_places(source, next(iter(_axes(pool, dims)), 2)) is not False
 
 
 def _walk(end: Node) -> tuple[list[Node], list[str]]:

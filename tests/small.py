@@ -65,7 +65,7 @@ def main(folder: str, last: int) -> None:
     build(network(), source_of(f"folder:{folder}"), batch=4, shard=8, progress=progress)
 
 
-SWEPT = ["timm:test_resnet", "timm:test_vit", "timm:not_there"]
+SWEPT = ["torchvision:squeezenet1_1", "torchvision:alexnet", "torchvision:not_there"]
 
 
 def on_cluster(folder: str, pids: str) -> None:

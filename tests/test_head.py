@@ -128,7 +128,8 @@ def test_a_network_whose_head_does_not_run_is_an_error_not_a_wrong_map(models):
         featvis.cam(stolen, tiny.images())
 
 
-def test_two_paths_of_different_pools_are_refused():
+@pytest.mark.parametrize("pool", [lambda x: x.mean((2, 3)), lambda x: x.flatten(2).mean(2)])
+def test_two_paths_of_different_pools_are_refused(pool):
     class Two(nn.Module):
         def __init__(self):
             super().__init__()
@@ -136,7 +137,7 @@ def test_two_paths_of_different_pools_are_refused():
 
         def forward(self, x):
             early = self.trunk.relu(self.trunk.conv1(x))
-            return self.fc(torch.cat([early.mean((2, 3)), self.trunk(x).mean((2, 3))], 1))
+            return self.fc(torch.cat([pool(early), pool(self.trunk(x))], 1))
 
     assert "2 pooled maps" in tiny.model(Two()).head_reason
 

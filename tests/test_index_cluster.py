@@ -59,9 +59,9 @@ def test_a_sweep_by_workers_has_the_rows_of_one_process(cluster, stage):
         assert float(row.pop("seconds")) >= 0
     assert swept == alone
     assert sorted(swept) == sorted(small.SWEPT)
-    assert [name for name, row in swept.items() if row["error"]] == ["timm:not_there"]
+    assert [name for name, row in swept.items() if row["error"]] == ["torchvision:not_there"]
     if stage == "head":
-        assert swept["timm:test_resnet"]["head"] == "exact"
+        assert swept["torchvision:squeezenet1_1"]["head"] == "exact"
 
 
 def test_a_call_whose_worker_dies_twice_is_given_up(cluster):

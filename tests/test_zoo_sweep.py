@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import tiny
 import torch
 from torch import nn
 
@@ -52,6 +53,23 @@ def test_the_published_table_has_the_rows_again(tmp_path):
     assert list(found) == ["timm:c", "timm:a"]
     assert all(found[name] == rows[name] for name in found)
     assert published.read(tmp_path / "none.csv") == {}
+
+
+def test_attention_before_a_map_that_is_a_point_is_no_attention_pool(built):
+    """As LeViT: of a single position nothing is pooled, and what is met next is attention."""
+
+    class Tokens(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.patch, self.mix, self.fc = nn.Conv2d(3, 8, 64, 64), tiny.Mix(), nn.Linear(8, 5)
+
+        def forward(self, x):
+            return self.fc(self.mix(self.patch(x).flatten(2).transpose(1, 2)).mean(1))
+
+    built(Tokens)
+    model = build.small(NAME, (160, 160))
+    assert model.size == (128, 128)
+    assert model.head is not None
 
 
 class Growing(nn.Module):

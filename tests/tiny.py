@@ -151,12 +151,12 @@ class Tokens(nn.Module):
 class States(nn.Module):
     """The averages of a map and of hidden states, mixtures of its positions, as EfficientViM has.
 
-    The 12 states look like a map of 3 x 4, but the map has 6 x 8 positions.
+    There are as many states as places, 6 x 8, so that their number does not tell them apart.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.trunk, self.mix = Trunk(), nn.Conv1d(6, 12, 1)
+        self.trunk, self.mix = Trunk(), nn.Conv1d(6, 48, 1)
         self.fc_states, self.fc = nn.Linear(6, 4), nn.Linear(6, 4)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -2,7 +2,8 @@
 
 A freshly initialized network proves little: its scales are 0 or 1, its biases 0, whole branches
 silent. Here every parameter is random, and parameters of one shape share one tensor, so that a
-network of 7,000 million weights takes the memory of its largest layers.
+network of 7,000 million weights takes the memory of its largest layers. The libraries are imported
+on use: a worker of a cluster begins with nothing.
 """
 
 from __future__ import annotations
@@ -12,22 +13,18 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import timm
 import torch
-import torchvision
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import zoo_adapters
 from featvis import VisionModel, WrongRequest
-from zoo_adapters import torchvision_backbones
 from zoo_adapters.registry import adapter
-from zoo_adapters.torchvision_backbones import Backbone
 
 __all__ = ["awakened", "hollow", "small", "untouched"]
 
 SIDES = (64, 96, 112, 128, 160, 192, 224, 256, 288, 320, 384, 448, 512)
-FINAL = ("class token", "flattened", "by attention")  # reasons that no size changes
+FINAL = ("class token", "flattened")  # reasons that no size changes
 CLIMBING = 4  # sides tried between the smallest one and the network's own
 
 
@@ -124,6 +121,8 @@ def _built(name: str, side: tuple[int, int], native: tuple[int, int]) -> nn.Modu
 
 
 def _timm(name: str, side: tuple[int, int], native: tuple[int, int]) -> nn.Module:
+    import timm
+
     if side == native:
         return timm.create_model(name, pretrained=False)  # type: ignore[no-any-return]
     try:
@@ -133,8 +132,12 @@ def _timm(name: str, side: tuple[int, int], native: tuple[int, int]) -> nn.Modul
 
 
 def _torchvision(name: str, side: tuple[int, int], native: tuple[int, int]) -> nn.Module:
+    import torchvision
+
+    from zoo_adapters import torchvision_backbones
+
     if torchvision_backbones.family(name):
-        return Backbone(torchvision_backbones.whole(name))
+        return torchvision_backbones.Backbone(torchvision_backbones.whole(name))
     how: dict[str, Any] = {}
     if name in ("googlenet", "inception_v3"):
         how = {"aux_logits": False, "init_weights": False}
