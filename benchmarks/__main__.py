@@ -6,11 +6,11 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-NAMES = sorted(
-    path.stem
-    for path in Path(__file__).parent.glob("*.py")
-    if path.stem not in ("__init__", "__main__", "client", "hostile", "lucent_worker", "timing")
-)
+APART = (
+    "__init__", "__main__", "client", "crp_worker", "hostile", "lucent_worker", "probe_peers",
+    "timing",
+)  # fmt: skip
+NAMES = sorted(path.stem for path in Path(__file__).parent.glob("*.py") if path.stem not in APART)
 
 
 def main(arguments: list[str]) -> int:

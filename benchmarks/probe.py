@@ -1,20 +1,25 @@
 """The probe: what a pass over all layers costs beyond the bare forward pass; memory; neighbours.
 
-    python -m benchmarks probe
+    python -m benchmarks probe [--parts passes,peers,memory,queries] [--rounds N]
+        [--pictures 1000,10000] [--scanned N]
 
 Candidates take turns; a ratio is the median over the rounds. Each round shows pictures that were
 not seen before, after as many as a small data set has: the places of the strongest are contested.
+Processor time is disturbed less by other work on the machine; set GOMP_SPINCOUNT=0 for it. The
+peers are in probe_peers.py, which says what zennit-crp needs.
 """
 
 from __future__ import annotations
 
+import argparse
 import resource
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from time import perf_counter
+from statistics import median
+from time import perf_counter, process_time
 from typing import Any
 
 import numpy as np
@@ -26,6 +31,7 @@ import zoo_adapters
 from app.index import build
 from app.index.neighbours import exact, faiss_flat, faiss_graph
 from app.index.sources import Shot
+from benchmarks.probe_peers import peers
 from benchmarks.timing import interleaved
 from featvis.probe import Batch, Probe, probe, scan
 
@@ -36,25 +42,42 @@ SIZES = (100_000, 1_000_000)
 DIMENSIONS = 128
 
 
-def main(rounds: int = 7) -> None:
-    """Three tables."""
-    print(
-        f"{torch.get_num_threads()} threads, float32, batch {BATCH}, {rounds} rounds, all layers\n"
-    )
-    print(
-        "| network | layers | channels | bare pass, ms | probe, ms | throughput of the bare pass |"
-    )
-    print("| --- | ---: | ---: | ---: | ---: | ---: |")
+PARTS = ("passes", "peers", "memory", "queries")
+
+
+def main(arguments: Sequence[str] = ()) -> None:
+    """A table for each part."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks probe")
+    parser.add_argument("--parts", default=",".join(PARTS), help="which tables")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--pictures", default="1000,10000", help="for the peak memory")
+    parser.add_argument("--scanned", type=int, default=128, help="pictures shown to the peers")
+    given = parser.parse_args(list(arguments))
+    parts = given.parts.split(",")
+    print(f"{torch.get_num_threads()} threads, float32, batch {BATCH}, {given.rounds} rounds")
+    if "passes" in parts:
+        throughput(given.rounds)
+    if "peers" in parts:
+        peers(noise, given.scanned, min(given.rounds, 3), BATCH)
+    if "memory" in parts:
+        memory([int(count) for count in given.pictures.split(",")])
+    if "queries" in parts:
+        queries()
+
+
+def throughput(rounds: int) -> None:
+    """What the probe costs beyond the bare pass."""
+    print("\n| network | layers | channels | bare pass, ms | probe, ms | throughput | by processor "
+          "time |")  # fmt: skip
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
     for name, pretrained in (("timm:resnet50", False), ("bundled:scenes-resnet", True)):
         model = zoo_adapters.load(name, pretrained=pretrained)
-        seconds, ratio, state = passes(model, rounds)
+        found, state = passes(model, rounds)
         channels = sum(len(t.maxima) for t in state.tallies.values())
-        bare, ours = (1000 * s / BATCH for s in seconds)
-        print(f"| {name} | {len(state.layers)} | {channels:,} | {bare:.2f} | {ours:.2f} "
-              f"| {1 / ratio:.3f} (aim {AIM}) |", flush=True)  # fmt: skip
-    naive()
-    memory()
-    queries()
+        (bare, _), (ours, ratio) = found["bare"][:2], found["probe"][:2]
+        print(f"| {name} | {len(state.layers)} | {channels:,} | {1000 * bare / BATCH:.2f} "
+              f"| {1000 * ours / BATCH:.2f} | {1 / ratio:.3f} (aim {AIM}) "
+              f"| {1 / found['probe'][2]:.3f} |", flush=True)  # fmt: skip
 
 
 def noise(model: featvis.VisionModel, seed: int, count: int = BATCH) -> Tensor:
@@ -65,8 +88,10 @@ def noise(model: featvis.VisionModel, seed: int, count: int = BATCH) -> Tensor:
     return (wide + 0.2 * torch.randn(count, 3, *model.size, generator=make)).clamp(0, 1)
 
 
-def passes(model: featvis.VisionModel, rounds: int) -> tuple[tuple[float, float], float, Probe]:
-    """Seconds of a bare pass and of a probing one, their ratio, and the probe."""
+def passes(
+    model: featvis.VisionModel, rounds: int
+) -> tuple[dict[str, tuple[float, float, float]], Probe]:
+    """Of a bare pass and of a probing one: seconds, ratio, ratio of processor time; the probe."""
     state, numbers = probe(model), iter(range(10**9))
 
     def batch() -> Batch:
@@ -83,29 +108,21 @@ def passes(model: featvis.VisionModel, rounds: int) -> tuple[tuple[float, float]
         with torch.no_grad():
             model(pixels)
 
-    found = interleaved(
-        {"bare": bare, "probe": lambda: list(scan(model, [next(prepared)], into=state))}, rounds, 1
-    )
-    return (found["bare"][0], found["probe"][0]), found["probe"][1], state
+    spent: dict[str, list[float]] = {"bare": [], "probe": []}
 
+    def counted(name: str, run: Callable[[], object]) -> Callable[[], None]:
+        def work() -> None:
+            begin = process_time()
+            run()
+            spent[name].append(process_time() - begin)
 
-def naive(rounds: int = 3) -> None:
-    """Against one pass per layer, with the five statistics by torch's own functions."""
-    model = zoo_adapters.load("bundled:scenes-resnet")
-    pixels, state = noise(model, 0), probe(model)
-    batch = Batch(pixels, torch.arange(BATCH), torch.full((BATCH,), -1))
+        return work
 
-    def layer_by_layer() -> None:
-        for name in model.layers:
-            with torch.no_grad():
-                flat = featvis.record(model, pixels, name)[name].flatten(2)
-            flat.max(2), flat.min(2), flat.mean(2), flat.var(2), (flat > 0).float().mean(2)
-
-    found = interleaved(
-        {"ours": lambda: list(scan(model, [batch], into=state)), "naive": layer_by_layer}, rounds, 1
-    )
-    print(f"\nscenes-resnet, {len(model.layers)} layers: a pass per layer takes "
-          f"{found['naive'][1]:.1f} times as long", flush=True)  # fmt: skip
+    scanning = counted("probe", lambda: list(scan(model, [next(prepared)], into=state)))
+    found = interleaved({"bare": counted("bare", bare), "probe": scanning}, rounds, 1)
+    shares = [a / b for a, b in zip(spent["probe"][1:], spent["bare"][1:], strict=True)]
+    return {name: (*told, 1.0 if name == "bare" else median(shares))
+            for name, told in found.items()}, state  # fmt: skip
 
 
 class Noise:
@@ -123,10 +140,10 @@ class Noise:
             yield Shot(number, f"{number:06}", -1, image)
 
 
-def memory() -> None:
+def memory(counts: Sequence[int]) -> None:
     """Peak memory of whole builds, each in a process of its own."""
     print("\n| pictures | peak memory of the process, MB |\n| ---: | ---: |")
-    for count in (1000, 10_000):
+    for count in counts:
         code = f"from benchmarks.probe import one; one({count})"
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
         print(f"| {count:,} | {done.stdout.strip() or done.stderr[-200:]} |", flush=True)
@@ -134,7 +151,7 @@ def memory() -> None:
 
 def one(count: int) -> None:
     """Build an index over noise, and say the peak."""
-    model = zoo_adapters.load("bundled:scenes-vit")
+    model = zoo_adapters.load("bundled:scenes-resnet")
     with tempfile.TemporaryDirectory() as folder:
         build(model, Noise(count), folder=Path(folder) / "index")
     print(round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import PIL.Image
 import pytest
 import torch
 
@@ -240,10 +242,35 @@ def test_a_state_of_another_plan_is_not_gone_on_with(folder):
     assert store.read(place).count == 40
 
 
-def test_files_that_are_added_make_another_source(folder):
+def test_files_that_are_added_or_changed_make_another_source_and_a_copy_does_not(folder, tmp_path):
     before = source_of(f"folder:{folder}").digest
+    copy = shutil.copytree(folder, tmp_path / "copy", copy_function=shutil.copyfile)
+    assert source_of(f"folder:{copy}").digest == before
+    file = copy / "class-1" / "004.png"
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1  # of the same size
+    told = file.stat()
+    file.write_bytes(data)
+    os.utime(file, ns=(told.st_atime_ns, told.st_mtime_ns))  # and as old
+    assert source_of(f"folder:{copy}").digest != before
     small.pictures(folder, 41)
     assert source_of(f"folder:{folder}").digest != before
+
+
+def test_a_build_does_not_go_on_with_a_file_that_was_changed(folder):
+    def stop(done, total):
+        if done >= 24:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build(small.network(), source_of(f"folder:{folder}"), batch=4, shard=8, progress=stop)
+    file = folder / "class-0" / "000.png"  # of the first shard, which is done
+    PIL.Image.new("RGB", (30, 20), "white").save(file)
+    resumed = small.bytes_of(
+        build(small.network(), source_of(f"folder:{folder}"), batch=4, shard=8)
+    )
+    fresh = build(small.network(), source_of(f"folder:{folder}"), batch=4, shard=8)
+    assert resumed == small.bytes_of(fresh)
 
 
 def test_unknown_sources_are_refused(tmp_path):

@@ -24,7 +24,7 @@ from featvis.probe import Batch, Probe, combined, probe, scan
 from . import store
 from .finish import finished
 from .sources import Shot, Source, pixels
-from .state import packed, unpacked
+from .state import STATE, packed, unpacked
 
 __all__ = ["Plan", "Shard", "Shards", "build", "shard_of"]
 
@@ -61,7 +61,7 @@ class Plan:
     @property
     def key(self) -> str:
         """Of a plan and the version that carries it out."""
-        told = {**asdict(self), "format": store.FORMAT, "featvis": version()}
+        told = {**asdict(self), "format": store.FORMAT, "state": STATE, "featvis": version()}
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 

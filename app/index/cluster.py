@@ -22,7 +22,7 @@ from featvis.probe import Probe, probe
 from . import store
 from .build import Plan, Shard, Shards, shard_of
 from .scenes import Scenes
-from .sources import Source, source_of
+from .sources import Source, same, source_of
 from .state import packed, unpacked
 
 __all__ = ["on_ray", "spread"]
@@ -145,7 +145,7 @@ READY: dict[str, tuple[VisionModel, Source]] = {}  # of a worker
 def _ready(plan: Plan, load: Load, count: int | None) -> tuple[VisionModel, Source]:
     if plan.key not in READY:
         model, source = load(), _source(plan.source, count)
-        if store.weights(model) != plan.weights or source.digest != plan.digest:
+        if store.weights(model) != plan.weights or not same(source, plan.digest):
             raise WrongRequest(
                 f"a worker has other weights of {plan.model} or other pictures of {plan.source} "
                 "than the machine that asks; give all machines the same"

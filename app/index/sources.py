@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -22,7 +23,7 @@ from torch import Tensor
 from featvis import Image, VisionModel, WrongRequest
 from zoo_adapters.pictures import read_image, upright
 
-__all__ = ["Folder", "Shot", "Source", "ahead", "source_of"]
+__all__ = ["Folder", "Shot", "Source", "ahead", "same", "source_of"]
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm")
 T, V = TypeVar("T"), TypeVar("V")
@@ -95,13 +96,22 @@ class Folder:
     root: Path
     names: tuple[str, ...]  # relative, sorted
     classes: tuple[str, ...]
-    digest: str  # of the names and sizes of all files
+    listing: str  # a hash of the names and sizes of all files
     known: dict[str, int] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def spec(self) -> str:
         """As it is named."""
         return f"folder:{self.root}"
+
+    @cached_property
+    def digest(self) -> str:
+        """Of the names and all bytes, so that a copy has the same; the files are read for it."""
+        whole = hashlib.sha256()
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for one in ahead(pool, lambda name: _hash(self.root / name), self.names):
+                whole.update(one)
+        return f"{self.listing}-{whole.hexdigest()}"
 
     @property
     def count(self) -> int:
@@ -142,12 +152,28 @@ def folder(path: str, count: int | None = None) -> Folder:
     )[:count]
     if not files:
         raise WrongRequest(f"{root} holds no picture ({', '.join(ENDINGS)}); give another folder")
-    digest = hashlib.sha256()
+    listing = hashlib.sha256()
     for name in files:
-        digest.update(f"{name}\0{(root / name).stat().st_size}\n".encode("utf8", "surrogateescape"))
+        listing.update(
+            f"{name}\0{(root / name).stat().st_size}\n".encode("utf8", "surrogateescape")
+        )
     classes = tuple(sorted({p for n in files if (p := Path(n).parent.as_posix()) != "."}))
     known = {name: i for i, name in enumerate(classes)}
-    return Folder(root, tuple(files), classes, digest.hexdigest(), known)
+    return Folder(root, tuple(files), classes, listing.hexdigest()[:16], known)
+
+
+def _hash(file: Path) -> bytes:
+    """Of a file's bytes; b"" where it cannot be read, as a scan skips it."""
+    try:
+        return hashlib.blake2b(file.read_bytes()).digest()
+    except OSError:
+        return b""
+
+
+def same(source: Source, digest: str) -> bool:
+    """Is a digest that of the same pictures? Of a folder names and sizes are compared only."""
+    known = source.listing if isinstance(source, Folder) else source.digest
+    return digest == known or digest.startswith(f"{known}-")
 
 
 def shot_of(

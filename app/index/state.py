@@ -11,9 +11,10 @@ from torch import Tensor
 
 from featvis.probe import Best, Probe, Tally
 
-__all__ = ["packed", "unpacked"]
+__all__ = ["STATE", "packed", "unpacked"]
 
-SPLIT = ("top", "bottom")
+SPLIT = ("ends",)
+STATE = 2  # the form of all this: a state in another one is not gone on with
 
 
 def packed(probe: Probe) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -34,6 +35,7 @@ def packed(probe: Probe) -> tuple[dict[str, Tensor], dict[str, Any]]:
         "counted": list(probe.tallies),
         "same": probe.same,
         "pictures": probe.pictures,
+        "newest": probe.newest,
     }
     return tensors, rest
 
@@ -59,6 +61,7 @@ def unpacked(
         tallies=tallies,
         same=dict(rest["same"]),
         pictures=rest["pictures"],
+        newest=rest["newest"],
         per_class=tensors["per_class"],
         sampled=tensors["sampled"],
     )

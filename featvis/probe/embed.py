@@ -6,15 +6,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
 from featvis.head import watch
-from featvis.hooks import fed, first_tensor
-from featvis.model import Image, VisionModel, values
+from featvis.hooks import fed, first_tensor, hooked
+from featvis.model import Head, Image, VisionModel, values
 
 __all__ = ["Embedder", "embed", "embedder"]
+
+
+DIRECT: WeakKeyDictionary[VisionModel, str | None] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,10 +44,14 @@ def embedder(model: VisionModel) -> Embedder:
     if model.embeds:
         return Embedder(lambda x: model(x).flatten(1), "its output")
     if head is not None:
+        direct = _gives_the_map(model, head)
 
         def pooled(images: Tensor) -> Tensor:
-            evidence = watch(model.module, model.normalize(images), head.source)
-            return head.layout.to_maps(evidence.raw, head.size).mean((2, 3))
+            if direct is None:
+                raw = watch(model.module, model.normalize(images), head.source).raw
+            else:  # a hook alone costs less than a watch
+                raw = _after(model, direct, images)
+            return head.layout.to_maps(raw, head.size).mean((2, 3))
 
         return Embedder(pooled, "the average of the last map, before the classifier")
     name = _classifier(model)
@@ -56,6 +64,32 @@ def embedder(model: VisionModel) -> Embedder:
         return inputs[0].flatten(1)
 
     return Embedder(taken, f"what the classifier {name} takes")
+
+
+def _gives_the_map(model: VisionModel, head: Head) -> str | None:
+    """The module whose output is the very tensor that the head pools, if there is one."""
+    if model not in DIRECT:
+        after, outputs = head.source.after, list[Tensor]()
+        DIRECT[model] = None
+        if after is not None:
+            keep = {after: model.module.get_submodule(after)}
+            with (
+                torch.no_grad(),
+                hooked(keep, lambda _, __, out: outputs.append(first_tensor(out))),
+            ):
+                raw = watch(model.module, model.normalize(_grey(model)), head.source).raw
+            same = outputs[-1].data_ptr() == raw.data_ptr() and outputs[-1].shape == raw.shape
+            DIRECT[model] = after if same and outputs[-1].stride() == raw.stride() else None
+    return DIRECT[model]
+
+
+def _after(model: VisionModel, name: str, images: Tensor) -> Tensor:
+    """What a module gives; it is read after the pass, as what follows may change it in place."""
+    outputs: list[Tensor] = []
+    keep = {name: model.module.get_submodule(name)}
+    with hooked(keep, lambda _, __, out: outputs.append(first_tensor(out))):
+        model(images)
+    return outputs[-1]
 
 
 @contextmanager

@@ -44,7 +44,7 @@ def bins(values: Tensor) -> Tensor:
     They are read off the bits of a float32: sign, exponent, and the first three of the fraction.
     """
     top = values.float().contiguous().view(torch.int32) >> 20  # -2048 .. 2047
-    return _table(values.device).take(top.add_(2048).long())
+    return _table(values.device).index_select(0, top.add_(2048).view(-1)).view(values.shape)
 
 
 @lru_cache(maxsize=8)

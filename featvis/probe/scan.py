@@ -52,6 +52,7 @@ class Probe:
     tallies: dict[str, Tally] = field(default_factory=dict)
     same: dict[str, str] = field(default_factory=dict)  # layer -> the layer that gives its output
     pictures: int = 0
+    newest: int = -1  # the largest number of them
     per_class: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.long))  # (K,)
     sampled: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.long))  # (S,)
 
@@ -98,7 +99,9 @@ def _seen(
     images, labels = batch.images.to(pixels.device), batch.labels.to(pixels.device)
     sampled, chosen = _sampled(into.sampled, batch.images)
     chosen = None if chosen is None else chosen.to(pixels.device)
+    later = _rises(into.newest, batch.images)
     done: set[str] = set()
+    places: dict[int, Tensor] = {}  # drawn once for all layers of a size
     before: list[tuple[Tensor, int, str]] = []  # the last output: a container gives it again
 
     def seen(name: str, _: nn.Module, out: Any) -> None:
@@ -115,16 +118,22 @@ def _seen(
             into.tallies[name] = empty(
                 maps.shape[1], k=into.k, classes=into.classes, sample=len(into.sampled), like=maps
             )
-        fold(into.tallies[name], maps, images, labels, chosen)
+        fold(into.tallies[name], maps, images, labels, chosen, places, later)
 
     with hooked(modules, seen):
         embedding = how.run(pixels)
     into.pictures += len(images)
+    into.newest = max(into.newest, int(batch.images.max()))
     into.sampled = sampled
     known = batch.labels[batch.labels >= 0]
     if into.classes:
         into.per_class += torch.bincount(known, minlength=into.classes)
     return Embedded(batch.images, batch.labels, embedding)
+
+
+def _rises(newest: int, images: Tensor) -> bool:
+    """Do the numbers rise from one that is larger than all before?"""
+    return int(images[0]) > newest and bool((images[1:] > images[:-1]).all())
 
 
 def _sampled(old: Tensor, new: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -154,4 +163,7 @@ def combined(a: Probe, b: Probe) -> Probe:
         for name in a.tallies
     }
     pictures, per_class = a.pictures + b.pictures, a.per_class + b.per_class
-    return Probe(a.k, a.classes, a.layers, tallies, dict(a.same), pictures, per_class, sampled)
+    newest = max(a.newest, b.newest)
+    return Probe(
+        a.k, a.classes, a.layers, tallies, dict(a.same), pictures, newest, per_class, sampled
+    )

@@ -18,7 +18,7 @@ __all__ = ["EMPTY", "POSITIONS", "Best", "Tally", "empty", "fold", "merged"]
 
 EMPTY = 2**62  # the image of a place that is not taken
 POSITIONS = 16  # of each map whose values are counted, drawn by the number of the picture
-CACHED = 2**18  # values of a map that are reduced at a time: they stay in the processor's cache
+CACHED = 2**20  # values of a map that are reduced at a time: they stay in the processor's cache
 NONE = float("-inf")
 
 
@@ -38,13 +38,22 @@ class Best:
 class Tally:
     """One layer. Its tensors are updated in place."""
 
-    top: Best  # of the maximum of each map
-    bottom: Best  # of minus its minimum
+    ends: Best  # (2C, k) of the maximum of each map, then of minus its minimum
     sums: Tensor  # (2, 3, C) limbs: of each map's mean, and of its mean square
     maxima: Tensor  # (C, BINS) how many maps have their maximum in a bin
     values: Tensor  # (C, BINS) how many of POSITIONS values of each map are in a bin
     classes: Tensor  # (3, K, C) limbs of the maxima, added up per class
     sample: Tensor  # (S, C) maxima of the sampled pictures
+
+    @property
+    def top(self) -> Best:
+        """The pictures with the largest maxima."""
+        return Best(*(part[: len(self.maxima)] for part in _tensors(self.ends)))
+
+    @property
+    def bottom(self) -> Best:
+        """Those with the smallest minima; the values are minus these."""
+        return Best(*(part[len(self.maxima) :] for part in _tensors(self.ends)))
 
 
 def empty(channels: int, *, k: int, classes: int, sample: int, like: Tensor) -> Tally:
@@ -55,13 +64,9 @@ def empty(channels: int, *, k: int, classes: int, sample: int, like: Tensor) -> 
     def zeros(*shape: int, dtype: torch.dtype = torch.long) -> Tensor:
         return torch.zeros(*shape, dtype=dtype, device=device)
 
-    def best() -> Best:
-        values = torch.full((channels, k), NONE, dtype=kind, device=device)
-        return Best(values, zeros(channels, k) + EMPTY, zeros(channels, k))
-
+    none = torch.full((2 * channels, k), NONE, dtype=kind, device=device)
     return Tally(
-        top=best(),
-        bottom=best(),
+        ends=Best(none, zeros(2 * channels, k) + EMPTY, zeros(2 * channels, k)),
         sums=zeros(2, 3, channels),
         maxima=zeros(channels, BINS, dtype=torch.int32),
         values=zeros(channels, BINS, dtype=torch.int32),
@@ -70,18 +75,31 @@ def empty(channels: int, *, k: int, classes: int, sample: int, like: Tensor) -> 
     )
 
 
-def fold(tally: Tally, maps: Tensor, images: Tensor, labels: Tensor, chosen: Tensor | None) -> None:
+def fold(
+    tally: Tally,
+    maps: Tensor,
+    images: Tensor,
+    labels: Tensor,
+    chosen: Tensor | None,
+    places: dict[int, Tensor],
+    later: bool = False,
+) -> None:
     """Add the maps (B, C, h, w) of pictures: their numbers and classes (B,), -1 for no class.
 
     `chosen` (S,): which rows of the sample followed by the batch are the sample from now on.
+    `places`: what `drawn` gave for these pictures, by the size of the map; it is added to.
+    `later`: their numbers rise, and are larger than all before: of equal values the old one stays.
     """
     flat = maps.detach().flatten(2)  # (B, C, h * w); a view in every layout
-    high, low, mean, square, drawn = _reduced(flat, images)
-    _raise(tally.top, high, images, lambda b, c, v: _first(flat, b, c, v))
-    _raise(tally.bottom, -low, images, lambda b, c, v: _first(flat, b, c, -v))
-    tally.sums.add_(torch.stack([limbs(mean).sum(1), limbs(square).sum(1)]))
+    size = flat.shape[2]
+    if size not in places:
+        places[size] = drawn(images, size)
+    high, low, sums, values = _reduced(flat, places[size])
+    found = torch.cat([high, -low], 1).to(tally.ends.values.dtype)
+    _raise(tally.ends, found, images, lambda b, c, v: _first(flat, b, c, v), later)
+    tally.sums.add_(limbs(sums).sum(2).transpose(0, 1))
     _count(tally.maxima, high.unsqueeze(2))
-    _count(tally.values, drawn)
+    _count(tally.values, values)
     known = labels >= 0
     if tally.classes.shape[1] and known.any():
         tally.classes.index_add_(1, labels[known], limbs(high[known]))
@@ -89,27 +107,28 @@ def fold(tally: Tally, maps: Tensor, images: Tensor, labels: Tensor, chosen: Ten
         tally.sample.copy_(torch.cat([tally.sample, high.to(tally.sample)])[chosen])
 
 
-def _reduced(flat: Tensor, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Of each map: maximum, minimum, mean, mean square (B, C), and POSITIONS values of it."""
-    size = flat.shape[2]
-    at = drawn(images, size)
-    step = max(1, CACHED // (flat.shape[1] * size))
-    parts = []
-    for part, places in zip(flat.split(step), at.split(step), strict=True):
-        wide = part if part.dtype in (torch.float, torch.double) else part.float()
-        index = places[:, None].expand(-1, part.shape[1], -1)
-        norm = torch.linalg.vector_norm(wide, dim=2).double()
-        parts.append(
-            (
-                wide.amax(2),
-                wide.amin(2),
-                wide.sum(2).double() / size,
-                norm * norm / size,
-                wide.gather(2, index),
-            )
-        )
-    high, low, mean, square, values = (torch.cat(x) for x in zip(*parts, strict=True))
-    return high.nan_to_num(nan=NONE), low.nan_to_num(nan=-NONE), mean, square, values
+def _reduced(flat: Tensor, at: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Of each map: maximum, minimum (B, C), mean and mean square (2, B, C), its values at `at`.
+
+    A part of a map that lies in the processor's cache is read by one reduction after the other.
+    """
+    count, channels, size = flat.shape
+    kind = flat.dtype if flat.dtype in (torch.float, torch.double) else torch.float
+    high, low, total, norm = (flat.new_empty(count, channels, dtype=kind) for _ in range(4))
+    values = flat.new_empty(count, channels, at.shape[1], dtype=kind)
+    step = max(1, CACHED // (channels * size))
+    for begin in range(0, count, step):
+        rows = slice(begin, begin + step)
+        wide = flat[rows].to(kind)
+        torch.amax(wide, 2, out=high[rows])
+        torch.amin(wide, 2, out=low[rows])
+        torch.sum(wide, 2, out=total[rows])
+        torch.linalg.vector_norm(wide, dim=2, out=norm[rows])
+        index = at[rows, None].expand(-1, channels, -1)
+        torch.gather(wide, 2, index, out=values[rows])
+    long = norm.double()
+    sums = torch.stack([total.double(), long * long]).div_(size)
+    return high.nan_to_num_(nan=NONE), low.nan_to_num_(nan=-NONE), sums, values
 
 
 def drawn(images: Tensor, size: int) -> Tensor:
@@ -121,41 +140,61 @@ def drawn(images: Tensor, size: int) -> Tensor:
     return begin + hashed(images[:, None] * POSITIONS + part) % (end - begin)
 
 
-def _first(flat: Tensor, pictures: Tensor, channels: Tensor, values: Tensor) -> Tensor:
-    """The first position of each map with its value (n,)."""
-    size = flat.shape[2]
-    hit = flat[pictures, channels].to(values.dtype) == values[:, None]  # (n, h * w)
-    return torch.where(hit, torch.arange(size, device=flat.device), size - 1).amin(1)
+def _first(flat: Tensor, pictures: Tensor, ends: Tensor, values: Tensor) -> Tensor:
+    """The first position of each map with its value (n,), which is minus that of a lower end."""
+    channels, size = ends % flat.shape[1], flat.shape[2]
+    values = torch.where(ends < flat.shape[1], values, -values)
+    if flat.is_contiguous():  # which is read faster as rows
+        rows = flat.view(-1, size).index_select(0, pictures * flat.shape[1] + channels)
+    else:
+        rows = flat[pictures, channels]
+    hit = rows.to(values.dtype) == values[:, None]  # (n, h * w)
+    kind = torch.float if size <= 2**24 else torch.long  # float is faster, and counts so far
+    left = torch.arange(size, 0, -1, device=flat.device, dtype=kind)
+    return size - torch.where(hit, left, left[-1]).amax(1).long()
 
 
-def _raise(best: Best, found: Tensor, images: Tensor, find: Callable[..., Tensor]) -> None:
+def _raise(
+    best: Best, found: Tensor, images: Tensor, find: Callable[..., Tensor], later: bool
+) -> None:
     """Let the values found (B, C) take their places; `find` gives positions of those that do."""
-    found = found.to(best.values.dtype)
     last, owner = best.values[:, -1], best.images[:, -1]
-    enters = (found > last) | ((found == last) & (images[:, None] < owner) & (found > NONE))
-    channels = enters.any(0).nonzero()[:, 0]
+    peak = found.amax(0)
+    may = peak > last  # few channels have one that may enter
+    if not later:
+        may |= (peak == last) & (images.amin() < owner) & (peak > NONE)
+    channels = may.nonzero()[:, 0]
     if not len(channels):
         return
-    inside = enters[:, channels].T  # (n, B)
+    some = found.index_select(1, channels).T  # (n, B)
     marks = -1 - torch.arange(len(images), device=images.device)  # their position is not known yet
-    joined = Best(
-        torch.cat([best.values[channels], found[:, channels].T.masked_fill(~inside, NONE)], 1),
-        torch.cat([best.images[channels], images.expand_as(inside).masked_fill(~inside, EMPTY)], 1),
-        torch.cat([best.positions[channels], marks.expand_as(inside).masked_fill(~inside, 0)], 1),
-    )
-    kept = _strongest(joined, best.values.shape[1])
+    given = [some, images.expand_as(some), marks.expand_as(some)]
+    if not later:
+        last, owner = last[channels, None], owner[channels, None]
+        out = (some < last) | ((some == last) & (images > owner)) | (some == NONE)
+        none = (NONE, EMPTY, 0)  # where it does not enter
+        given = [new.masked_fill(out, blank) for new, blank in zip(given, none, strict=True)]
+    pairs = zip(_tensors(best), given, strict=True)
+    joined = Best(*(torch.cat([old.index_select(0, channels), new], 1) for old, new in pairs))
+    kept = _strongest(joined, best.values.shape[1], in_order=later)
     new, place = (kept.positions < 0).nonzero().T
     pictures = -1 - kept.positions[new, place]
     kept.positions[new, place] = find(pictures, channels[new], kept.values[new, place])
     for whole, part in zip(_tensors(best), _tensors(kept), strict=True):
-        whole[channels] = part
+        whole.index_copy_(0, channels, part)
 
 
-def _strongest(best: Best, k: int) -> Best:
-    """The k strongest: larger values first, and of equal ones the smaller number."""
-    order = best.images.argsort(dim=1, stable=True)
-    by_value = best.values.gather(1, order).argsort(dim=1, descending=True, stable=True)
-    order = order.gather(1, by_value)[:, :k]
+def _strongest(best: Best, k: int, *, in_order: bool = False) -> Best:
+    """The k strongest: larger values first, and of equal ones the smaller number.
+
+    `in_order`: of equal values those with the smaller number come first already.
+    """
+    if in_order:
+        order = best.values.argsort(dim=1, descending=True, stable=True)[:, :k]
+    else:
+        order = best.images.argsort(dim=1, stable=True)
+        by_value = best.values.gather(1, order).argsort(dim=1, descending=True, stable=True)
+        order = order.gather(1, by_value)[:, :k]
     return Best(*(part.gather(1, order) for part in _tensors(best)))
 
 
@@ -166,8 +205,8 @@ def _tensors(best: Best) -> tuple[Tensor, Tensor, Tensor]:
 def _count(counts: Tensor, values: Tensor) -> None:
     """Add values (B, C, n) to the bins of their channels (C, BINS)."""
     at = bins(values).add_(BINS * torch.arange(len(counts), device=values.device)[:, None])
-    one = torch.ones((), dtype=counts.dtype, device=counts.device)
-    counts.view(-1).scatter_add_(0, at.view(-1), one.expand(at.numel()))
+    ones = torch.ones(at.numel(), dtype=counts.dtype, device=counts.device)
+    counts.view(-1).scatter_add_(0, at.view(-1), ones)
 
 
 def merged(a: Tally, b: Tally, chosen: Tensor) -> Tally:
@@ -180,11 +219,10 @@ def merged(a: Tally, b: Tally, chosen: Tensor) -> Tally:
     added = {
         f.name: getattr(a, f.name) + getattr(b, f.name)
         for f in fields(Tally)
-        if f.name not in ("top", "bottom", "sample")
+        if f.name not in ("ends", "sample")
     }
     return Tally(
-        top=best(a.top, b.top),
-        bottom=best(a.bottom, b.bottom),
+        ends=best(a.ends, b.ends),
         sample=torch.cat([a.sample, b.sample])[chosen],
         **added,
     )
