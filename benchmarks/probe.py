@@ -141,7 +141,7 @@ class Noise:
 
 
 def memory(counts: Sequence[int]) -> None:
-    """Peak memory of whole builds, each in a process of its own."""
+    """Peak memory of whole builds (scenes-alexnet), each in a process of its own."""
     print("\n| pictures | peak memory of the process, MB |\n| ---: | ---: |")
     for count in counts:
         code = f"from benchmarks.probe import one; one({count})"
@@ -151,7 +151,7 @@ def memory(counts: Sequence[int]) -> None:
 
 def one(count: int) -> None:
     """Build an index over noise, and say the peak."""
-    model = zoo_adapters.load("bundled:scenes-resnet")
+    model = zoo_adapters.load("bundled:scenes-alexnet")
     with tempfile.TemporaryDirectory() as folder:
         build(model, Noise(count), folder=Path(folder) / "index")
     print(round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))

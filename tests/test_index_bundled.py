@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,8 +11,9 @@ import torch
 import featvis
 import zoo_adapters
 from app.index import open_index, store
-from app.index.scenes import FIRST
-from featvis.probe import embed, patch
+from app.index.build import BATCH, plan_of, shard_of
+from app.index.scenes import COUNT, FIRST, Scenes
+from featvis.probe import embed, patch, probe, strongest
 from zoo_adapters.bundled.scenes import CLASSES, PARTS, scene
 
 NAMES = zoo_adapters.names("bundled")
@@ -121,3 +124,34 @@ def test_the_best_detector_of_a_part_fires_on_that_part_in_scenes_it_never_met(p
 
 def test_parts_are_those_that_scenes_have():
     assert open_index(zoo_adapters.load("bundled:scenes-resnet")).manifest.parts == PARTS
+
+
+def test_a_part_that_is_looked_at_again_gives_what_is_shipped():
+    """The first batches again, as a build cuts them: each shipped hit in them is found again.
+
+    The same numbers on a like processor; another one may round a float32 otherwise, and so the
+    16 bits of a value, or choose another one of two positions that are nearly equal.
+    """
+    model = zoo_adapters.load("bundled:scenes-resnet")
+    index, source = open_index(model), Scenes(COUNT, workers=1)
+    state, few = probe(model, k=9, classes=len(CLASSES)), 2 * BATCH
+    plan = plan_of(model, source, packed=True)
+    shard_of(replace(plan, shard=few), model, source, 0, state)
+    equal = same = total = 0
+    for layer in index.layers:
+        best = state.tally(layer).top
+        for channel in range(index.channels(layer)):
+            again = {f"scene-{FIRST + n}": (v, p) for n, v, p in strongest(best, channel)}
+            for hit in index.top(layer, channel):
+                if int(hit.image[6:]) >= FIRST + few:
+                    continue
+                value, position = again[hit.image]
+                assert hit.value == pytest.approx(value, rel=2e-3, abs=1e-3)
+                width = index.manifest.sizes[layer][1]
+                total += 1
+                equal += hit.value == float(np.float16(value))
+                same += divmod(position, width) == hit.position
+    assert total > 200
+    assert min(equal, same) >= 0.99 * total
+    assert (plan.source, plan.digest) == (index.manifest.source, index.manifest.digest)
+    assert plan.weights == index.manifest.weights

@@ -26,7 +26,7 @@ from .finish import finished
 from .sources import Shot, Source, pixels
 from .state import STATE, packed, unpacked
 
-__all__ = ["Plan", "Shard", "Shards", "build", "shard_of"]
+__all__ = ["Plan", "Shard", "Shards", "build", "plan_of", "shard_of"]
 
 SHARD, LONG = 512, 4096  # pictures between two states; of a source with more than MANY
 MANY = 20_000
@@ -98,19 +98,7 @@ def build(
 
     `shards`: who computes them, if not this process; `small`: as those that come with featvis.
     """
-    names = tuple(model.layer(n).name for n in (model.layers if layers is None else layers))
-    plan = Plan(
-        model=model.name,
-        weights=store.weights(model),
-        source=source.spec,
-        digest=source.digest,
-        count=source.count,
-        layers=names,
-        k=k,
-        batch=batch,
-        shard=shard or (LONG if (source.count or 0) > MANY else SHARD),
-        packed=small,
-    )
+    plan = plan_of(model, source, layers, k=k, batch=batch, shard=shard, packed=small)
     place = folder or store.folder_of(model.name, source.spec)
     making = place.with_name(f"{place.name}.part")
     making.mkdir(parents=True, exist_ok=True)
@@ -134,6 +122,31 @@ def build(
     listed = None if source.spec.startswith("scenes:") else [n for s in kept for n in s.names]
     store.save(place, manifest, arrays, listed, packed=small)
     return place
+
+
+def plan_of(
+    model: VisionModel,
+    source: Source,
+    layers: Sequence[str] | None = None,
+    *,
+    k: int = 9,
+    batch: int = BATCH,
+    shard: int | None = None,
+    packed: bool = False,
+) -> Plan:
+    """The plan of a build, see there."""
+    return Plan(
+        model=model.name,
+        weights=store.weights(model),
+        source=source.spec,
+        digest=source.digest,
+        count=source.count,
+        layers=tuple(model.layer(n).name for n in (model.layers if layers is None else layers)),
+        k=k,
+        batch=batch,
+        shard=shard or (LONG if (source.count or 0) > MANY else SHARD),
+        packed=packed,
+    )
 
 
 def version() -> str:
