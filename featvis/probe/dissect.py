@@ -68,12 +68,14 @@ def _overlap(
     )
     inside = torch.zeros(maps.shape[1], shares.shape[1], dtype=torch.double, device=maps.device)
     area = torch.zeros(maps.shape[1], dtype=torch.double, device=maps.device)
-    limits = limits.to(maps)[:, None, None]
-    for one, share, parts in zip(maps, shares, shown, strict=True):
-        wide = down.to(maps) @ one @ across.to(maps).T  # (C, h, w) -> (C, GRID, GRID)
-        found = (wide > limits).to(maps.dtype).flatten(1)
-        area += found.sum(1)
-        inside[:, parts] += (found @ share[parts].T).double()
+    down, across, limits = down.to(maps), across.to(maps).T, limits.to(maps)[:, None, None]
+    whole = shares.new_ones(1, shares.shape[2])
+    for one, share, parts in zip(maps.contiguous(), shares, shown, strict=True):
+        wide = down @ one @ across  # (C, h, w) -> (C, GRID, GRID)
+        found = wide.gt_(limits).flatten(1)
+        counts = (found @ torch.cat([whole, share[parts]]).T).double()  # exact: shares are 16ths
+        area += counts[:, 0]
+        inside[:, parts] += counts[:, 1:]
     return inside, area
 
 

@@ -40,9 +40,11 @@ def _grid(side: int) -> tuple[Array, Array]:
 
 
 def _blend(low: Color, high: Color, amount: Array) -> Array:
-    amount = amount[..., None]
-    made = np.asarray(low, np.float32) * (1 - amount) + np.asarray(high, np.float32) * amount
-    return made.astype(np.float32)
+    rest, made = 1 - amount, np.empty((*amount.shape, 3), np.float32)
+    ends = np.array([low, high], np.float32)
+    for plane in range(3):  # one by one: an axis of 3 is slow
+        made[..., plane] = ends[0, plane] * rest + ends[1, plane] * amount
+    return made
 
 
 def _sky(side: int, rng: Rng) -> Array:
