@@ -33,16 +33,16 @@ def is_stem(module: nn.Module) -> bool:
     )
 
 
-class Stem(nn.Module):
-    """A convolution as `is_stem` takes it, its weights constant."""
+class Stem(nn.Conv2d):
+    """A convolution as `is_stem` takes it, its weights constant; all else of it is the same."""
 
     def __init__(self, conv: nn.Conv2d) -> None:
-        super().__init__()
+        shape: Any = (conv.in_channels, conv.out_channels, conv.kernel_size, conv.stride)
+        how: Any = {"padding": conv.padding, "bias": conv.bias is not None, "device": "meta"}
+        super().__init__(*shape, **how)
         self.weight = nn.Parameter(conv.weight.detach(), requires_grad=False)
-        self.bias = (
-            None if conv.bias is None else nn.Parameter(conv.bias.detach(), requires_grad=False)
-        )
-        self.stride, self.padding = conv.stride[0], (conv.padding[0], conv.padding[1])
+        if conv.bias is not None:
+            self.bias = nn.Parameter(conv.bias.detach(), requires_grad=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, O, h, w), as of the convolution."""
@@ -50,7 +50,7 @@ class Stem(nn.Module):
         if torch.is_autocast_enabled(x.device.type):
             kind = torch.get_autocast_dtype(x.device.type)
             given = tuple(None if t is None else t.to(kind) for t in given)
-        made: Tensor = _Strided.apply(*given, self.stride, self.padding)
+        made: Tensor = _Strided.apply(*given, self.stride[0], self.padding)
         return made
 
 
