@@ -99,7 +99,7 @@ def on_cluster(folder: str, pids: str) -> None:
     for stage in ("facts", "head"):
         zoo.sweep(stage, SWEPT, swept / "swept", partial(zoo.by_ray, workers=2))
         zoo.work(stage, SWEPT, swept / "alone swept")
-    print(json.dumps(sorted(spread(_half, [(1,), (2,), (3,)], lost=lambda n: -n))))
+    print("spread", json.dumps(sorted(spread(_half, [(1,), (2,), (3,)], lost=lambda n: -n))))
     ray.shutdown()
     print("killed", killed[0], "workers", workers)
 
