@@ -52,25 +52,25 @@ def counterparts(state: State, own: Neuron, say: Say, made: Pictures) -> str:
 
 
 def _row(state: State, own: Neuron, other: str, say: Say, made: Pictures) -> str:
-    """The channels of another network that go with it."""
+    """The channels of another network that go with it, or why they cannot be shown."""
     try:
         found = _found(state, own, other, say)
+        tiles = [_tile(state, neuron, value, made) for neuron, value in found.items()]
     except WrongRequest as error:
         return f'<p class="fv-note">{escape(texts.sentence(error))}</p>'
-    tiles = []
-    for neuron, correlation in found.items():
-        where, failed = f"{neuron.layer}, channel {neuron.channel}", made.get(neuron)
-        reason = f"; no picture: {failed}" if isinstance(failed, str) else ""
-        tiles.append(
-            Tile(
-                _pictures(state, neuron, made),
-                f"there:{other}|{neuron.layer}|{neuron.channel}",
-                f"{where}: correlation {correlation:.2f}; open it{reason}",
-                f"{neuron.channel} · {correlation:.2f}",
-            )
-        )
     best = next((f", best in {escape(neuron.layer)}" for neuron in found), "")
     return f"<p><b>{escape(other)}</b>{best}</p>" + strip(tiles, f"Counterparts in {other}")
+
+
+def _tile(state: State, neuron: Neuron, correlation: float, made: Pictures) -> Tile:
+    where, failed = f"{neuron.layer}, channel {neuron.channel}", made.get(neuron)
+    reason = f"; no picture: {failed}" if isinstance(failed, str) else ""
+    return Tile(
+        _pictures(state, neuron, made),
+        f"there:{neuron.model}|{neuron.layer}|{neuron.channel}",
+        f"{where}: correlation {correlation:.2f}; open it{reason}",
+        f"{neuron.channel} · {correlation:.2f}",
+    )
 
 
 def _found(state: State, own: Neuron, other: str, say: Say) -> dict[Neuron, float]:
@@ -84,10 +84,7 @@ def _found(state: State, own: Neuron, other: str, say: Say) -> dict[Neuron, floa
 def _pictures(state: State, of: Neuron, made: Pictures) -> tuple[PIL.Image.Image, ...]:
     """The strongest patch of a channel, and the picture made for it where those are asked for."""
     there = state.but(model=of.model)
-    try:
-        index = probed.index_of(there)
-    except WrongRequest:
-        index = None
+    index = probed.index_of(there)
     patch = PIL.Image.new("RGB", (8, 8), GREY)
     if index is not None and of.layer in index.layers:
         patch = probed.overview(there, index, of.layer, [of.channel])[0]

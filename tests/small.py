@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+import time
 from functools import partial
 from pathlib import Path
 
@@ -79,22 +80,35 @@ def on_cluster(folder: str, pids: str) -> None:
     from app.index.cluster import on_ray, spread
     from benchmarks import zoo
 
+    begun, death = Path(pids), Path(pids).parent / "killed"
+
     def announced() -> VisionModel:
-        (Path(pids) / str(os.getpid())).touch()
-        return network()
+        """The network; once a worker is dead the others wait for its substitute."""
+        (begun / str(os.getpid())).touch()
+        model = network()
+        forward, end = model.module.forward, time.monotonic() + 120
+
+        def waiting(x: torch.Tensor) -> torch.Tensor:
+            while death.exists() and len([*begun.iterdir()]) < 3 and time.monotonic() < end:
+                time.sleep(0.05)
+            return forward(x)
+
+        model.module.forward = waiting
+        return model
 
     killed: list[int] = []
 
     def progress(done: int, total: int | None) -> None:
         if done and not killed:
-            killed.append(int(sorted(file.name for file in Path(pids).iterdir())[0]))
+            killed.append(int(sorted(file.name for file in begun.iterdir())[0]))
+            death.touch()
             os.kill(killed[0], signal.SIGKILL)
 
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
     shards = on_ray(load=announced)
     source = source_of(f"folder:{folder}")
     build(network(), source, batch=4, shard=8, shards=shards, progress=progress)
-    workers = len(list(Path(pids).iterdir()))
+    workers = len(list(begun.iterdir()))
     swept = Path(pids).parent
     for stage in ("facts", "head"):
         zoo.sweep(stage, SWEPT, swept / "swept", partial(zoo.by_ray, workers=2))

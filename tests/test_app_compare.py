@@ -259,6 +259,21 @@ def test_pictures_are_made_for_a_channel_and_its_counterparts(monkeypatch):
     assert "nothing excites it" in counterparts(state, own, lambda words: None, made)
 
 
+def test_an_index_that_cannot_be_read_is_said_where_counterparts_were(monkeypatch):
+    index_of = probed.index_of
+
+    def refused(state):
+        if state.model == TWO:
+            raise WrongRequest("the index is of other weights")
+        return index_of(state)
+
+    state = State(tab="Channel", model=ONE, others=(TWO,), layer="layer4", channel=52)
+    monkeypatch.setattr(kin, "layers_of", lambda state, model: ("features",))
+    monkeypatch.setattr(probed, "index_of", refused)
+    said = counterparts(state, Neuron(ONE, "layer4", 52), lambda words: None, {})
+    assert "The index is of other weights" in said
+
+
 def test_the_counterparts_of_a_part_detector_detect_that_part():
     """The best detector of a part in one network is matched by one of its detectors in another."""
     one, two = (probed.index_of(State(model=name)) for name in (ONE, TWO))
