@@ -109,8 +109,9 @@ class Events:
     def _tab(self, family: str, part: Any) -> None:
         self._on(
             part.tab.select,
-            lambda s, by_hand: changes.set_tab(s, family) if by_hand else s,
+            lambda s, _: changes.set_tab(s, family),
             self.w.touched,
+            by_hand=True,
             js=BY_HAND,
         )
         self._on(part.lead.select, lambda s, data: tries.tried(family, s, data))
@@ -129,12 +130,19 @@ class Events:
         event: Any,
         change: Callable[..., State],
         component: Any = None,
+        by_hand: bool = False,
         **how: Any,
     ) -> None:
-        """On `event` the state becomes change(state[, value of the component | event's data])."""
+        """On `event` the state becomes change(state[, value of the component | event's data]).
+
+        `by_hand`: the value says whether somebody did it; if not, nothing is done or given up.
+        """
         takes_data = component is None and len(inspect.signature(change).parameters) > 1
 
         def of_value(visit: Visit, value: Any) -> Iterator[dict[Any, Any]]:
+            if by_hand and not value:  # a page that opens selects its tab by itself
+                yield {self.w.notice: gr.skip()}
+                return
             yield from spoken(self._used(visit, lambda state: change(state, value)), visit)
 
         def of_data(visit: Visit, data: gr.EventData) -> Iterator[dict[Any, Any]]:

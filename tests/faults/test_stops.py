@@ -106,6 +106,21 @@ def test_cancel_stops_the_work_and_the_page_goes_on(events, endless, monkeypatch
     assert visit.state.tab == "Filters"
 
 
+def test_a_tab_that_the_page_selects_by_itself_gives_nothing_up(events):
+    """Else a link would lose what its page still makes when it opens."""
+    visit, hurried = opened(events), []
+    visit.work = SimpleNamespace(hurry=lambda: hurried.append(True))
+    tab = events.w.parts["Filters"].tab
+    fns = events.w.blocks.fns.values()
+    *_, select = (f.fn for f in fns if (tab._id, "select") in f.targets)  # of these events
+    assert len(list(select(visit, False))) == 1
+    assert not hurried
+    assert visit.state.tab == "Class evidence"
+    assert list(select(visit, True))
+    assert hurried
+    assert visit.state.tab == "Filters"
+
+
 def test_two_visitors_who_change_networks_at_once_see_their_own(events):
     names = zoo_adapters.names("bundled")[:4]
     visits = [opened(events) for _ in range(2)]
