@@ -34,7 +34,10 @@ def keep_small() -> None:
 
 
 def give_back() -> None:
-    """After a job: return what is free, unless that was done a moment ago."""
+    """When nothing is worked on: return what is free, unless that was done a moment ago.
+
+    Beside other jobs it would take from them what they are about to use again.
+    """
     with LOCK:
         now = time.monotonic()
         if now - _last[0] < OFTEN:

@@ -33,6 +33,12 @@ def under_way() -> int:
     return len(UNDER_WAY)
 
 
+def _rest(_: Any) -> None:
+    """After a job: nothing else is worked on, or it is not the last one."""
+    if not UNDER_WAY:
+        heap.give_back()
+
+
 class Work(Generic[V]):
     """A function run in the background; it is given this object, to say what it is doing."""
 
@@ -48,7 +54,7 @@ class Work(Generic[V]):
         self._news = Event()  # something can be shown, or it is done
         self._future = WORKERS.submit(copy_context().run, self._run, function)  # whose visit it is
         self._future.add_done_callback(lambda _: self._news.set())
-        self._future.add_done_callback(lambda _: heap.give_back())
+        self._future.add_done_callback(_rest)
 
     def _run(self, function: Callable[[Work[V]], V]) -> V:
         """The function as a job: numbered, in its time, holding the models that it uses."""
