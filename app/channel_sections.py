@@ -8,7 +8,7 @@ import featvis
 from featvis import VisionModel, WrongRequest, render
 from featvis.types import FeatureMaps, Filters
 
-from . import maps, pictures, probed, session, texts, views
+from . import maps, probed, session, texts, views
 from .histogram import histogram
 from .index import Index
 from .panels import panels
@@ -129,7 +129,7 @@ def own(state: State, made: Made, number: int) -> str:
     over = maps.panels(made, made.result, number, state.but(layer=made.result.layer))[:2]
     place = maps.marker(state.but(layer=made.result.layer))
     image = session.image_of(state)
-    view = panels(image, pictures.get(state.image), over, place, of=state.model)
+    view = panels(image, state.image, over, place, of=state.model)
     return section("In your picture", view)
 
 

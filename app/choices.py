@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 import zoo_adapters
 from featvis import VisionModel
 
 from . import pictures, session, tabs, views
+from .serve import served
 from .state import State
 
 __all__ = ["chips", "comparable", "examples", "layers", "short", "targets"]
@@ -67,5 +69,10 @@ def chips(state: State) -> Choices:
 
 def examples(chosen: str) -> str:
     """The pictures to choose from, as a strip."""
-    strip, labels = pictures.strip()
-    return views.examples(pictures.EXAMPLES, labels, views.sprite(strip), chosen)
+    labels = pictures.strip()[1]
+    return views.examples(pictures.EXAMPLES, labels, served(_strip(), "picture.webp"), chosen)
+
+
+@lru_cache(maxsize=1)
+def _strip() -> bytes:
+    return views.photograph(pictures.strip()[0])

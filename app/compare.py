@@ -78,7 +78,7 @@ def _row(state: State, row: Row, tops: dict[str, float], *, first: bool) -> str:
     shown = [_panel(cell, row, state, tops) for cell in row.cells]
     over = panels(
         row.image,
-        pictures.get(state.image),
+        state.image,
         shown,
         None,
         of=row.state.model,
@@ -186,6 +186,6 @@ def _disagreement(state: State, spread: torch.Tensor) -> torch.Tensor:
     y, x = ((torch.arange(side) + 0.5) / side * n for side in (h, w))
     at = torch.stack(torch.meshgrid(y, x, indexing="ij"), -1)
     fine = render.sample(spread[None], Place((0.5, 0.5), (1.0, 1.0)), at)[0]
-    colors = (color.heat(fine / 0.5) * 255).round()  # ranks of two maps differ by 0.5 at most
-    layer = torch.cat([colors, torch.full((h, w, 1), 200.0)], -1)
+    colors = color.heat(fine / 0.5)  # ranks of two maps differ by 0.5 at most
+    layer = torch.cat([colors, torch.full((h, w, 1), 200, dtype=torch.uint8)], -1)
     return render.compose(picture, layer, 1.0)

@@ -9,7 +9,7 @@ from typing import Any
 from featvis import WrongRequest, render
 from featvis.types import FeatureMaps
 
-from . import kin, pictures, probed, session, texts
+from . import kin, probed, session, texts
 from .panels import Panel, panels
 from .state import State
 from .tiles import Tile, strip
@@ -60,7 +60,7 @@ def _pair(state: State, other: str, one: Sequence[str], two: Sequence[str], foun
     return (
         f"<p><b>{escape(first)}</b> and <b>{escape(second)}</b>: CKA {value:.3f}; all their "
         "channels over your picture, each as three principal components.</p>"
-        + panels(image, pictures.get(state.image), shown, None, slider=False)
+        + panels(image, state.image, shown, None, slider=False)
     )
 
 

@@ -43,7 +43,7 @@ def sentence() -> str:
 def make_room(folder: Path, pattern: str, most: float, kept: Path | None = None) -> None:
     """Remove the oldest files until the rest has at most `most` bytes; never `kept`.
 
-    Parts that a process left behind when it died go, too.
+    Parts that a process left behind when it died go, too, and folders in it that become empty.
     """
     found: list[tuple[float, int, Path]] = []
     for path in folder.glob(pattern):
@@ -57,3 +57,5 @@ def make_room(folder: Path, pattern: str, most: float, kept: Path | None = None)
         if (when < newest - SETTLED if part else total > most) and path != kept and path.is_file():
             with suppress(OSError):
                 path.unlink()
+                if path.parent != folder:
+                    path.parent.rmdir()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from html import escape
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -18,10 +19,11 @@ from featvis import Image, render
 from featvis.sanity import Stage
 from featvis.types import Attribution, Box, Heatmap, Place
 
+from . import pictures
 from .readout import on_original
 from .serve import served
 from .texts import sentence
-from .views import png, sprite
+from .views import overlay, photograph, png
 
 __all__ = ["Panel", "panels"]
 
@@ -54,7 +56,7 @@ class Panel:
 
 def panels(
     image: Image,
-    picture: PIL.Image.Image,
+    picture: str,
     shown: Sequence[Panel],
     marker: tuple[float, float] | None,
     *,
@@ -62,13 +64,12 @@ def panels(
     shared: bool = False,
     slider: bool = True,
 ) -> str:
-    """Results over the picture, side by side; `shared`: the strongest sets the scale of all.
+    """Results over the picture of a name, side by side; `shared`: the strongest sets all scales.
 
     `of`: the network, for who cannot see them. `slider`: one for the opacity of all maps below.
     """
-    base = picture.copy()
-    base.thumbnail((render.LARGEST, render.LARGEST))
-    below = sprite(base)
+    base, data = _base(picture)
+    below = served(data, "picture.webp")
     marks = _crop(image)
     if marker is not None:
         x, y = (f"{100 * min(max(at, 0), 1):.2f}%" for at in marker)
@@ -80,6 +81,14 @@ def panels(
         for panel in shown
     )
     return (OPACITY if slider else "") + f'<div class="fv-row">{figures}</div>'
+
+
+@lru_cache(maxsize=32)
+def _base(name: str) -> tuple[PIL.Image.Image, bytes]:
+    """The picture that maps lie over, and its file."""
+    made = pictures.get(name).copy()
+    made.thumbnail((render.LARGEST, render.LARGEST))
+    return made, photograph(made)
 
 
 def _figure(
@@ -104,7 +113,7 @@ def _figure(
     if panel.result is None:
         above = _cells(panel, image)
     else:
-        layer = served(_layer(panel.result, image, top), "map.png")
+        layer = served(_layer(panel.result, image, top), "map.webp")
         kind = "strokes" if isinstance(panel.result, Attribution) and panel.result.colors else ""
         values = on_original(panel.result, image)
         told = escape(_told(panel.title, panel.result, values, of))
@@ -156,7 +165,7 @@ def _layer(result: Heatmap | Attribution, image: Image, top: float | None) -> by
     """The map as a file that lies over the picture; kept with its result, as many look at it."""
     kept, key = LAYERS.setdefault(result, {}), (image.box, image.original, top)
     if key not in kept:
-        kept[key] = png(render.over(result, image, limit=top)[0])
+        kept[key] = overlay(render.over(result, image, limit=top)[0])
     return kept[key]
 
 

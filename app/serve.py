@@ -58,7 +58,8 @@ def file_of(data: bytes, name: str) -> str:
     WRITTEN += len(data)
     if WRITTEN > OFTEN:
         WRITTEN = 0
-        disk.make_room(store, "*/*", 1e6 * limits().served_mb or 1e18, file)
+        most = 1e6 * limits().served_mb or 1e18
+        Thread(target=disk.make_room, args=(store, "*/*", most, file), daemon=True).start()
     return str(file)
 
 

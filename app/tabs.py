@@ -15,7 +15,6 @@ from . import (
     maps,
     natural,
     neighbours,
-    pictures,
     session,
     synthesis,
     texts,
@@ -182,8 +181,7 @@ def _over(state: State, panels: list[Panel], grid: str = "") -> Shown:
         maps.marker(state) if has_grid(state.tab) or state.of_neuron else None,
     )
     shared = state.display("maps") == "shared" and not has_grid(state.tab)
-    picture = pictures.get(state.image)
-    view = over_picture(image, picture, panels, marker, of=state.model, shared=shared)
+    view = over_picture(image, state.image, panels, marker, of=state.model, shared=shared)
     return Shown(view, grid)
 
 

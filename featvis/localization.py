@@ -30,15 +30,18 @@ def boxes(
 def largest_region(masks: Tensor) -> Tensor:
     """The largest connected region of each mask (N, H, W); corners touch, any of equals."""
     count, h, w = masks.shape
-    # every pixel takes the largest number near it, until each region bears one number
+    # every pixel takes the largest number near it, then that of the pixel whose number it bears,
+    # so that few rounds are enough: until each region bears one number
     numbers = torch.arange(1, h * w + 1, device=masks.device).view(1, h, w).expand(count, h, w)
-    inside = masks.double()
-    found = numbers.double() * inside
+    kind = torch.float if h * w < 2**24 else torch.double  # which tells all numbers apart
+    inside = masks.to(kind)
+    found = numbers.to(kind) * inside
     while True:
         spread = max_pool2d(found[:, None], 3, 1, 1)[:, 0] * inside
         if torch.equal(spread, found):
             break
-        found = spread
+        bearer = (spread.long().flatten(1) - 1).clamp(min=0)
+        found = spread.flatten(1).gather(1, bearer).view_as(spread) * inside
     sizes = torch.zeros(count, h * w + 1, device=masks.device)
     sizes.scatter_add_(1, found.long().flatten(1), inside.float().flatten(1))
     return (found == sizes.argmax(1)[:, None, None]) & masks

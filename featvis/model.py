@@ -143,9 +143,9 @@ class VisionModel:
             found.update(memoryview(data.reshape(-1).view(torch.uint8).numpy()))
         return found.hexdigest()[:16]
 
-    @property
+    @cached_property
     def parameters(self) -> int:
-        """Number of weights."""
+        """Number of weights; counted once, as a store weighs its networks again and again."""
         return sum(p.numel() for p in self.module.parameters())
 
 

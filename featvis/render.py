@@ -44,7 +44,6 @@ __all__ = [
 LARGEST = 768  # longer side of an overlay, in pixels
 GREY = 0.5
 PIXELS = Place((0.5, 0.5), (1.0, 1.0))  # of an attribution: a position is a pixel
-ALPHA = 1.4  # opaque from 1 / ALPHA of the limit on: strong evidence keeps its colour
 
 
 @singledispatch
@@ -64,7 +63,7 @@ def grid(result: Filters | FeatureMaps, *, scale: str = "shared") -> Tensor:
 def _(result: Heatmap) -> Tensor:
     maps = _unit(result.values, limit(result))
     pictures = color.signed(maps) if result.signed else color.heat(maps)
-    return sheet(enlarge(_bytes(pictures), 224))
+    return sheet(enlarge(pictures, 224))
 
 
 @render.register
@@ -72,12 +71,12 @@ def _(result: Attribution) -> Tensor:
     if result.colors:
         return sheet(strokes(result))
     maps = _unit(result.map, limit(result))
-    return sheet(_bytes(color.signed(maps) if result.signed else color.heat(maps)))
+    return sheet(color.signed(maps) if result.signed else color.heat(maps))
 
 
 @render.register
 def _(result: ReceptiveField) -> Tensor:
-    return _bytes(color.heat(_unit(result.values.sqrt(), float(result.values.max()) ** 0.5)))
+    return color.heat(_unit(result.values.sqrt(), float(result.values.max()) ** 0.5))
 
 
 @render.register
@@ -109,14 +108,14 @@ def tiles(result: Filters | FeatureMaps, *, scale: str = "shared", picture: int 
     `scale`: "shared" compares tiles, "own" shows the pattern of weak ones too.
     """
     if isinstance(result, Filters):
-        return _bytes(_filter_colors(result.values[result.order], scale))
+        return _filter_colors(result.values[result.order], scale)
     maps = _finite(result.values[picture][result.order[picture].to(result.values.device)])
     low, high = maps.amin((1, 2), keepdim=True), maps.amax((1, 2), keepdim=True)
     if scale == "shared":
         low, high = low.amin(), high.amax()
     # zero is dark where maps are rectified, and the lowest value where they are not
     shown = (maps - low.clamp(max=0)) / (high - low.clamp(max=0)).clamp_min(1e-12)
-    return _bytes(color.heat(shown))
+    return color.heat(shown)
 
 
 def _filter_colors(weights: Tensor, scale: str) -> Tensor:
@@ -127,7 +126,7 @@ def _filter_colors(weights: Tensor, scale: str) -> Tensor:
         largest = largest.flatten().kthvalue(ceil(0.95 * len(largest))).values
     unit = (weights / largest.clamp_min(1e-12)).clamp(-1, 1)
     if weights.shape[1] == 3:
-        return (GREY + GREY * unit).permute(0, 2, 3, 1)
+        return _bytes(GREY + GREY * unit).permute(0, 2, 3, 1)
     return color.signed(unit[:, 0])
 
 
@@ -153,20 +152,17 @@ def over(result: Heatmap | Attribution, image: Image, *, limit: float | None = N
     """
     at = _pixels_of(image)
     top = max(limit if limit is not None else _limit(result), 1e-12)
-    if isinstance(result, Attribution):
-        h, w = result.map.shape[1:]
-        placed = sample(result.map, PIXELS, at)
-    else:
-        placed = sample(result.values, result.place, at)
-        h, w = image.values.shape[2:]
-    unit = _unit(placed, top)
-    inside = (at[..., 0] >= 0) & (at[..., 0] <= h) & (at[..., 1] >= 0) & (at[..., 1] <= w)
     if isinstance(result, Attribution) and result.colors:
-        parts = [sample(result.values[:, c], PIXELS, at) for c in range(3)]
-        tones = GREY + GREY * _unit(torch.stack(parts, -1), top)
-        return _bytes(torch.cat([tones, inside.to(tones).expand(*unit.shape)[..., None]], -1))
-    alpha = (ALPHA * unit.abs()).clamp(0, 1) * inside
-    return _bytes(torch.cat([color.evidence(unit), alpha.unsqueeze(-1)], -1))
+        placed = sample(result.values.flatten(0, 1), PIXELS, at).unflatten(0, (-1, 3))
+        tones = _bytes(GREY + GREY * _unit(placed, top)).permute(0, 2, 3, 1)
+        layer = torch.cat([tones, torch.full_like(tones[..., :1], 255)], -1)
+    elif isinstance(result, Attribution):
+        layer = color.evidence(_unit(sample(result.map, PIXELS, at), top))
+    else:
+        layer = color.evidence(_unit(sample(result.values, result.place, at), top))
+    h, w = image.values.shape[2:]
+    layer[..., 3] *= ((at >= 0) & (at <= torch.tensor([h, w]))).all(-1)
+    return layer
 
 
 def sample(maps: Tensor, place: Place, at: Tensor) -> Tensor:
@@ -176,10 +172,10 @@ def sample(maps: Tensor, place: Place, at: Tensor) -> Tensor:
     rows = (at[..., 0] - place.start[0]) / place.step[0]
     columns = (at[..., 1] - place.start[1]) / place.step[1]
     grid = torch.stack([columns * 2 / max(w - 1, 1) - 1, rows * 2 / max(h - 1, 1) - 1], -1)
-    grid = grid.clamp(-1, 1).to(maps).expand(len(maps), *grid.shape)
+    grid = grid.clamp(-1, 1).to(maps)
     made = grid_sample(
-        maps[:, None], grid, mode="bicubic", padding_mode="border", align_corners=True
-    )[:, 0]
+        maps[None], grid[None], mode="bicubic", padding_mode="border", align_corners=True
+    )[0]
     low, high = maps.amin((1, 2), keepdim=True), maps.amax((1, 2), keepdim=True)
     return torch.minimum(torch.maximum(made, low), high)
 
@@ -209,11 +205,13 @@ def _pixels_of(image: Image) -> Tensor:
 
 def compose(picture: Tensor, layer: Tensor, opacity: float = 0.8) -> Tensor:
     """A layer (H, W, 4) over a picture (H', W', 3), which is resized to it: (H, W, 3)."""
-    below = picture.permute(2, 0, 1)[None].float()
-    below = interpolate(below, layer.shape[:2], mode="bilinear", antialias=True)[0]
-    below = below.permute(1, 2, 0)
-    alpha = layer[..., 3:].float() / 255 * opacity
-    return (below * (1 - alpha) + layer[..., :3].float() * alpha).round().to(torch.uint8)
+    below = picture.float()
+    if below.shape[:2] != layer.shape[:2]:
+        planes = below.permute(2, 0, 1)[None]
+        planes = interpolate(planes, layer.shape[:2], mode="bilinear", antialias=True)[0]
+        below = planes.permute(1, 2, 0).contiguous()
+    above = layer.float()
+    return below.lerp(above[..., :3], above[..., 3:] * (opacity / 255)).round().to(torch.uint8)
 
 
 def sheet(pictures: Tensor, columns: int | None = None, gap: int = 2) -> Tensor:
@@ -241,7 +239,7 @@ def colorbar(result: Result, length: int = 256, thickness: int = 12) -> Tensor:
         return _bytes(grey).expand(thickness, length, 3).contiguous()
     signed = isinstance(result, Heatmap | Attribution) and result.signed
     ramp = torch.linspace(-1 if signed else 0, 1, length)
-    return _bytes(color.evidence(ramp)).expand(thickness, length, 3).contiguous()
+    return color.evidence(ramp)[:, :3].expand(thickness, length, 3).contiguous()
 
 
 _limit = limit

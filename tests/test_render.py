@@ -1,9 +1,10 @@
 """Rendering: magnitudes kept, maps placed where the network looked, nothing stretched to noise."""
 
+import numpy as np
 import pytest
 import torch
 
-from featvis import render
+from featvis import color, render
 from featvis.model import Image
 from featvis.types import Attribution, FeatureMaps, Filters, Heatmap, Place
 
@@ -143,3 +144,22 @@ def test_composing_leaves_the_picture_where_there_is_no_evidence():
     picture = torch.randint(0, 255, (20, 30, 3), dtype=torch.uint8)
     layer = torch.zeros(20, 30, 4, dtype=torch.uint8)
     assert torch.equal(render.compose(picture, layer), picture)
+
+
+def test_colours_lie_on_straight_lines_between_their_anchors():
+    def lines(at, anchors):
+        known = np.array([[int(c[i : i + 2], 16) for i in (0, 2, 4)] for c in anchors])
+        places = np.linspace(0, 1, len(anchors))
+        return np.stack([np.interp(at, places, known[:, i]) for i in range(3)], -1)
+
+    at = torch.rand(5, 7, 300, generator=torch.Generator().manual_seed(0)).clamp(min=1e-3)
+    for made, expected in (
+        (color.heat(at), lines(at, color.HEAT)),
+        (color.signed(2 * at - 1), lines(at, color.SIGNED)),
+        (color.evidence(at)[..., :3], lines(at, color.HEAT)),
+        (color.evidence(-at)[..., :3], lines(at, color.COLD)),
+        (color.evidence(-at)[..., 3], 255 * np.minimum(color.ALPHA * at.numpy(), 1)),
+    ):
+        assert made.dtype == torch.uint8
+        assert np.abs(made.numpy() - expected).max() < 0.75  # half a byte, and the table's step
+    assert torch.equal(color.heat(torch.tensor([-3.0, 7.0])), color.heat(torch.tensor([0.0, 1.0])))

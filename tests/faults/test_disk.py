@@ -133,6 +133,18 @@ def test_stores_stay_small_and_what_a_dead_process_left_goes(tmp_path):
     assert files(tmp_path) == ["0.webp", "3.webp", "4.webp", "5.webp", "new.part"]
 
 
+def test_a_folder_whose_file_goes_goes_with_it(tmp_path):
+    for number in range(3):
+        file = tmp_path / f"hash{number}" / "map.webp"
+        file.parent.mkdir()
+        file.write_bytes(bytes(10))
+        os.utime(file, (10_000 + number,) * 2)
+    disk.make_room(tmp_path, "*/*", 20)
+    assert sorted(folder.name for folder in tmp_path.iterdir()) == ["hash1", "hash2"]
+    disk.make_room(tmp_path, "*/*", 0, tmp_path / "hash1" / "map.webp")
+    assert [folder.name for folder in tmp_path.iterdir()] == ["hash1"]
+
+
 # --- damaged files --------------------------------------------------------------------------------
 
 
