@@ -3,8 +3,8 @@
 One process takes a chunk of architectures at a time, so that memory stays bounded and a crash
 costs one row. With `--engine ray` the workers of a Ray cluster take one at a time, as they do the
 shards of an index. Rows are appended to a CSV file for each stage as they are made: `--resume`
-goes on where a run ended, of the methods where docs/zoo.csv ends if the files are gone. Small
-networks come first. `--page` writes docs/zoo.md, docs/zoo.csv and the zoos' table.
+goes on where a run ended, or where what it published ends if the files are gone. Small networks
+come first. `--page` writes docs/zoo.md, docs/zoo.csv and the zoos' table.
 """
 
 from __future__ import annotations
@@ -44,9 +44,10 @@ def main(arguments: list[str] | None = None) -> None:
     """The command line."""
     options = _options(arguments)
     options.folder.mkdir(parents=True, exist_ok=True)
-    if options.resume and not _file("methods", options.folder).exists():
-        for name, row in published.read().items():
-            _append("methods", options.folder, {"name": name, **row})
+    for stage, known in (published.stages() if options.resume else {}).items():
+        if not _file(stage, options.folder).exists():
+            for name, row in known.items():
+                _append(stage, options.folder, {"name": name, **row})
     for stage in options.stages:
         if not options.resume:
             _file(stage, options.folder).unlink(missing_ok=True)

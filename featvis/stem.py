@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, pad, pixel_shuffle
 
-__all__ = ["Stem", "is_stem", "phases"]
+__all__ = ["Constant", "Stem", "is_stem", "phases"]
 
 FEW = 4  # channels of the picture, at most
 
@@ -33,16 +33,23 @@ def is_stem(module: nn.Module) -> bool:
     )
 
 
-class Stem(nn.Conv2d):
-    """A convolution as `is_stem` takes it, its weights constant; all else of it is the same."""
+class Constant(nn.Conv2d):
+    """A convolution with the weights of another one, which stay as they are."""
 
     def __init__(self, conv: nn.Conv2d) -> None:
         shape: Any = (conv.in_channels, conv.out_channels, conv.kernel_size, conv.stride)
-        how: Any = {"padding": conv.padding, "bias": conv.bias is not None, "device": "meta"}
+        how: Any = {
+            "padding": conv.padding, "dilation": conv.dilation, "groups": conv.groups,
+            "bias": conv.bias is not None, "device": "meta",
+        }  # fmt: skip
         super().__init__(*shape, **how)
         self.weight = nn.Parameter(conv.weight.detach(), requires_grad=False)
         if conv.bias is not None:
             self.bias = nn.Parameter(conv.bias.detach(), requires_grad=False)
+
+
+class Stem(Constant):
+    """A convolution as `is_stem` takes it; all else of it is the same."""
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, O, h, w), as of the convolution."""

@@ -25,7 +25,10 @@ NAMES = {
     "*.register_hook": ["featvis/hooks.py"],
     "*TorchFunctionMode": MODES,
     "*TorchDispatchMode": MODES,
-    "*autograd.Function": ["featvis/stem.py"],  # the same gradient at less cost, never another one
+    "*autograd.Function": [
+        "featvis/packed.py",
+        "featvis/stem.py",
+    ],  # the same gradient at less cost, never another one
     "*.backward": ["zoo_adapters/bundled/train.py", "zoo_adapters/bundled/canvas.py"],
     "*.default_rng": ["zoo_adapters/bundled/*", "app/*", "benchmarks/*"],
     "np.random.seed": [],

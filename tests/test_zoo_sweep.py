@@ -93,3 +93,11 @@ def test_random_weights_beyond_float32_are_tried_in_float64(built):
     assert model.head.residual < 1e-12
     # one tensor for all of one shape
     assert len({scale.data_ptr() for scale in model.module[1].scales}) == 1
+
+
+def test_a_sweep_goes_on_from_what_is_published():
+    stages = published.stages()
+    assert stages["facts"].keys() == stages["head"].keys() >= stages["methods"].keys()
+    assert int(stages["facts"]["timm:resnet50"]["parameters"]) == 25_557_032
+    assert stages["head"]["timm:resnet50"] == {"error": "", "head": "exact", "reason": ""}
+    assert "class token" in stages["head"]["timm:vit_tiny_patch16_224"]["reason"]

@@ -109,7 +109,7 @@ def _reasons(heads: Rows) -> list[str]:
     """Why there is no head, with the networks that it holds for."""
     by_reason: dict[str, list[str]] = defaultdict(list)
     for name, row in heads.items():
-        if row.get("head") == "none":
+        if row.get("head") == "none" and row["reason"]:
             by_reason[row["reason"].partition(": the residual")[0]].append(name.partition(":")[2])
     lines = []
     for reason, names in sorted(by_reason.items(), key=lambda item: -len(item[1])):

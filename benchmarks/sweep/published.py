@@ -1,7 +1,7 @@
-"""The published table: docs/zoo.csv, what every cheap method gives on every architecture.
+"""What is published of the sweep, from which it can be resumed where its own files are gone.
 
-A cell is the number of forward passes with which a method made its picture, or why there is none.
-A sweep can be resumed from it where its own files are gone.
+docs/zoo.csv has what every cheap method gives on every architecture: the number of forward passes
+with which it made its picture, or why there is none. The table of the adapters has the rest.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from featvis import METHODS
+from zoo_adapters import measured
 
-__all__ = ["FILE", "read", "write"]
+__all__ = ["FILE", "read", "stages", "write"]
 
 Rows = Mapping[str, Mapping[str, str]]
 FILE = Path(__file__).parent.parent.parent / "docs" / "zoo.csv"
@@ -41,6 +42,19 @@ def read(file: Path = FILE) -> dict[str, dict[str, str]]:
             row.pop("name"): {"error": ""} | {n: _cell(cell) for n, cell in row.items() if cell}
             for row in csv.DictReader(opened)
         }
+
+
+def stages() -> dict[str, dict[str, dict[str, str]]]:
+    """The rows of every stage, by its name. Why there is no head is what CAM says."""
+    with measured.FILE.open(encoding="utf8", newline="") as opened:
+        facts = {row.pop("name"): {"error": ""} | row for row in csv.DictReader(opened)}
+    methods = read()
+    heads = {}
+    for name, row in facts.items():
+        said = methods.get(name, {}).get("cam", "")
+        reason = "" if MADE.match(said) else said
+        heads[name] = {"error": "", "head": row.pop("head"), "reason": reason}
+    return {"facts": facts, "head": heads, "methods": methods}
 
 
 def _cell(text: str) -> str:

@@ -12,7 +12,7 @@ import torch
 
 import featvis
 import zoo_adapters
-from benchmarks.sweep.build import hollow, small
+from benchmarks.sweep.build import awakened, hollow, small
 from featvis import METHODS, Method, VisionModel
 from featvis.cost import Products
 
@@ -113,7 +113,8 @@ def _shown(method: Method, model: VisionModel, image: torch.Tensor) -> str:
     if image.dtype == torch.float64:
         return f"{FAILED} its values are not finite"
     # random weights may give logits of 1e24, and products of them are beyond float32
-    module = copy.deepcopy(model.module).double()
+    shared = {id(tensor): tensor for tensor in model.module.parameters()}
+    module = awakened(copy.deepcopy(model.module, shared), dtype=torch.float64)  # the same numbers
     exact = replace(model, module=module, mean=model.mean.double(), std=model.std.double())
     again = _shown(method, exact, image.double())
     return again if again.startswith(FAILED) else f"{passes}, in float64"
