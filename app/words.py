@@ -30,6 +30,7 @@ INLINE = re.compile(r"</?(?:b|em|small|code|strong)>")  # within a sentence; oth
 TOLD = re.compile(r'\b(title|alt|aria-label|placeholder|data-said)="([^"]*)"')
 NUMBER = re.compile(r"(.*?)( -?[\d.,]+(?: %)?| \(\d+\))")  # a name and its value
 NAME = re.compile(r"\S*|[^a-z]*")  # what needs no translation, beside others that have one
+LETTER = re.compile("[A-Za-z]")
 
 
 class Form(NamedTuple):
@@ -87,11 +88,13 @@ def _forms(language: str) -> list[Form]:
     return sorted(made, key=lambda form: -form.size)
 
 
-@lru_cache(maxsize=30_000)
 def said(text: str, language: str) -> str:
     """A sentence, a label or a name in a language; as it is if it has no translation."""
-    if language == "en" or not re.search("[A-Za-z]", text):
-        return text
+    return text if language == "en" or not LETTER.search(text) else _translated(text, language)
+
+
+@lru_cache(maxsize=10_000)
+def _translated(text: str, language: str) -> str:
     inner = text.strip()
     found = _found(inner, language)
     return text if found is None else text.replace(inner, found)
