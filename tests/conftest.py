@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
+import tiny
 import torch
 
+from featvis import VisionModel
 from tests.settled import SLOW, settled
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
@@ -23,6 +25,12 @@ FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-sync", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-quic",
 )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def models() -> dict[str, VisionModel]:
+    """Small networks in float64, by what is special about them."""
+    return {name: tiny.model(net) for name, net in tiny.nets().items()}
 
 
 @pytest.fixture(scope="session")

@@ -12,11 +12,6 @@ from featvis.record import record
 CNN = ("GAP + FC", "GAP + MLP", "functional ReLU", "squeeze-excite", "flatten", "maximum")
 
 
-@pytest.fixture(scope="module")
-def models():
-    return {name: tiny.model(net) for name, net in tiny.nets().items()}
-
-
 @pytest.mark.parametrize("name", ["GAP + MLP", "flatten"])
 def test_grad_cam_is_the_papers_two_equations(models, name):
     model, image = models[name], tiny.images(1)

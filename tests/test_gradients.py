@@ -14,11 +14,6 @@ from featvis.occlusion import windows
 from featvis.samples import baseline, blurred
 
 
-@pytest.fixture(scope="module")
-def models():
-    return {name: tiny.model(net) for name, net in tiny.nets().items()}
-
-
 def test_smoothgrad_without_noise_is_the_gradient(models):
     model, image = models["GAP + MLP"], tiny.images(2)
     found = featvis.smoothgrad(model, image, 1, noise=0.0, samples=7)

@@ -16,11 +16,6 @@ from featvis.maximize import PRESETS
 from featvis.sight import Sight, settled
 
 
-@pytest.fixture(scope="module")
-def models():
-    return {name: tiny.model(net) for name, net in tiny.nets().items()}
-
-
 def last(steps):
     """The last result of a generator."""
     *_, made = steps
