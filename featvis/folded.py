@@ -2,16 +2,16 @@
 
 A batch norm that only rescales what a convolution gives is folded into its weights, and the weights
 lie in memory as the convolutions read them (`featvis.packed`, `featvis.stem`). A forward and
-backward pass takes half to 0.9 of the time then. The copy is compared with the network and dropped
-if it differs.
+backward pass takes 0.7 to 0.9 of the time then, where weights outweigh maps less. The copy is
+compared with the network and dropped if it differs.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any
 
 import torch
@@ -40,7 +40,8 @@ def folded(model: VisionModel, images: Tensor, layers: Sequence[str]) -> VisionM
         order, expected = _watched(model, images, layers)
         try:
             # numbers that stay as they are need no copy
-            shared = {id(tensor): tensor for tensor in _tensors(model.module)}
+            kept = chain(model.module.parameters(), model.module.buffers())
+            shared = {id(tensor): tensor for tensor in kept}
             module = copy.deepcopy(model.module, shared)
         except (RuntimeError, TypeError, NotImplementedError):
             return model
@@ -58,11 +59,6 @@ def folded(model: VisionModel, images: Tensor, layers: Sequence[str]) -> VisionM
         made = replace(model, module=module)
         _, found = _watched(made, images, layers)
     return made if _alike(found, expected) else model
-
-
-def _tensors(module: nn.Module) -> Iterator[Tensor]:
-    yield from module.parameters()
-    yield from module.buffers()
 
 
 def _order(module: nn.Module) -> None:

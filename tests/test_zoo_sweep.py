@@ -48,10 +48,13 @@ def test_the_published_table_has_the_rows_again(tmp_path):
     cells = {"cam": "1 passes", "saliency": "12 passes, in float64", "filters": "it has none"}
     rows = {"timm:a": {"error": "", **cells}, "timm:b": {"error": "FAILED it"},
             "timm:c": {"error": "", **cells, "cam": "FAILED 3 passes, none right"}}  # fmt: skip
-    published.write(["timm:c", "timm:a", "timm:b", "timm:d"], rows, tmp_path / "t.csv")
+    heads = {"timm:a": {"reason": "another"}, "timm:d": {"reason": "it has none"}}
+    names = ["timm:c", "timm:a", "timm:b", "timm:d"]
+    published.write(names, rows, heads, tmp_path / "t.csv")
     found = published.read(tmp_path / "t.csv")
-    assert list(found) == ["timm:c", "timm:a"]
-    assert all(found[name] == rows[name] for name in found)
+    assert list(found) == ["timm:c", "timm:a", "timm:d"]
+    assert all(found[name] == rows[name] for name in ("timm:c", "timm:a"))
+    assert found["timm:d"] == {"error": "", "cam": "it has none"}
     assert published.read(tmp_path / "none.csv") == {}
 
 
@@ -97,7 +100,8 @@ def test_random_weights_beyond_float32_are_tried_in_float64(built):
 
 def test_a_sweep_goes_on_from_what_is_published():
     stages = published.stages()
-    assert stages["facts"].keys() == stages["head"].keys() >= stages["methods"].keys()
+    assert stages["facts"].keys() >= stages["head"].keys() >= stages["methods"].keys()
+    assert all((row["head"] == "none") == bool(row["reason"]) for row in stages["head"].values())
     assert int(stages["facts"]["timm:resnet50"]["parameters"]) == 25_557_032
     assert stages["head"]["timm:resnet50"] == {"error": "", "head": "exact", "reason": ""}
     assert "class token" in stages["head"]["timm:vit_tiny_patch16_224"]["reason"]

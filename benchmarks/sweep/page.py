@@ -36,7 +36,7 @@ def write(listed: Mapping[str, list[str]], facts: Rows, heads: Rows, methods: Ro
                 both = {**row, "attends": head.get("attends") or row["attends"],
                         "head": head.get("head", ""), "name": name}  # fmt: skip
                 table.writerow({column: both[column] for column in COLUMNS})
-    published.write((name for names in listed.values() for name in names), methods)
+    published.write((name for names in listed.values() for name in names), methods, heads)
     DOCS.write_text(page(listed, facts, heads, methods), encoding="utf8")
 
 
@@ -109,7 +109,7 @@ def _reasons(heads: Rows) -> list[str]:
     """Why there is no head, with the networks that it holds for."""
     by_reason: dict[str, list[str]] = defaultdict(list)
     for name, row in heads.items():
-        if row.get("head") == "none" and row["reason"]:
+        if row.get("head") == "none":
             by_reason[row["reason"].partition(": the residual")[0]].append(name.partition(":")[2])
     lines = []
     for reason, names in sorted(by_reason.items(), key=lambda item: -len(item[1])):
