@@ -51,6 +51,31 @@ def chromium() -> str:
     return found
 
 
+@pytest.fixture
+def indexes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder where the indexes of a test are kept."""
+    monkeypatch.setenv("FEATVIS_INDEXES", str(tmp_path / "indexes"))
+    return tmp_path / "indexes"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, indexes: Path) -> Path:
+    """A tree of 40 small pictures, and of two files that are none."""
+    from tests import small
+
+    return small.pictures(tmp_path / "pictures")
+
+
+@pytest.fixture
+def index(folder: Path) -> Any:
+    """The index of a small network over them."""
+    from app.index import build, open_index, source_of
+    from tests import small
+
+    build(small.network(), source_of(f"folder:{folder}"), batch=4, shard=8)
+    return open_index(small.network())
+
+
 def _absent(reason: str) -> NoReturn:
     """What a test needs is not here: it is skipped, but in CI nothing may be."""
     if os.environ.get("CI") == "true":

@@ -15,6 +15,7 @@ import PIL.Image
 import torch
 from torch import nn
 
+import featvis
 import zoo_adapters
 from app.index import build, source_of
 from featvis import VisionModel
@@ -49,6 +50,16 @@ def pictures(root: Path, count: int = 40) -> Path:
     whole = (root / "class-0" / "003.png").read_bytes()
     (root / "class-2" / "cut.png").write_bytes(whole[: len(whole) // 2])
     return root
+
+
+def literal(folder: Path, layer: str) -> dict[str, torch.Tensor]:
+    """Name of each readable picture -> its maps (C, h, w), read one by one."""
+    model = network()
+    names = [f"class-{i % 3}/{i:03}.png" for i in range(40)]
+    return {
+        name: featvis.record(model, zoo_adapters.read_image(folder / name, model), layer)[layer][0]
+        for name in sorted(names)
+    }
 
 
 def bytes_of(place: Path) -> dict[str, bytes]:

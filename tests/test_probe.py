@@ -11,21 +11,16 @@ import torch
 import featvis
 from featvis.probe import (
     Batch,
-    Masked,
     alike,
     class_means,
     combined,
-    dissect,
     embed,
     moments,
-    patch,
-    percentile,
     probe,
-    quantile,
     scan,
     strongest,
 )
-from featvis.probe.exact import BINS, added, bins, edges, hashed, limbs
+from featvis.probe.exact import BINS, edges
 from featvis.probe.tally import drawn
 from tests import tiny
 
@@ -195,45 +190,6 @@ def test_a_container_that_returns_its_last_child_is_counted_once():
     assert state.tally("trunk.conv2") is not state.tally("trunk")  # rectified in place after it
 
 
-def test_sums_of_limbs_are_exact_in_any_order():
-    make = torch.Generator().manual_seed(0)
-    numbers = (
-        torch.randn(1000, generator=make).double() * 10 ** torch.linspace(-9, 9, 1000).double()
-    )
-    total = added(limbs(numbers).sum(1))
-    assert float(total) == pytest.approx(math.fsum(numbers.tolist()), abs=1000 * 2.0**-66)
-    mixed = numbers[torch.randperm(1000, generator=make)]
-    assert torch.equal(limbs(mixed).sum(1), limbs(numbers).sum(1))
-
-
-def test_bins_lie_between_their_edges():
-    values = torch.tensor([0.0, -0.0, 1e-7, 1.0, -1.0, 1.1, -3.3, 65535.0, 1e9, -1e9, 2.0**-16])
-    ends, at = edges(), bins(values)
-    inside = values.double().clamp(-65535.9, 65535.9)
-    assert bool((ends[at] <= inside).all())
-    assert bool((inside <= ends[at + 1]).all())
-    assert bool((ends.diff() > 0).all())
-
-
-def test_quantiles_and_percentiles_agree_with_sorting():
-    values = torch.randn(1, 1, 20_000, generator=torch.Generator().manual_seed(0))
-    counts = torch.bincount(bins(values).flatten(), minlength=BINS)[None]
-    for share in (0.01, 0.3, 0.5, 0.9, 0.995):
-        wanted = float(values.flatten().double().quantile(share))
-        assert float(quantile(counts, share)) == pytest.approx(wanted, rel=0.03, abs=0.02)
-        assert percentile(counts[0], wanted) == pytest.approx(100 * share, abs=0.5)
-    assert percentile(counts[0], 1e9) == 100
-    assert percentile(counts[0], -1e9) == 0
-
-
-def test_draws_are_spread_evenly():
-    at = drawn(torch.arange(4000), 160)
-    counts = torch.bincount(at.flatten(), minlength=160).double()
-    assert at.sort(1).values.equal(at)
-    assert float(counts.std() / counts.mean()) < 0.08
-    assert len(hashed(torch.arange(10_000)).unique()) == 10_000
-
-
 def test_alike_are_the_channels_whose_maxima_correlate():
     model = tiny.model(NETS["GAP + FC"])
     state = probe(model)
@@ -262,51 +218,3 @@ def test_the_embedding_is_what_the_classifier_takes(kind):
     batch = Batch(pixels, torch.arange(3), torch.full((3,), -1))
     (made,) = scan(model, [batch], into=state)
     assert torch.allclose(made.values, taken, rtol=1e-12)
-
-
-def test_a_part_is_found_by_its_channel():
-    """IoU with masks, against a loop over cells; and 1 where the mask is the detector itself."""
-    model = tiny.model(NETS["GAP + FC"])
-    pixels = tiny.images(3)
-    masks = torch.rand(3, 2, 32, 32, generator=torch.Generator().manual_seed(0)).double().round()
-    limits = {"trunk": torch.full((6,), 0.1).double()}
-    found = dissect(model, [Masked(pixels[:2], masks[:2]), Masked(pixels[2:], masks[2:])], limits)
-    maps = featvis.record(model, pixels, "trunk")["trunk"]
-    place, (h, w) = model.layer("trunk").place, maps.shape[2:]
-    for c, p in product(range(6), range(2)):
-        both = either = 0
-        for n, i, j in product(range(3), range(32), range(32)):
-            y = ((i + 0.5) * 24 / 32 - place.start[0]) / place.step[0]
-            x = ((j + 0.5) * 32 / 32 - place.start[1]) / place.step[1]
-            y, x = min(max(y, 0), h - 1), min(max(x, 0), w - 1)
-            a, b = min(int(y), h - 2), min(int(x), w - 2)
-            u, v = y - a, x - b
-            m = maps[n, c]
-            value = (m[a, b] * (1 - v) + m[a, b + 1] * v) * (1 - u)
-            value += (m[a + 1, b] * (1 - v) + m[a + 1, b + 1] * v) * u
-            inside, part = bool(value > 0.1), bool(masks[n, p, i, j] > 0)
-            both += inside and part
-            either += inside or part
-        assert float(found["trunk"][c, p]) == pytest.approx(both / either, abs=1e-12)
-
-
-def test_a_patch_is_the_receptive_field_on_the_original():
-    model = tiny.model(NETS["GAP + FC"])
-    seen = featvis.receptive_field(model, "trunk", (2, 3))
-    assert patch(model, "trunk", (2, 3)).box == pytest.approx(seen.box)
-    image = featvis.Image(tiny.images(1), (10.0, 20.0, 58.0, 84.0), (68, 104))  # twice as large
-    box = patch(model, "trunk", (2, 3), image).box
-    assert box == pytest.approx(
-        (10 + 2 * seen.box.top, 20 + 2 * seen.box.left,
-         10 + 2 * seen.box.bottom, 20 + 2 * seen.box.right)
-    )  # fmt: skip
-
-
-def test_a_patch_of_attention_is_the_effective_box_and_says_so():
-    model = tiny.model(NETS["tokens, average"])
-    layer = list(model.layers)[-1]
-    h, w = model.layer(layer).size
-    made = patch(model, layer, (h // 2, w // 2))
-    assert made.effective
-    assert "attention" in made.note
-    assert made.box == featvis.receptive_field(model, layer, (h // 2, w // 2)).effective
