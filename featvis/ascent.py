@@ -13,14 +13,15 @@ from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor
+from torch.linalg import vector_norm
 
 from featvis.hooks import pulsing
 from featvis.leak import Leak
 from featvis.model import VisionModel
-from featvis.objectives import Objective, Seen
+from featvis.objectives import Objective
 from featvis.param import Canvas
 from featvis.progress import tick
-from featvis.regularize import Regularizer
+from featvis.regularize import Prior, Regularizer
 from featvis.sight import Sight, seen_size, settled
 from featvis.transform import Draw, still
 from featvis.types import Synthesis
@@ -48,7 +49,7 @@ class Plan:
     ] = ()  # share of the steps until which, share of the size
     ease: float = 0.0  # share of the steps, the last ones, that grow shorter down to nothing
     apart: Objective | None = None  # added to the objective, not to the curve
-    prior: Objective | None = None  # of the pictures alone; see `Climb`
+    prior: Prior | None = None  # see `Climb`
     after: tuple[Regularizer, ...] = ()
 
 
@@ -62,8 +63,6 @@ def adam(rate: float, *, beta: float = 0.9, gamma: float = 0.999) -> Callable[[]
         means: list[Tensor] = []  # of the gradient, and of its square
 
         def step(gradient: Tensor, count: int) -> Tensor:
-            # a gradient that is not a number must not stay in the means of a row that goes on
-            gradient = gradient.nan_to_num(0.0, 0.0, 0.0)
             if not means:
                 means.extend((torch.zeros_like(gradient), torch.zeros_like(gradient)))
             mean = means[0].mul_(beta).add_(gradient, alpha=1 - beta)
@@ -82,8 +81,7 @@ def normalized(rate: float) -> Callable[[], Step]:
     """Plain ascent; a picture's whole step has the root mean square `rate`."""
 
     def step(gradient: Tensor, count: int) -> Tensor:
-        size = gradient.square().flatten(1).mean(1).sqrt().clamp_min(1e-30)
-        return rate * gradient / _column(size, gradient)
+        return rate * gradient / _rms(gradient).clamp_min(1e-30)
 
     return lambda: step
 
@@ -148,7 +146,7 @@ class Climb:
         self.size = self.full = (begin.shape[2], begin.shape[3])
         self.begin = sight.plainly(begin)
         self.sight = settled(sight, begin, precision)
-        self.trend: Tensor | float = 0.0
+        self.trend: Tensor | None = None
         self.since = 0  # the step at which the trend begins
         self.values: list[Tensor] = []  # (B,) of each step
         self.activation: Tensor | None = None  # of the finished picture
@@ -163,7 +161,7 @@ class Climb:
         if size != self.full and not self._takes(size):
             size = self.full
         if size != self.size:
-            self.size, self.trend, self.since = size, 0.0, len(self.values)
+            self.size, self.trend, self.since = size, None, len(self.values)
 
     def _takes(self, size: tuple[int, int]) -> bool:
         """Are pictures of a smaller size made here, and does the network take them?"""
@@ -188,11 +186,11 @@ class Climb:
         views = torch.stack([self.plan.view(generator) for _ in range(self.plan.views)])
         views[:, :2, 2] *= self.size[0] / self.full[0]
         value, gradient = self._gradient(views)
-        flat = gradient.flatten(1)
-        self.alive = self.alive & value.isfinite() & flat.isfinite().all(1)
-        self.felt = self.felt | flat.any(1)
+        size = vector_norm(gradient.flatten(1), dim=1)  # one pass; no number if any of it is none
+        self.alive = self.alive & value.isfinite() & size.isfinite()
+        self.felt = self.felt | (size > 0)
         self.good = self._where_alive(self.x, self.good)
-        moved = self.x + pace * self.advance(gradient, count)
+        moved = self.x.add(self.advance(gradient, count), alpha=pace)
         for regularizer in self.plan.after:
             moved = regularizer(moved, gradient, count)
         self.x = self._where_alive(moved, self.good)
@@ -217,17 +215,15 @@ class Climb:
 
     def _with_prior(self, picture: Tensor, gradient: Tensor) -> Tensor:
         """The direction to go at the picture: see above."""
-        size = _column(gradient.square().flatten(1).mean(1).sqrt(), gradient)
+        size = _rms(gradient)
         unit = gradient / size.clamp_min(1e-30)
         if self.plan.prior is None:
             return unit
-        value = self.plan.prior(Seen(picture, {}, None)).sum()
-        per_pixel = torch.autograd.grad(value, picture)[0] * picture[0].numel()
-        self.trend = TREND * self.trend + (1 - TREND) * unit
-        steady = self.trend.square().flatten(1).mean(1).sqrt()
-        steady = steady / (1 - TREND ** (len(self.values) - self.since + 1))
+        part = unit * (1 - TREND)
+        self.trend = part if self.trend is None else part.add_(self.trend, alpha=TREND)
+        steady = _rms(self.trend) / (1 - TREND ** (len(self.values) - self.since + 1))
         # what excites nothing must not fade to grey
-        return unit + per_pixel * _column(steady, unit) * (size > 0)
+        return unit.addcmul_(self.plan.prior(picture.detach()), steady * (size > 0))
 
     def goes_on(self) -> bool:
         """Whether any row does; asks the device, so it is asked now and then only."""
@@ -283,6 +279,12 @@ class Climb:
                     f"{step} steps; another seed or layer may do better"
                 )
         return (*said, *self.sight.notes)
+
+
+def _rms(pictures: Tensor) -> Tensor:
+    """The root mean square of each, (B, 1, 1, 1)."""
+    size = vector_norm(pictures.flatten(1), dim=1) * pictures[0].numel() ** -0.5
+    return _column(size, pictures)
 
 
 def _column(rows: Tensor, like: Tensor) -> Tensor:

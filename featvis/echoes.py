@@ -14,6 +14,7 @@ from featvis.memory import check_memory
 from featvis.model import Image, VisionModel, values
 from featvis.objectives import Objective
 from featvis.record import record
+from featvis.regularize import calm
 from featvis.sight import Sight, seen_size
 from featvis.spec import Range, Tuning, method
 from featvis.transform import warp
@@ -51,8 +52,7 @@ def inversion(
     activations, and the ascent may not find the best.
     """
     name, maps = _kept(model, image, layer)
-    calm = -0.1 * objectives.total_variation()
-    plan = Plan(adam(0.05), ease=0.3, prior=calm)
+    plan = Plan(adam(0.05), ease=0.3, prior=calm(variation=0.1))
     goal = objectives.inversion(name, maps)
     yield from _ascend(model, image, goal, plan, (f"what {name} keeps", steps, frames, seed))
 
@@ -81,12 +81,11 @@ def caricature(
     picture looked.
     """
     name, maps = _kept(model, image, layer)
-    calm = -0.15 * objectives.l2() - 0.3 * objectives.total_variation()
     far = max(1, min(values(image).shape[2:]) // 28)
     view = transform.compose(
         transform.jitter(far), transform.scale(0.95, 1.05), transform.rotate(3)
     )
-    plan = Plan(adam(0.04), view, ease=0.3, prior=calm)
+    plan = Plan(adam(0.04), view, ease=0.3, prior=calm(l2=0.15, variation=0.3))
     goal = objectives.caricature(name, maps)
     yield from _ascend(model, image, goal, plan, (f"caricature by {name}", steps, frames, seed))
 

@@ -53,7 +53,7 @@ def _robust(size: Size) -> Plan:
     # A network of small pictures was trained on little, and runs away into colour: at 128 pixels
     # nine times the weight gave the shapes of its objects, and a ninth of it blots.
     most = L2 * min(max((TUNED / min(size)) ** 4, 0.5), 16)
-    calm = -most * objectives.l2() - TV * objectives.total_variation()
+    calm = regularize.calm(l2=most, variation=TV)
     view = transform.robust(min(size))
     return Plan(adam(0.04), view, coarse=COARSE, ease=0.3, prior=calm)
 

@@ -46,6 +46,7 @@ class Packed(Constant):
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__(conv)
         self.ordered: dict[str, tuple[torch.Size, torch.dtype, Tensor]] = {}
+        self.shifts: dict[torch.dtype, Tensor] = {}  # the biases, by kind
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, O, h, w), as of the convolution."""
@@ -66,8 +67,10 @@ class Packed(Constant):
             return made
 
         weight = self._weight("there", x, order)
-        bias = None if self.bias is None else self.bias.to(x.dtype)
-        made: Tensor = torch.ops.mkldnn._convolution_pointwise(x, weight, bias, *how, *ALONE)
+        if self.bias is not None and x.dtype not in self.shifts:
+            self.shifts[x.dtype] = self.bias.to(x.dtype)
+        shift = self.shifts.get(x.dtype)
+        made: Tensor = torch.ops.mkldnn._convolution_pointwise(x, weight, shift, *how, *ALONE)
         return made
 
     def back(self, gradient: Tensor, size: tuple[int, int]) -> Tensor:

@@ -10,17 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import reduce
-from math import cos, radians, sin
+from math import cos, gcd, radians, sin
 
 import torch
 from torch import Generator, Tensor
-from torch.nn.functional import affine_grid, grid_sample
+from torch.nn.functional import grid_sample
 
 __all__ = ["Draw", "compose", "crop", "jitter", "robust", "rotate", "scale", "still", "warp"]
 
 Draw = Callable[[Generator], Tensor]  # -> (3, 3), float64
 
-GREY = 0.5
+PARTS = 4  # of a batch, at most
 
 
 def still(_: Generator) -> Tensor:
@@ -89,26 +89,38 @@ def robust(side: int) -> Draw:
     return compose(jitter(far), scale(0.65, 1.4), rotate(15), jitter(max(1, far // 2)))
 
 
-def warp(
-    images: Tensor, matrices: Tensor, size: tuple[int, int], *, mirrored: bool = True
-) -> Tensor:
+def warp(images: Tensor, matrices: Tensor, size: tuple[int, int]) -> Tensor:
     """Views (V * B, 3, *size) of pictures (B, 3, H, W), all pictures under the first view first.
 
     `matrices` are V views (V, 3, 3), float64, on the CPU as they were drawn. A picture is first
-    brought to `size`. Around it is its mirror image, or grey where `mirrored` is false: the border
-    that padding would have made.
+    brought to `size`. Around it is its mirror image.
     """
-    (rows, columns), same = size, tuple(images.shape[2:]) == size
+    views, same = len(matrices), tuple(images.shape[2:]) == size
     if same and all(torch.equal(matrix, torch.eye(3).to(matrix)) for matrix in matrices):
-        return images.repeat(len(matrices), 1, 1, 1)
-    # grid_sample counts both planes from -1 to 1; a picture of another size is stretched by that
-    unit = torch.tensor([columns / 2, rows / 2, 1.0], dtype=torch.double)
-    scaled = matrices * unit / unit[:, None]
-    theta = scaled[:, :2].to(images).repeat_interleave(len(images), 0)
-    grid = affine_grid(theta, [len(theta), 3, rows, columns], align_corners=False)
-    edge = "reflection" if mirrored else "zeros"
-    source = images.repeat(len(matrices), 1, 1, 1) - GREY
-    return grid_sample(source, grid, padding_mode=edge, align_corners=False) + GREY
+        return images.repeat(views, 1, 1, 1)
+    # pictures under one view share its grid, as channels of one; what cores can do side by side
+    # are groups of them, or else the halves of a view
+    parts = gcd(len(images), PARTS)
+    strips = 2 if parts == 1 and size[0] % 2 == 0 else 1
+    work = views, parts, strips
+    grid = torch.stack([_grid(matrix, size, images) for matrix in matrices])
+    grid = grid.unflatten(1, (strips, -1))[:, None].expand(*work, -1, -1, -1)
+    source = images.reshape(1, parts, 1, -1, *images.shape[2:]).expand(*work, -1, -1, -1)
+    flat = source.flatten(0, 2), grid.flatten(0, 2)
+    made = grid_sample(*flat, padding_mode="reflection", align_corners=False)
+    return made.unflatten(0, work).movedim(2, 3).reshape(-1, *images.shape[1:2], *size)
+
+
+def _grid(matrix: Tensor, size: tuple[int, int], like: Tensor) -> Tensor:
+    """Where each pixel of a view of `size` is looked up, (rows, columns, 2): x and y, -1 to 1.
+
+    Both planes are counted so by `grid_sample`: a picture of another size is stretched by that.
+    """
+    rows, columns = (torch.arange(side).double() + 0.5 - side / 2 for side in size)
+    along = (matrix[:2, 0, None] * columns).to(like)  # (2, columns)
+    down = (matrix[:2, 1, None] * rows + matrix[:2, 2, None]).to(like)  # (2, rows)
+    half = like.new_tensor([size[1] / 2, size[0] / 2])
+    return ((along[:, None] + down[:, :, None]) / half[:, None, None]).permute(1, 2, 0)
 
 
 def _uniform(low: float, high: float, generator: Generator) -> float:

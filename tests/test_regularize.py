@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 import tiny
 import torch
 
-from featvis import regularize
+from featvis import objectives, regularize
 from featvis.ascent import adam, normalized
+from featvis.objectives import Seen
 
 
 def test_regularizers_do_what_they_say():
@@ -45,3 +47,14 @@ def test_a_normalized_step_has_its_length():
     made = normalized(0.3)()(tiny.images(2) * 1e-5, 0)
     size = made.square().mean((1, 2, 3)).sqrt()
     torch.testing.assert_close(size, torch.full_like(size, 0.3), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("weights", [(0.15, 0.3), (0.0, 0.1), (0.2, 0.0)])
+def test_the_prior_is_the_gradient_of_what_it_says(weights):
+    l2, variation = weights
+    pictures = tiny.images(2, (9, 7)).requires_grad_()
+    said = -l2 * objectives.l2() - variation * objectives.total_variation()
+    value = said(Seen(pictures, {}, None)).sum()
+    expected = torch.autograd.grad(value, pictures)[0] * pictures[0].numel()
+    made = regularize.calm(l2=l2, variation=variation)(pictures.detach())
+    torch.testing.assert_close(made, expected, rtol=0, atol=1e-12)
