@@ -106,7 +106,7 @@ def _per_step(
     canvas = start((SIDE, SIDE), range(count), model.like)
     sight = Sight(model, objectives.channel(layer, [3] * count))
     climb = Climb(sight, canvas, planned((SIDE, SIDE)), "auto")
-    climb.leak = None  # as after the first steps
+    climb.waking = False  # as after the first steps
     generator = torch.Generator().manual_seed(0)
     ours: list[list[float]] = [[], []]
     theirs: list[list[float]] = [[], []]

@@ -140,7 +140,7 @@ class Climb:
         self.x = self.good = canvas.start
         self.alive = torch.ones(len(self.x), dtype=torch.bool, device=self.x.device)
         self.felt = torch.zeros_like(self.alive)  # any gradient at all
-        self.leak: Leak | None = Leak()  # as long as a rectifier stops a picture's whole gradient
+        self.waking, self.woken = True, False  # are dead pictures looked for; was there one?
         self.advance = plan.step()
         begin = canvas.paint(self.x)
         self.size = self.full = (begin.shape[2], begin.shape[3])
@@ -204,14 +204,23 @@ class Climb:
             painted = self._painted(leaf)
             picture = painted.detach().requires_grad_()
             value, total = self.sight(picture, views)
-            with self.leak or nullcontext():
-                gradient = torch.autograd.grad(total.sum(), picture)[0]
+            gradient = self._back(total.sum(), picture)
             uphill = self._with_prior(picture, gradient)
             # a large shape counts as many pixels at every size
             uphill = uphill * (self.full[0] * self.full[1] / (self.size[0] * self.size[1]))
             made = torch.autograd.grad(painted, leaf, uphill)[0]
         self.seconds = time.monotonic() - begin
         return value.detach(), made
+
+    def _back(self, total: Tensor, picture: Tensor) -> Tensor:
+        """The gradient at the pictures; of those of which rectifiers stop all, one that leaks."""
+        gradient = torch.autograd.grad(total, picture, retain_graph=self.waking)[0]
+        if not self.waking or bool((lives := gradient.flatten(1).any(1)).all()):
+            return gradient
+        self.woken = True
+        with Leak():
+            leaked = torch.autograd.grad(total, picture)[0]
+        return torch.where(_column(lives, gradient), gradient, leaked)
 
     def _with_prior(self, picture: Tensor, gradient: Tensor) -> Tensor:
         """The direction to go at the picture: see above."""
@@ -227,10 +236,7 @@ class Climb:
 
     def goes_on(self) -> bool:
         """Whether any row does; asks the device, so it is asked now and then only."""
-        if self.leak and (self.leak.needed is None or not bool(self.leak.needed)):
-            self.leak = None
-        elif self.leak:
-            self.leak.needed = None
+        self.waking, self.woken = self.waking and self.woken, False
         return bool(self.alive.any())
 
     def _where_alive(self, new: Tensor, old: Tensor) -> Tensor:

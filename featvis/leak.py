@@ -32,17 +32,11 @@ class Leak(TorchDispatchMode):
     any gradient gets through by itself, nothing is altered (as Lucid's redirected ReLU has it).
     """
 
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.needed: Tensor | None = None  # (), bool, on the device: was anything let through?
-
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
         below = BELOW.get(operation(func))
         if below is None:
             return out
         wanted = torch.where(below(args), args[0].clamp_min(0), 0.0)
-        stopped = ~out.flatten(1).any(1) & wanted.flatten(1).any(1)  # for each picture
-        needed = stopped.any()
-        self.needed = needed if self.needed is None else self.needed | needed
+        stopped = ~out.flatten(1).any(1)  # for each picture
         return torch.where(stopped.reshape(-1, *[1] * (out.ndim - 1)), wanted, out)
