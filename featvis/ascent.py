@@ -218,7 +218,7 @@ class Climb:
         if not self.waking or bool((lives := gradient.flatten(1).any(1)).all()):
             return gradient
         self.woken = True
-        with Leak():
+        with Leak():  # type: ignore[no-untyped-call]
             leaked = torch.autograd.grad(total, picture)[0]
         return torch.where(_column(lives, gradient), gradient, leaked)
 

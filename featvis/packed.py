@@ -7,7 +7,6 @@ once for inputs of one shape. The way back is the transposed convolution.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -45,8 +44,11 @@ class Packed(Constant):
 
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__(conv)
-        self.ordered: dict[str, tuple[torch.Size, torch.dtype, Tensor]] = {}
-        self.shifts: dict[torch.dtype, Tensor] = {}  # the biases, by kind
+        # what the kernels are given beside the maps, and for which maps: one pair for each pass
+        self.forth: tuple[Any, tuple[Any, ...]] = None, ()
+        self.home: tuple[Any, tuple[Any, ...]] = None, ()
+        # in bfloat16 the way back of such a step takes fifty times as long
+        self.full = conv.groups == conv.in_channels and max(conv.stride) > 1
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, O, h, w), as of the convolution."""
@@ -59,24 +61,30 @@ class Packed(Constant):
 
     def there(self, x: Tensor) -> Tensor:
         """The convolution."""
-        how = self.padding, self.stride, self.dilation, self.groups
-
-        def order() -> Tensor:
-            reorder: Any = torch._C._nn.mkldnn_reorder_conv2d_weight
-            made: Tensor = reorder(self.weight.to(x.dtype).to_mkldnn(), *how, x.shape)
-            return made
-
-        weight = self._weight("there", x, order)
-        if self.bias is not None and x.dtype not in self.shifts:
-            self.shifts[x.dtype] = self.bias.to(x.dtype)
-        shift = self.shifts.get(x.dtype)
-        made: Tensor = torch.ops.mkldnn._convolution_pointwise(x, weight, shift, *how, *ALONE)
+        maps = x.shape, x.dtype
+        if self.forth[0] != maps:
+            self.forth = maps, self._forth(x)
+        made: Tensor = torch.ops.mkldnn._convolution_pointwise(x, *self.forth[1])
         return made
+
+    def _forth(self, x: Tensor) -> tuple[Any, ...]:
+        how = self.padding, self.stride, self.dilation, self.groups
+        reorder: Any = torch._C._nn.mkldnn_reorder_conv2d_weight
+        weight = reorder(self.weight.to(x.dtype).to_mkldnn(), *how, x.shape)
+        bias = None if self.bias is None else self.bias.to(x.dtype)
+        return (weight, bias, *how, *ALONE)
 
     def back(self, gradient: Tensor, size: tuple[int, int]) -> Tensor:
         """The gradient (B, C, *size) at the input, of that (B, O, h, w) at the output."""
-        if self.groups == self.in_channels and max(self.stride) > 1:
-            gradient = gradient.float()  # in bfloat16 such a step takes fifty times as long
+        if self.full:
+            gradient = gradient.float()
+        maps = gradient.shape, gradient.dtype, size
+        if self.home[0] != maps:
+            self.home = maps, self._home(gradient, size)
+        made: Tensor = torch.ops.mkldnn._convolution_transpose_pointwise(gradient, *self.home[1])
+        return made
+
+    def _home(self, gradient: Tensor, size: tuple[int, int]) -> tuple[Any, ...]:
         reach = [self.dilation[i] * (self.kernel_size[i] - 1) + 1 for i in (0, 1)]
         twice = [2 * int(pad) for pad in self.padding]
         rest = [  # rows and columns at the end of the input at which no step of the kernel begins
@@ -84,26 +92,10 @@ class Packed(Constant):
             for i in (0, 1)
         ]
         how = self.padding, rest, self.stride, self.dilation, self.groups
-
-        def order() -> Tensor:
-            weight, kernels = self.weight.to(gradient.dtype), torch.ops.mkldnn
-            made: Tensor = kernels._reorder_convolution_transpose_weight(
-                weight, *how, gradient.shape
-            )
-            return made
-
-        weight = self._weight("back", gradient, order)
-        made: Tensor = torch.ops.mkldnn._convolution_transpose_pointwise(
-            gradient, weight, None, *how, *ALONE
+        weight = torch.ops.mkldnn._reorder_convolution_transpose_weight(
+            self.weight.to(gradient.dtype), *how, gradient.shape
         )
-        return made
-
-    def _weight(self, way: str, like: Tensor, order: Callable[[], Tensor]) -> Tensor:
-        """The weights in order, made anew where the shape or the kind is another one."""
-        known = self.ordered.get(way)
-        if known is None or known[:2] != (like.shape, like.dtype):
-            known = self.ordered[way] = (like.shape, like.dtype, order())
-        return known[2]
+        return (weight, None, *how, *ALONE)
 
 
 class _Both(torch.autograd.Function):

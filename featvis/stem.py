@@ -66,7 +66,7 @@ class Stem(Constant):
     def there(self, x: Tensor) -> Tensor:
         """The convolution."""
         weight, bias, _ = self._weights(x.dtype)
-        return conv2d(x, weight, bias, self.stride, self.padding)  # type: ignore[arg-type]
+        return conv2d(x, weight, bias, self.stride, self.padding)
 
     def back(self, gradient: Tensor, size: tuple[int, int]) -> Tensor:
         """The gradient (B, C, *size) at the input, of that (B, O, h, w) at the output."""
