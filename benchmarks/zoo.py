@@ -35,7 +35,7 @@ from benchmarks.sweep.row import FAILED, STAGES
 ZOOS = ("timm", "torchvision", "transformers")
 CHUNK = 40  # architectures of a process, which ends earlier ...
 MEMORY = 3e6  # ... when it holds more than this, in KiB
-LONGEST = 240  # seconds of the processor that one row may take
+LONGEST = 240  # seconds of the processor that one cell may take
 NICE = 15  # others come first on this machine
 FOLDER = Path("build/zoo")
 
@@ -190,7 +190,9 @@ def row_of(stage: str, name: str, known: dict[str, str]) -> dict[str, Any]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            row.update(STAGES[stage](name, known))
+            for column, cell in STAGES[stage](name, known):
+                row[column] = cell
+                signal.setitimer(signal.ITIMER_PROF, LONGEST)  # the next one begins
     except Exception as error:
         said = (str(error).strip() or "nothing said").splitlines()[0]
         row["error"] = f"{FAILED} {type(error).__name__}: {said}"
