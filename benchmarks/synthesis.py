@@ -40,7 +40,7 @@ LAYERS = {
     "layer4": (3, 5),
 }  # what is aimed at
 SIDE, STEPS, ROUNDS = 224, 4, 5
-TRIED = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
+TRIED = (16, 24, 32, 48, 64, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512)
 WHOLE = 64  # steps of a whole ascent that is timed
 GOALS = {  # network -> layers, and a channel of each
     "bundled:scenes-resnet": (("layer1", "layer2", "layer3", "layer4"), 17),
@@ -102,10 +102,10 @@ def _per_step(
     model: VisionModel, lucent: Lucent, layer: str, count: int
 ) -> tuple[list[list[float]], list[list[float]]]:
     """Wall and processor seconds of a step, ours and lucent's, round by round."""
-    start, planned = PRESETS["Fourier + robust"]
-    canvas = start((SIDE, SIDE), range(count), model.like)
+    start = PRESETS["Fourier + robust"]
+    canvas, plan = start((SIDE, SIDE), range(count), model.like, thing=False)
     sight = Sight(model, objectives.channel(layer, [3] * count))
-    climb = Climb(sight, canvas, planned((SIDE, SIDE)), "auto")
+    climb = Climb(sight, canvas, plan, "auto")
     climb.waking = False  # as after the first steps
     generator = torch.Generator().manual_seed(0)
     ours: list[list[float]] = [[], []]

@@ -24,6 +24,7 @@ __all__ = ["PRESETS", "goal", "maximize"]
 Preset = Literal["Fourier + robust", "MACO", "regularized pixels", "raw gradient"]
 Numbers = int | Sequence[int] | None
 Size = tuple[int, int]
+Begun = tuple[Canvas, Plan]
 
 
 L2, TV = 0.15, 0.3  # weights of the prior: less is glaring colour, more is grey
@@ -32,12 +33,12 @@ COARSE = ((0.3, 0.5), (0.55, 0.71))  # share of the steps until which, share of 
 VIEWS = {"MACO": 2}  # of one step; of the other presets one
 
 
-def _raw(size: Size) -> Plan:
-    return Plan(normalized(0.02))
+def _raw(size: Size, starts: Sequence[int], like: Tensor, *, thing: bool) -> Begun:
+    return param.pixels(size, starts, like), Plan(normalized(0.02))
 
 
-def _regularized(size: Size) -> Plan:
-    return Plan(
+def _regularized(size: Size, starts: Sequence[int], like: Tensor, *, thing: bool) -> Begun:
+    plan = Plan(
         normalized(0.03),
         transform.jitter(max(1, min(size) // 20)),
         after=(
@@ -47,28 +48,34 @@ def _regularized(size: Size) -> Plan:
             regularize.clip_contribution(5),
         ),
     )
+    return param.pixels(size, starts, like), plan
 
 
-def _robust(size: Size) -> Plan:
+def _robust(size: Size, starts: Sequence[int], like: Tensor, *, thing: bool) -> Begun:
     # A network of small pictures was trained on little, and runs away into colour: at 128 pixels
     # nine times the weight gave the shapes of its objects, and a ninth of it blots.
     most = L2 * min(max((TUNED / min(size)) ** 4, 0.5), 16)
     calm = regularize.calm(l2=most, variation=TV)
-    view = transform.robust(min(size))
-    return Plan(adam(0.04), view, coarse=COARSE, ease=0.3, prior=calm)
+    if thing:  # its outlines first: small pictures, low frequencies, short steps
+        canvas, view = param.fourier(size, starts, like), transform.robust(min(size))
+        return canvas, Plan(adam(0.04), view, coarse=COARSE, ease=0.3, prior=calm)
+    # A channel asks for a pattern of a size of its own, again and again. Made in small pictures
+    # first it was twice too large, and reached half the activation.
+    canvas, view = param.fourier(size, starts, like, decay=1.25), transform.gentle(min(size))
+    return canvas, Plan(adam(0.08), view, ease=0.3, prior=calm)
 
 
-def _maco(size: Size) -> Plan:
-    return Plan(adam(0.1), transform.crop(0.4, 1.0, size), views=VIEWS["MACO"])
+def _maco(size: Size, starts: Sequence[int], like: Tensor, *, thing: bool) -> Begun:
+    plan = Plan(adam(0.1), transform.crop(0.4, 1.0, size), views=VIEWS["MACO"])
+    return param.maco(size, starts, like), plan
 
 
-# how a picture is stored, and how it climbs
-PRESETS: dict[str, tuple[Callable[[Size, Sequence[int], Tensor], Canvas], Callable[[Size], Plan]]]
+# how a picture is stored, and how it climbs: towards a thing, or a pattern
 PRESETS = {
-    "Fourier + robust": (param.fourier, _robust),
-    "MACO": (param.maco, _maco),
-    "regularized pixels": (param.pixels, _regularized),
-    "raw gradient": (param.pixels, _raw),
+    "Fourier + robust": _robust,
+    "MACO": _maco,
+    "regularized pixels": _regularized,
+    "raw gradient": _raw,
 }
 
 
@@ -115,8 +122,8 @@ def maximize(
     shape = _shape(model, size)
     # pictures of one subject stand side by side in the batch, each from a start of its own
     starts = [seed * 1009 + copy for copy in range(copies)]
-    start, planned = PRESETS[preset]
-    plan, one = planned(shape), start(shape, starts, model.like)
+    thing = _is_thing(model, target, layer, channel)
+    one, plan = PRESETS[preset](shape, starts, model.like, thing=thing)
     if diversity and copies > 1:
         apart = objectives.diversity(layer or model.last_layer, copies)
         plan = replace(plan, apart=diversity * apart)
@@ -150,8 +157,16 @@ def _cost(model: VisionModel, given: Mapping[str, Any]) -> float:
     count = len(asked) if isinstance(asked, list | tuple) else 1
     if given["every"] and given.get("layer") is not None:
         count = model.layer(given["layer"]).channels
-    share = 0.7 if given["preset"] == "Fourier + robust" else VIEWS.get(given["preset"], 1)
+    thing = _is_thing(model, *(given.get(name) for name in ("target", "layer", "channel")))
+    small = thing and given["preset"] == "Fourier + robust"
+    share = 0.7 if small else VIEWS.get(given["preset"], 1)
     return 3 * given["steps"] * given["copies"] * count * share
+
+
+def _is_thing(model: VisionModel, target: object, layer: object, channel: object) -> bool:
+    """Is it a class, or what another picture shows, and not a part of a layer?"""
+    named = layer is None and channel is None and bool(model.labels)
+    return named or isinstance(target, Likeness)
 
 
 def _channels(model: VisionModel, layer: str | None) -> int:
@@ -171,7 +186,7 @@ def goal(
     if isinstance(target, Likeness):
         alike = objectives.likeness(target.embedding)
         return lambda numbers: alike, [0], [f"like {target.name}"]
-    if layer is None and channel is None and model.labels:
+    if _is_thing(model, target, layer, channel):
         classes = _numbers(0 if target is None else target)
         return objectives.logit, classes, [_label(model, number) for number in classes]
     name = layer or model.last_layer

@@ -16,7 +16,18 @@ import torch
 from torch import Generator, Tensor
 from torch.nn.functional import grid_sample
 
-__all__ = ["Draw", "compose", "crop", "jitter", "robust", "rotate", "scale", "still", "warp"]
+__all__ = [
+    "Draw",
+    "compose",
+    "crop",
+    "gentle",
+    "jitter",
+    "robust",
+    "rotate",
+    "scale",
+    "still",
+    "warp",
+]
 
 Draw = Callable[[Generator], Tensor]  # -> (3, 3), float64
 
@@ -80,13 +91,22 @@ def compose(*draws: Draw) -> Draw:
 
 
 def robust(side: int) -> Draw:
-    """Moves, zooms and turns for a picture with sides of about `side` pixels.
+    """Moves, zooms and turns for a picture with sides of about `side` pixels, and one thing.
 
-    The order is Lucid's, the zoom wider (there 0.9 to 1.1): a class then gets whole things, seen
-    from near and far, where it otherwise gets one texture at one scale.
+    The order is that of `gentle`, the zoom wider: a class then gets whole things, seen from near
+    and far, where it otherwise gets one texture at one scale.
     """
     far = max(1, side // 10)
     return compose(jitter(far), scale(0.65, 1.4), rotate(15), jitter(max(1, far // 2)))
+
+
+def gentle(side: int) -> Draw:
+    """Lucid's moves, zooms and turns (Olah et al. 2017), for sides of about `side` pixels.
+
+    A pattern keeps its size under them. A class is better served by `robust`.
+    """
+    far = max(1, side // 28)
+    return compose(jitter(far), scale(0.9, 1.1), rotate(10), jitter(max(1, far // 2)))
 
 
 def warp(images: Tensor, matrices: Tensor, size: tuple[int, int]) -> Tensor:
