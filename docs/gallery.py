@@ -41,6 +41,8 @@ SHEETS = {
     "mobilenet-classes": Sheet(MOBILENET),
     "mobilenet-early": Sheet(MOBILENET, "blocks.1.0.bn1", CHANNELS, 128, 112),
     "mobilenet-middle": Sheet(MOBILENET, "blocks.3.1.bn1", CHANNELS, 128, 160),
+    "mobilenet-patterns": Sheet(MOBILENET, "blocks.4", CHANNELS),
+    "mobilenet-parts": Sheet(MOBILENET, "blocks.5", CHANNELS),
     "mobilenet-late": Sheet(MOBILENET, "bn2", CHANNELS, 160),
     "scenes-alexnet-conv1": Sheet("bundled:scenes-alexnet", "features.conv1", CHANNELS, 128),
     "scenes-alexnet": Sheet("bundled:scenes-alexnet", "features.conv5", CHANNELS, 128),

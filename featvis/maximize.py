@@ -59,8 +59,8 @@ def _robust(size: Size, starts: Sequence[int], like: Tensor, *, thing: bool) -> 
     if thing:  # its outlines first: small pictures, low frequencies, short steps
         canvas, view = param.fourier(size, starts, like), transform.robust(min(size))
         return canvas, Plan(adam(0.04), view, coarse=COARSE, ease=0.3, prior=calm)
-    # A channel asks for a pattern of a size of its own, again and again. Made in small pictures
-    # first it was twice too large, and reached half the activation.
+    # A channel that sees a part asks for a pattern of a size of its own, again and again. Made in
+    # small pictures first it was twice too large, and reached half the activation.
     canvas, view = param.fourier(size, starts, like, decay=1.25), transform.gentle(min(size))
     return canvas, Plan(adam(0.08), view, ease=0.3, prior=calm)
 
@@ -122,7 +122,7 @@ def maximize(
     shape = _shape(model, size)
     # pictures of one subject stand side by side in the batch, each from a start of its own
     starts = [seed * 1009 + copy for copy in range(copies)]
-    thing = _is_thing(model, target, layer, channel)
+    thing = _is_thing(model, target, layer, channel, shape)
     one, plan = PRESETS[preset](shape, starts, model.like, thing=thing)
     if diversity and copies > 1:
         apart = objectives.diversity(layer or model.last_layer, copies)
@@ -157,16 +157,28 @@ def _cost(model: VisionModel, given: Mapping[str, Any]) -> float:
     count = len(asked) if isinstance(asked, list | tuple) else 1
     if given["every"] and given.get("layer") is not None:
         count = model.layer(given["layer"]).channels
-    thing = _is_thing(model, *(given.get(name) for name in ("target", "layer", "channel")))
+    target, layer, channel = (given.get(name) for name in ("target", "layer", "channel"))
+    thing = _is_thing(model, target, layer, channel, _shape(model, given["size"]))
     small = thing and given["preset"] == "Fourier + robust"
     share = 0.7 if small else VIEWS.get(given["preset"], 1)
     return 3 * given["steps"] * given["copies"] * count * share
 
 
-def _is_thing(model: VisionModel, target: object, layer: object, channel: object) -> bool:
-    """Is it a class, or what another picture shows, and not a part of a layer?"""
-    named = layer is None and channel is None and bool(model.labels)
-    return named or isinstance(target, Likeness)
+def _is_class(model: VisionModel, layer: str | None, channel: Numbers) -> bool:
+    return layer is None and channel is None and bool(model.labels)
+
+
+def _is_thing(
+    model: VisionModel, target: object, layer: str | None, channel: Numbers, size: Size
+) -> bool:
+    """Is it a class, what another picture shows, or a layer that sees all of one everywhere?
+
+    From a corner a field must reach twice as far as a picture of `size`.
+    """
+    if isinstance(target, Likeness) or _is_class(model, layer, channel):
+        return True
+    field = model.layer(layer or model.last_layer).field
+    return all(reach >= 2 * side for reach, side in zip(field, size, strict=True))
 
 
 def _channels(model: VisionModel, layer: str | None) -> int:
@@ -186,7 +198,7 @@ def goal(
     if isinstance(target, Likeness):
         alike = objectives.likeness(target.embedding)
         return lambda numbers: alike, [0], [f"like {target.name}"]
-    if _is_thing(model, target, layer, channel):
+    if _is_class(model, layer, channel):
         classes = _numbers(0 if target is None else target)
         return objectives.logit, classes, [_label(model, number) for number in classes]
     name = layer or model.last_layer

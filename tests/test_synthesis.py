@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 import featvis
-from featvis import objectives, param
+from featvis import ascent, objectives, param
 from featvis.ascent import Plan, adam, ascend
 from featvis.leak import Leak
 from featvis.maximize import PRESETS
@@ -238,3 +238,22 @@ def test_inversion_finds_the_pictures_maps_again(models):
     plan = Plan(adam(0.05))
     made = tiny.last(ascend(model, objective, canvas, plan, steps=150, seed=0, subjects=["it"]))
     assert float(made.activation) > -0.02 > float(made.curve[0, 0])
+
+
+def test_small_pictures_come_first_for_a_thing_and_not_for_a_pattern(models, monkeypatch):
+    sizes = []
+    before = ascent.Climb.resize
+
+    def resized(climb, done):
+        before(climb, done)
+        sizes.append(climb.size)
+
+    monkeypatch.setattr(ascent.Climb, "resize", resized)
+    monkeypatch.setattr(ascent, "LEAST", 8)
+    model = models["GAP + MLP"]
+    tiny.last(featvis.maximize(model, 1, steps=10))
+    assert sizes[0] == (model.size[0] // 2, model.size[1] // 2)
+    assert sizes[-1] == model.size
+    sizes.clear()
+    tiny.last(featvis.maximize(model, layer="trunk.conv2", channel=1, steps=10))
+    assert set(sizes) == {model.size}, "its field is small"
