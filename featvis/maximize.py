@@ -61,8 +61,8 @@ def _robust(size: Size, starts: Sequence[int], like: Tensor, *, thing: bool) -> 
         return canvas, Plan(adam(0.04), view, coarse=COARSE, ease=0.3, prior=calm)
     # A channel that sees a part asks for a pattern of a size of its own, again and again. Made in
     # small pictures first it was twice too large, and reached half the activation.
-    canvas, view = param.fourier(size, starts, like, decay=1.25), transform.gentle(min(size))
-    return canvas, Plan(adam(0.08), view, ease=0.3, prior=calm)
+    canvas = param.fourier(size, starts, like, decay=1.25, spread=0.03)  # as much contrast as above
+    return canvas, Plan(adam(0.08), transform.gentle(min(size)), ease=0.3, prior=calm)
 
 
 def _maco(size: Size, starts: Sequence[int], like: Tensor, *, thing: bool) -> Begun:
