@@ -112,9 +112,11 @@ def maximize(
     A channel is the mean of its positive part over all positions, a neuron one position of it, a
     class its score before the softmax, and a layer without a channel its mean square. T are small
     random moves, turns and zooms. Plain ascent on pixels finds grain that excites the network and
-    means nothing to us; the presets show step by step what is needed against that. The picture
-    shows what suffices for a high activation, not what usually causes it: compare with natural
-    pictures, which tell people more about a channel (Borowski et al. 2021).
+    means nothing to us; the presets show step by step what is needed against that. What sees all of
+    the picture, a class or a late channel, is begun in small pictures and under wide zooms, which
+    gives whole things; other channels ask for a pattern of a size of its own. The picture shows
+    what suffices for a high activation, not what usually causes it: compare with natural pictures,
+    which tell people more about a channel (Borowski et al. 2021).
     """
     if every:
         channel = list(range(_channels(model, layer)))
