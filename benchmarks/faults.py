@@ -1,8 +1,7 @@
 """Faults: thousands of hostile pictures, links and API calls, and what becomes of them.
 
 Each is answered, or refused with a sentence that says nothing of the inside. The process that
-takes them is this one: its memory is compared after the first tenth and at the end. Networks and
-kernels that are first used on the way stay in it; in a second round nothing is new.
+takes them is this one: its memory is compared after the first tenth and at the end.
 """
 
 from __future__ import annotations
@@ -100,7 +99,6 @@ def main(arguments: Sequence[str] = ()) -> None:
     """Print a table of the kinds: how many, answered, refused, wrong; memory; the slowest."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks faults")
     parser.add_argument("--count", type=int, default=10_000)
-    parser.add_argument("--rounds", type=int, default=1, help="times that all of them are sent")
     parser.add_argument("--kinds", nargs="+", choices=DOORS, default=list(DOORS))
     options = parser.parse_args(arguments)
     os.environ.update({f"FEATVIS_{name}": value for name, value in SMALL.items()})
@@ -110,17 +108,15 @@ def main(arguments: Sequence[str] = ()) -> None:
 
         serve.guard()
         pictures.STORE = Path(folder) / "kept"
-        _run(options.count, options.kinds, options.rounds)
+        _run(options.count, options.kinds)
 
 
-def _run(count: int, kinds: Sequence[str], rounds: int) -> None:
+def _run(count: int, kinds: Sequence[str]) -> None:
     fates: dict[str, Counter[str]] = {kind: Counter() for kind in kinds}
     slowest = dict.fromkeys(kinds, (0.0, 0))
     reasons: Counter[str] = Counter()
     sizes: list[float] = []
-    ends: list[float] = []
-    for sent in range(rounds * count):
-        number = sent % count
+    for number in range(count):
         kind = kinds[number % len(kinds)]
         begin = time.process_time()
         said = outcome(kind, number)
@@ -131,10 +127,8 @@ def _run(count: int, kinds: Sequence[str], rounds: int) -> None:
         fates[kind][fate] += 1
         if problem:
             reasons[f"{kind} {number} {problem}: {said[:150]}"] += 1
-        if (sent + 1) % (count // 10) == 0:
+        if (number + 1) % (count // 10) == 0:
             sizes.append(memory())
-        if number + 1 == count:
-            ends.append(memory())
     print("| kind | sent | answered | refused in a sentence | wrong | most processor time, s |")
     print("| --- | ---: | ---: | ---: | ---: | ---: |")
     for kind, found in fates.items():
@@ -142,6 +136,5 @@ def _run(count: int, kinds: Sequence[str], rounds: int) -> None:
               f"{found['wrong']} | {slowest[kind][0]:.2f} (of {slowest[kind][1]}) |")  # fmt: skip
     print(f"memory after each tenth, MB: {', '.join(f'{size:.0f}' for size in sizes)}; "
           f"the last is {sizes[-1] / sizes[0]:.3f} times the first")  # fmt: skip
-    print(f"after each round, MB: {', '.join(f'{size:.0f}' for size in ends)}")
     for reason in reasons:
         print("  wrong:", reason)

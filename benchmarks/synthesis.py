@@ -10,7 +10,8 @@ has an environment of its own and is driven through a pipe, in turn with ours. B
 is so many of its steps. With FEATVIS_REAL_DATA, which names a folder with `weights` of real
 networks, the second table has one of those, too.
 Given are wall-clock seconds and the ratio of processor time too, which other work on the machine
-disturbs less; set GOMP_SPINCOUNT=0, so that waiting threads do not count.
+disturbs less. Waiting threads count there; with GOMP_SPINCOUNT=0 they do not, but every parallel
+part then begins later, which takes a third off the speed of short steps.
 """
 
 from __future__ import annotations

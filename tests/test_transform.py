@@ -22,10 +22,11 @@ def test_views_have_the_size_asked_for_and_are_differentiable(size):
     assert 0 <= float(seen.detach().min()) <= float(seen.detach().max()) <= 1
     gradient = torch.autograd.grad(seen.sum(), images)[0]
     assert float(gradient.abs().sum()) > 0
-    assert torch.autograd.gradcheck(
-        lambda x: transform.warp(x, drawn(transform.robust(8), 1), (7, 6)),
-        (tiny.images(1, (6, 5)).requires_grad_(),),
-    )
+    for count, made in ((1, (7, 6)), (1, (6, 7)), (2, (6, 5))):  # whole, in halves, in groups
+        assert torch.autograd.gradcheck(
+            lambda x, made=made: transform.warp(x, drawn(transform.robust(8), 2), made),
+            (tiny.images(count, (6, 5)).requires_grad_(),),
+        )
 
 
 def test_a_jitter_is_a_move_by_whole_pixels():
