@@ -93,6 +93,9 @@ def _classes(
     pictures, count = logits.shape
     if target is None:
         return logits.detach().argmax(1)
+    outside = WrongRequest(f"class {target} of {model.name}: classes go from 0 to {count - 1}")
+    if isinstance(target, int) and not 0 <= target < count:
+        raise outside  # before it becomes a tensor, whose numbers end at 64 bits
     chosen = torch.as_tensor(target, dtype=torch.long, device=logits.device).reshape(-1)
     if len(chosen) == 1:
         chosen = chosen.expand(pictures)
@@ -101,7 +104,7 @@ def _classes(
             f"{len(chosen)} classes for {pictures} pictures; give one class, or one per picture"
         )
     if chosen.numel() == 0 or int(chosen.min()) < 0 or int(chosen.max()) >= count:
-        raise WrongRequest(f"class {target} of {model.name}: classes go from 0 to {count - 1}")
+        raise outside
     return chosen
 
 
