@@ -14,7 +14,7 @@ from featvis.probe import Best, Probe, Tally
 __all__ = ["STATE", "packed", "unpacked"]
 
 SPLIT = ("ends",)
-STATE = 2  # the form of all this: a state in another one is not gone on with
+STATE = 3  # the form of all this: a state in another one is not gone on with
 
 
 def packed(probe: Probe) -> tuple[dict[str, Tensor], dict[str, Any]]:

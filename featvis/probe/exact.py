@@ -24,13 +24,13 @@ BINS = 2 * CODES + 1  # one for zero in the middle
 
 def limbs(numbers: Tensor) -> Tensor:
     """Numbers (...) as whole multiples (3, ...) of `UNITS`, int64: their sums are exact."""
-    rest = numbers.double().nan_to_num(0.0, LARGEST, -LARGEST).clamp(-LARGEST, LARGEST)
-    parts = []
-    for unit in UNITS:
-        part = (rest / unit).round()
-        rest = rest - part * unit
-        parts.append(part.long())
-    return torch.stack(parts)
+    rest = numbers.double().nan_to_num(0.0, LARGEST, -LARGEST).clamp_(-LARGEST, LARGEST)
+    parts = numbers.new_empty(len(UNITS), *numbers.shape, dtype=torch.long)
+    for unit, part in zip(UNITS, parts, strict=True):
+        whole = (rest * (1 / unit)).round_()  # exact: a unit is a power of two
+        part.copy_(whole)
+        rest.sub_(whole, alpha=unit)
+    return parts
 
 
 def added(sums: Tensor) -> Tensor:

@@ -95,7 +95,8 @@ def _seen(
     batch: Batch,
     into: Probe,
 ) -> Embedded:
-    pixels = batch.pixels.to(model.like)
+    # convolutions and pools go over them faster so, and the probe over what they give
+    pixels = batch.pixels.to(model.like).contiguous(memory_format=torch.channels_last)
     images, labels = batch.images.to(pixels.device), batch.labels.to(pixels.device)
     sampled, chosen = _sampled(into.sampled, batch.images)
     chosen = None if chosen is None else chosen.to(pixels.device)

@@ -13,13 +13,12 @@ import torch
 from torch import Tensor
 
 from featvis.probe.exact import BINS, bins, hashed, limbs
+from featvis.probe.reduction import NONE, reduced
 
 __all__ = ["EMPTY", "POSITIONS", "Best", "Tally", "empty", "fold", "merged"]
 
 EMPTY = 2**62  # the image of a place that is not taken
 POSITIONS = 16  # of each map whose values are counted, drawn by the number of the picture
-CACHED = 2**20  # values of a map that are reduced at a time: they stay in the processor's cache
-NONE = float("-inf")
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,13 +89,12 @@ def fold(
     `places`: what `drawn` gave for these pictures, by the size of the map; it is added to.
     `later`: their numbers rise, and are larger than all before: of equal values the old one stays.
     """
-    flat = maps.detach().flatten(2)  # (B, C, h * w); a view in every layout
-    size = flat.shape[2]
+    maps = maps.detach()
+    size = maps.shape[2] * maps.shape[3]
     if size not in places:
         places[size] = drawn(images, size)
-    high, low, sums, values = _reduced(flat, places[size])
-    found = torch.cat([high, -low], 1).to(tally.ends.values.dtype)
-    _raise(tally.ends, found, images, lambda b, c, v: _first(flat, b, c, v), later)
+    high, low, sums, values, find = reduced(maps, places[size], tally.ends.values.dtype)
+    _raise(tally.ends, torch.cat([high, -low], 1), images, find, later)
     tally.sums.add_(limbs(sums).sum(2).transpose(0, 1))
     _count(tally.maxima, high.unsqueeze(2))
     _count(tally.values, values)
@@ -107,30 +105,6 @@ def fold(
         tally.sample.copy_(torch.cat([tally.sample, high.to(tally.sample)])[chosen])
 
 
-def _reduced(flat: Tensor, at: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Of each map: maximum, minimum (B, C), mean and mean square (2, B, C), its values at `at`.
-
-    A part of a map that lies in the processor's cache is read by one reduction after the other.
-    """
-    count, channels, size = flat.shape
-    kind = flat.dtype if flat.dtype in (torch.float, torch.double) else torch.float
-    high, low, total, norm = (flat.new_empty(count, channels, dtype=kind) for _ in range(4))
-    values = flat.new_empty(count, channels, at.shape[1], dtype=kind)
-    step = max(1, CACHED // (channels * size))
-    for begin in range(0, count, step):
-        rows = slice(begin, begin + step)
-        wide = flat[rows].to(kind)
-        torch.amax(wide, 2, out=high[rows])
-        torch.amin(wide, 2, out=low[rows])
-        torch.sum(wide, 2, out=total[rows])
-        torch.linalg.vector_norm(wide, dim=2, out=norm[rows])
-        index = at[rows, None].expand(-1, channels, -1)
-        torch.gather(wide, 2, index, out=values[rows])
-    long = norm.double()
-    sums = torch.stack([total.double(), long * long]).div_(size)
-    return high.nan_to_num_(nan=NONE), low.nan_to_num_(nan=-NONE), sums, values
-
-
 def drawn(images: Tensor, size: int) -> Tensor:
     """Positions (B, POSITIONS or size) of maps of `size` positions, one in each equal part."""
     if size <= POSITIONS:
@@ -138,20 +112,6 @@ def drawn(images: Tensor, size: int) -> Tensor:
     part = torch.arange(POSITIONS, device=images.device)
     begin, end = part * size // POSITIONS, (part + 1) * size // POSITIONS
     return begin + hashed(images[:, None] * POSITIONS + part) % (end - begin)
-
-
-def _first(flat: Tensor, pictures: Tensor, ends: Tensor, values: Tensor) -> Tensor:
-    """The first position of each map with its value (n,), which is minus that of a lower end."""
-    channels, size = ends % flat.shape[1], flat.shape[2]
-    values = torch.where(ends < flat.shape[1], values, -values)
-    if flat.is_contiguous():  # which is read faster as rows
-        rows = flat.view(-1, size).index_select(0, pictures * flat.shape[1] + channels)
-    else:
-        rows = flat[pictures, channels]
-    hit = rows.to(values.dtype) == values[:, None]  # (n, h * w)
-    kind = torch.float if size <= 2**24 else torch.long  # float is faster, and counts so far
-    left = torch.arange(size, 0, -1, device=flat.device, dtype=kind)
-    return size - torch.where(hit, left, left[-1]).amax(1).long()
 
 
 def _raise(
@@ -204,7 +164,10 @@ def _tensors(best: Best) -> tuple[Tensor, Tensor, Tensor]:
 
 def _count(counts: Tensor, values: Tensor) -> None:
     """Add values (B, C, n) to the bins of their channels (C, BINS)."""
-    at = bins(values).add_(BINS * torch.arange(len(counts), device=values.device)[:, None])
+    begins = BINS * torch.arange(len(counts), device=values.device)[:, None]
+    if not values.is_contiguous():  # they are read as they lie
+        values, begins = values.transpose(1, 2), begins.T
+    at = bins(values).add_(begins)
     ones = torch.ones(at.numel(), dtype=counts.dtype, device=counts.device)
     counts.view(-1).scatter_add_(0, at.view(-1), ones)
 
