@@ -26,15 +26,16 @@ from featvis.stem import Stem, is_stem
 __all__ = ["folded"]
 
 SAME = 1e-3  # of the largest value: what rounding may change
+MOST = 300_000_000  # weights: the copy takes up to three times the memory that the network takes
 
 
 def folded(model: VisionModel, images: Tensor, layers: Sequence[str]) -> VisionModel:
     """`model` with another module of the same output and the same maps of `layers` on `images`.
 
-    The layers themselves are not folded. What has no convolution, or cannot be copied, stays as it
-    is.
+    The layers themselves are not folded. What has no convolution, is too large, or cannot be
+    copied, stays as it is.
     """
-    if not any(isinstance(child, nn.Conv2d) for child in model.module.modules()):
+    if model.parameters > MOST or not any(isinstance(child, nn.Conv2d) for child in model.module.modules()):
         return model
     with torch.no_grad():
         order, expected = _watched(model, images, layers)

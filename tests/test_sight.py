@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 import featvis
+import featvis.folded
 from featvis import memory, objectives, param
 from featvis.folded import folded
 from featvis.maximize import PRESETS
@@ -78,6 +79,14 @@ def test_a_folded_copy_gives_the_same_and_has_no_norms():
     assert norms(asked) == 1, "the map that is asked for must stay what it is"
     found = featvis.record(asked, images, "conv1")["conv1"]
     torch.testing.assert_close(found, featvis.record(model, images, "conv1")["conv1"])
+
+
+def test_a_network_whose_copy_would_fill_the_memory_is_not_folded(monkeypatch):
+    model = drawn(Simple())
+    monkeypatch.setattr(featvis.folded, "MOST", model.parameters)
+    assert folded(model, tiny.images(1), ()) is not model
+    monkeypatch.setattr(featvis.folded, "MOST", model.parameters - 1)
+    assert folded(model, tiny.images(1), ()) is model
 
 
 class Volume(Simple):
