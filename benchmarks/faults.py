@@ -10,6 +10,7 @@ import argparse
 import ctypes
 import gc
 import json
+import logging
 import os
 import re
 import tempfile
@@ -30,15 +31,31 @@ UNEXPECTED = "this could not be computed"
 LENGTH = 4000  # letters of a sentence; what a list of names needs
 
 
+class _Heard(logging.Handler):
+    """Errors that are written to the log: one row of several tells its own and the rest goes on."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.errors: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        self.errors.append(f"{type(error).__name__}: {error}" if error else record.getMessage())
+
+
 def outcome(kind: str, number: int) -> str:
     """What one hostile input gives: "answered", or the sentence that refuses it."""
-    from app.faults import sentence
+    from app.faults import LOG, sentence
 
+    heard = _Heard()
+    LOG.addHandler(heard)
     try:
         DOORS[kind](number)
+        return f"{UNEXPECTED}, in a part: {heard.errors[0]}" if heard.errors else "answered"
     except Exception as error:
         return sentence(error)
-    return "answered"
+    finally:
+        LOG.removeHandler(heard)
 
 
 def wrong(said: str) -> str:

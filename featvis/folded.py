@@ -35,7 +35,8 @@ def folded(model: VisionModel, images: Tensor, layers: Sequence[str]) -> VisionM
     The layers themselves are not folded. What has no convolution, is too large, or cannot be
     copied, stays as it is.
     """
-    if model.parameters > MOST or not any(isinstance(child, nn.Conv2d) for child in model.module.modules()):
+    convolves = any(isinstance(child, nn.Conv2d) for child in model.module.modules())
+    if not convolves or model.parameters > MOST:
         return model
     with torch.no_grad():
         order, expected = _watched(model, images, layers)

@@ -87,6 +87,16 @@ def test_what_leaks_is_found():
     assert not faults.wrong("a position is ROW,COLUMN as in 3,4, not 'x'")
 
 
+def test_an_error_that_a_row_keeps_to_itself_is_found(monkeypatch):
+    def door(number):
+        sentence(ValueError("of one row"))
+
+    monkeypatch.setitem(faults.DOORS, "link", door)
+    said = faults.outcome("link", 0)
+    assert faults.wrong(said) == "unexpected"
+    assert "of one row" in said
+
+
 @MANY
 @given(TEXT | st.lists(st.tuples(st.sampled_from(["tab", "m", "cls", "pos", "p.steps"]), TEXT)))
 def test_every_link_is_read_and_written_again(query):
