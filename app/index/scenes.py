@@ -144,7 +144,13 @@ def _seed(name: str) -> int:
 @lru_cache(maxsize=1)
 def _pool(workers: int) -> ProcessPoolExecutor:
     """Processes that draw; they are begun afresh, as threads of torch do not survive a fork."""
-    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"))
+    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _give_way)
+
+
+def _give_way() -> None:
+    """Draw while the network waits: the threads of a pass wait for the slowest one of them."""
+    if hasattr(os, "nice"):  # not on Windows
+        os.nice(19)
 
 
 def _draw_chunk(argument: tuple[list[int], int]) -> list[Drawn]:
