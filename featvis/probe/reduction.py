@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, max_pool2d_with_indices
+from torch.nn.functional import max_pool2d_with_indices
 
 __all__ = ["NONE", "Reduced", "reduced"]
 
@@ -49,37 +49,37 @@ def _read(maps: Tensor, at: Tensor, kind: torch.dtype) -> Reduced:
         index = at[rows, None].expand(-1, channels, -1)
         torch.gather(wide, 2, index, out=values[rows])
     norm = norm.double()
-    return _told(high, low, total, norm * norm, values, size, lambda b, c, v: _first(flat, b, c, v))
+    return _told(
+        high, low, total.double(), norm * norm, values, size, lambda b, c, v: _first(flat, b, c, v)
+    )
 
 
 def _pooled(maps: Tensor, at: Tensor, kind: torch.dtype) -> Reduced:
-    """Of maps whose channels lie side by side, as of tokens: poolings over a whole map.
+    """Of maps whose channels lie side by side, as of tokens.
 
-    They read such memory as it lies, where a reduction walks along each channel, and the pooling
-    of a maximum knows its first position.
+    The pooling of a maximum over a whole map reads such memory as it lies, and knows its first
+    position, for which the map would be read again.
     """
     count, channels, height, width = maps.shape
-    whole, across = (height, width), (1, width)
     values = maps.new_empty(count, at.shape[1], channels, dtype=kind)
-    parts: list[list[Tensor]] = []
+    ends, sums = maps.new_empty(2, 2, count, channels, dtype=kind)
+    first = at.new_empty(2, count, channels)
     memory: Tensor | None = None  # a new one for each part would cost as much as a pooling
     for rows in _parts(maps):
         wide = maps[rows].to(kind).contiguous(memory_format=torch.channels_last)
+        flat = wide.permute(0, 2, 3, 1).flatten(1, 2)  # (b, h * w, C), a view
+        values[rows] = flat[torch.arange(len(wide))[:, None], at[rows]]
+        torch.sum(flat, 1, out=sums[0, rows])
+        torch.linalg.vecdot(flat, flat, dim=1, out=sums[1, rows])
         memory = torch.empty_like(wide) if memory is None else memory
-        scratch = memory[: len(wide)]
-        picture = torch.arange(len(wide))[:, None]
-        values[rows] = wide.permute(0, 2, 3, 1).flatten(1, 2)[picture, at[rows]]
-        high, top = max_pool2d_with_indices(wide, whole)
-        low, bottom = max_pool2d_with_indices(torch.neg(wide, out=scratch), whole)
-        total = avg_pool2d(wide, across, divisor_override=1).sum(2)
-        torch.mul(wide, wide, out=scratch)
-        squares = avg_pool2d(scratch, across, divisor_override=1).sum(2)
-        parts.append([x.flatten(1) for x in (high, low, total, squares, top, bottom)])
-    high, low, total, squares, top, bottom = (torch.cat(x) for x in zip(*parts, strict=True))
-    first = torch.cat([top, bottom], 1)
-    values = values.transpose(1, 2)
-    size = height * width
-    return _told(high, -low, total, squares.double(), values, size, lambda b, c, _: first[b, c])
+        for end, signed in enumerate((wide, torch.neg(wide, out=memory[: len(wide)]))):
+            found, where = max_pool2d_with_indices(signed, (height, width))
+            ends[end, rows], first[end, rows] = found[..., 0, 0], where[..., 0, 0]
+    high, low = ends[0], ends[1].neg_()
+    where = first.transpose(0, 1).flatten(1)
+    total, squares = sums.double()
+    values, size = values.transpose(1, 2), height * width
+    return _told(high, low, total, squares, values, size, lambda b, c, _: where[b, c])
 
 
 def _told(
@@ -93,7 +93,7 @@ def _told(
 ) -> Reduced:
     high.nan_to_num_(nan=NONE, posinf=-NONE, neginf=NONE)
     low.nan_to_num_(nan=-NONE, posinf=-NONE, neginf=NONE)
-    return Reduced(high, low, torch.stack([total.double(), squares]).div_(size), values, find)
+    return Reduced(high, low, torch.stack([total, squares]).div_(size), values, find)
 
 
 def _parts(maps: Tensor) -> Iterator[slice]:
