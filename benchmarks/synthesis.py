@@ -41,7 +41,7 @@ LAYERS = {
     "layer4": (3, 5),
 }  # what is aimed at
 SIDE, STEPS, ROUNDS = 224, 4, 5
-TRIED = (16, 24, 32, 48, 64, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512)
+TRIED = range(16, 513, 16)  # steps
 WHOLE = 64  # steps of a whole ascent that is timed
 GOALS = {  # network -> layers, and a channel of each
     "bundled:scenes-resnet": (("layer1", "layer2", "layer3", "layer4"), 17),

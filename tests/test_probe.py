@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from itertools import product
 
 import pytest
@@ -160,6 +161,20 @@ def test_probes_of_parts_merge_into_the_probe_of_all(monkeypatch):
     same(combined(combined(a, b), c), whole)
     same(combined(b, combined(c, a)), whole)
     same(combined(combined(c, b), probe(model, k=K, classes=CLASSES, sample=5)), combined(c, b))
+
+
+def test_layers_that_are_counted_together_or_alone_give_the_same(monkeypatch):
+    model = rounded(tiny.model(NETS["GAP + FC"]))
+    whole, _ = scanned(model, 2)
+    assert len(whole.tallies) == 3
+    several = sys.modules["featvis.probe.scan"]
+    monkeypatch.setattr(several, "TOGETHER", 1)
+    same(scanned(model, 2)[0], whole)
+    state = probe(model, k=K, classes=CLASSES, sample=5)
+    for i, batch in enumerate(batches(2)):
+        monkeypatch.setattr(several, "TOGETHER", (1, 10**9, 12)[i % 3])
+        list(scan(model, [batch], into=state))
+    same(state, whole)
 
 
 def test_of_equal_values_the_smaller_number_stays():

@@ -11,7 +11,7 @@ import torch
 from featvis.probe import reduction
 from featvis.probe.reduction import reduced
 
-COUNT, CHANNELS, HEIGHT, WIDTH = 5, 6, 4, 3
+COUNT, CHANNELS, HEIGHT, WIDTH, K = 5, 6, 4, 3, 2
 
 
 def plain(maps):
@@ -35,6 +35,7 @@ def every_second_column(maps):
     return wide[..., ::2]
 
 
+@pytest.mark.parametrize("known", [False, True])
 @pytest.mark.parametrize("part", [1, 100, 10_000])
 @pytest.mark.parametrize("kind", [torch.float, torch.double])
 @pytest.mark.parametrize(
@@ -42,7 +43,7 @@ def every_second_column(maps):
     [plain, channels_last, after_a_class_token, every_second_column],
     ids=lambda f: f.__name__,
 )
-def test_maps_are_reduced_as_loops_do(monkeypatch, laid, kind, part):
+def test_maps_are_reduced_as_loops_do(monkeypatch, laid, kind, part, known):
     """With equal values in a map, a map with a value that is no number, and one of infinities."""
     monkeypatch.setattr(reduction, "CACHED", part)
     make = torch.Generator().manual_seed(3)
@@ -52,24 +53,24 @@ def test_maps_are_reduced_as_loops_do(monkeypatch, laid, kind, part):
     at = torch.randint(0, HEIGHT * WIDTH, (COUNT, 4), generator=make)
     given = laid(maps)
     assert torch.equal(given.nan_to_num(7), maps.nan_to_num(7))
-    made = reduced(given, at, kind)
-    assert made.high.dtype == made.values.dtype == kind
+    best = maps.new_full((2, CHANNELS, K), -math.inf)
+    best[0, 0] = 100  # a channel in which nothing enters
+    made = reduced(given, at, best if known else None, K)
+    assert made.ends.dtype == made.values.dtype == kind
     assert made.sums.dtype == torch.double
+    assert made.first.shape == made.ends.shape == (COUNT, 2, CHANNELS)
     for n, c in product(range(COUNT), range(CHANNELS)):
         values = [float(maps[n, c, y, x]) for y, x in product(range(HEIGHT), range(WIDTH))]
         assert made.values[n, c].tolist() == pytest.approx([values[i] for i in at[n]], nan_ok=True)
         if any(map(math.isnan, values)):
-            assert made.high[n, c] == -math.inf
-            assert made.low[n, c] == math.inf
+            assert made.ends[n, :, c].tolist() == [-math.inf] * 2
             continue
         high, low = max(values), min(values)
-        assert (float(made.high[n, c]), float(made.low[n, c])) == (high, low)
-        where = made.find(
-            torch.tensor([n, n]),
-            torch.tensor([c, CHANNELS + c]),
-            torch.tensor([high, -low]).to(kind),
-        )
-        assert where.tolist() == [values.index(high), values.index(low)]
+        assert made.ends[n, :, c].tolist() == [high, -low]
+        for end, value in enumerate((high, -low)):
+            strong = value >= made.ends[:, end, c].topk(K).values[-1] and value > -math.inf
+            if strong and not (known and (end, c) == (0, 0)):
+                assert made.first[n, end, c] == values.index((high, low)[end])
         if math.isfinite(high):
             assert float(made.sums[0, n, c]) == pytest.approx(sum(values) / len(values))
             assert float(made.sums[1, n, c]) == pytest.approx(sum(v * v for v in values) / 12)

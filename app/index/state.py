@@ -18,16 +18,16 @@ STATE = 3  # the form of all this: a state in another one is not gone on with
 
 
 def packed(probe: Probe) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """A probe as tensors by name, and the rest of it."""
+    """A probe as tensors by name, and the rest of it; none shares its memory with another."""
     tensors = {"per_class": probe.per_class, "sampled": probe.sampled}
     for i, tally in enumerate(probe.tallies.values()):
         for f in fields(Tally):
             part = getattr(tally, f.name)
             if f.name in SPLIT:
                 for b in fields(Best):
-                    tensors[f"{i}.{f.name}.{b.name}"] = getattr(part, b.name)
+                    tensors[f"{i}.{f.name}.{b.name}"] = getattr(part, b.name).clone()
             else:
-                tensors[f"{i}.{f.name}"] = part
+                tensors[f"{i}.{f.name}"] = part.clone()
     rest = {
         "k": probe.k,
         "classes": probe.classes,

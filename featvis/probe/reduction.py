@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -18,40 +18,54 @@ NONE = float("-inf")
 class Reduced(NamedTuple):
     """Of each map of a batch (B, C, h, w)."""
 
-    high: Tensor  # (B, C) the maximum; -inf where a value is not a number
-    low: Tensor  # (B, C) the minimum; inf where a value is not a number
+    ends: (
+        Tensor  # (B, 2, C) the maximum, and minus the minimum; -inf with a value that is no number
+    )
+    first: (
+        Tensor  # (B, 2, C) where, row * w + column, of several the first; of those that may enter
+    )
     sums: Tensor  # (2, B, C) float64: the mean, and the mean square
     values: Tensor  # (B, C, n) at the positions that were asked for
-    # The first positions (n,), row * w + column, of ends that were found: numbers of pictures, of
-    # ends (c for the maximum of channel c, C + c for its minimum), and minus a minimum's value.
-    find: Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
-def reduced(maps: Tensor, at: Tensor, kind: torch.dtype) -> Reduced:
-    """Maps (B, C, h, w), computed in the dtype `kind`; `at`: positions (B, n) of each picture."""
+def reduced(maps: Tensor, at: Tensor, strongest: Tensor | None, k: int) -> Reduced:
+    """Maps (B, C, h, w), in float64 if they are that, else in float32.
+
+    `at`: positions (B, n) of each picture. `strongest` (2, C, k): the ends that there are, None for
+    none; only what is among the k strongest of them and of these may enter.
+    """
     together = maps.shape[1] > 1 and maps[:1].is_contiguous(memory_format=torch.channels_last)
-    # on other devices a pooling has one thread for a whole map
-    return (_pooled if together and maps.device.type == "cpu" else _read)(maps, at, kind)
+    kind = torch.double if maps.dtype == torch.double else torch.float
+    if together and maps.device.type == "cpu":  # elsewhere a pooling has one thread for a map
+        return _pooled(maps, at, kind)
+    return _read(maps, at, kind, strongest, k)
 
 
-def _read(maps: Tensor, at: Tensor, kind: torch.dtype) -> Reduced:
+def _read(maps: Tensor, at: Tensor, kind: torch.dtype, strongest: Tensor | None, k: int) -> Reduced:
     """Of maps whose positions lie side by side, or anyhow: one reduction after the other."""
     flat = maps.flatten(2)  # (B, C, h * w); a view in every layout
     count, channels, size = flat.shape
-    high, low, total, norm = (flat.new_empty(count, channels, dtype=kind) for _ in range(4))
+    ends = flat.new_empty(count, 2, channels, dtype=kind)
+    total, norm = flat.new_empty(2, count, channels, dtype=kind)
     values = flat.new_empty(count, channels, at.shape[1], dtype=kind)
     for rows in _parts(maps):
         wide = flat[rows].to(kind)
-        torch.amax(wide, 2, out=high[rows])
-        torch.amin(wide, 2, out=low[rows])
+        ends[rows, 0] = torch.amax(wide, 2)
+        ends[rows, 1] = torch.amin(wide, 2).neg_()
         torch.sum(wide, 2, out=total[rows])
         torch.linalg.vector_norm(wide, dim=2, out=norm[rows])
         index = at[rows, None].expand(-1, channels, -1)
         torch.gather(wide, 2, index, out=values[rows])
-    norm = norm.double()
-    return _told(
-        high, low, total.double(), norm * norm, values, size, lambda b, c, v: _first(flat, b, c, v)
-    )
+    _without_nan(ends)
+    first = torch.zeros_like(ends, dtype=torch.long)
+    may = (ends >= ends.topk(min(k, count), dim=0).values[-1]) & (ends > NONE)
+    if strongest is not None:
+        may &= ends >= strongest[..., -1]
+    pictures, end, channel = may.nonzero().T
+    found = _first(flat, pictures, channel, ends[may] * (1 - 2 * end))
+    first[pictures, end, channel] = found
+    sums = torch.stack([total.double(), norm.double().square()]).div_(size)
+    return Reduced(ends, first, sums, values)
 
 
 def _pooled(maps: Tensor, at: Tensor, kind: torch.dtype) -> Reduced:
@@ -62,8 +76,9 @@ def _pooled(maps: Tensor, at: Tensor, kind: torch.dtype) -> Reduced:
     """
     count, channels, height, width = maps.shape
     values = maps.new_empty(count, at.shape[1], channels, dtype=kind)
-    ends, sums = maps.new_empty(2, 2, count, channels, dtype=kind)
-    first = at.new_empty(2, count, channels)
+    ends = maps.new_empty(count, 2, channels, dtype=kind)
+    first = torch.empty_like(ends, dtype=torch.long)
+    sums = maps.new_empty(2, count, channels, dtype=kind)
     memory: Tensor | None = None  # a new one for each part would cost as much as a pooling
     for rows in _parts(maps):
         wide = maps[rows].to(kind).contiguous(memory_format=torch.channels_last)
@@ -74,26 +89,9 @@ def _pooled(maps: Tensor, at: Tensor, kind: torch.dtype) -> Reduced:
         memory = torch.empty_like(wide) if memory is None else memory
         for end, signed in enumerate((wide, torch.neg(wide, out=memory[: len(wide)]))):
             found, where = max_pool2d_with_indices(signed, (height, width))
-            ends[end, rows], first[end, rows] = found[..., 0, 0], where[..., 0, 0]
-    high, low = ends[0], ends[1].neg_()
-    where = first.transpose(0, 1).flatten(1)
-    total, squares = sums.double()
-    values, size = values.transpose(1, 2), height * width
-    return _told(high, low, total, squares, values, size, lambda b, c, _: where[b, c])
-
-
-def _told(
-    high: Tensor,
-    low: Tensor,
-    total: Tensor,
-    squares: Tensor,
-    values: Tensor,
-    size: int,
-    find: Callable[[Tensor, Tensor, Tensor], Tensor],
-) -> Reduced:
-    high.nan_to_num_(nan=NONE, posinf=-NONE, neginf=NONE)
-    low.nan_to_num_(nan=-NONE, posinf=-NONE, neginf=NONE)
-    return Reduced(high, low, torch.stack([total, squares]).div_(size), values, find)
+            ends[rows, end], first[rows, end] = found[..., 0, 0], where[..., 0, 0]
+    _without_nan(ends)
+    return Reduced(ends, first, sums.double().div_(height * width), values.transpose(1, 2))
 
 
 def _parts(maps: Tensor) -> Iterator[slice]:
@@ -102,10 +100,13 @@ def _parts(maps: Tensor) -> Iterator[slice]:
     return (slice(begin, begin + step) for begin in range(0, len(maps), step))
 
 
-def _first(flat: Tensor, pictures: Tensor, ends: Tensor, values: Tensor) -> Tensor:
-    """The first position of each map with its value (n,), which is minus that of a lower end."""
-    channels, size = ends % flat.shape[1], flat.shape[2]
-    values = torch.where(ends < flat.shape[1], values, -values)
+def _without_nan(ends: Tensor) -> None:
+    ends.nan_to_num_(nan=NONE, posinf=-NONE, neginf=NONE)
+
+
+def _first(flat: Tensor, pictures: Tensor, channels: Tensor, values: Tensor) -> Tensor:
+    """The first position (n,) of each map with its value (n,)."""
+    size = flat.shape[2]
     if flat.is_contiguous():  # which is read faster as rows
         rows = flat.view(-1, size).index_select(0, pictures * flat.shape[1] + channels)
     else:

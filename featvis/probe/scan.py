@@ -17,11 +17,13 @@ from featvis.hooks import first_tensor, hooked
 from featvis.model import VisionModel
 from featvis.probe.embed import Embedder, embedder
 from featvis.probe.exact import hashed
-from featvis.probe.tally import EMPTY, Tally, empty, fold, merged
+from featvis.probe.reduction import Reduced, reduced
+from featvis.probe.tally import EMPTY, Tally, drawn, empty, fold, joined, merged
 
 __all__ = ["Batch", "Embedded", "Probe", "combined", "probe", "scan"]
 
 SAMPLE = 512  # pictures whose maxima are kept, to compare channels
+TOGETHER = 8192  # channels, of several layers, that are counted at a time: each operation costs
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +57,23 @@ class Probe:
     newest: int = -1  # the largest number of them
     per_class: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.long))  # (K,)
     sampled: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.long))  # (S,)
+    # of layers that are counted together, whose tallies are parts of it
+    _joined: dict[tuple[str, ...], Tally] = field(default_factory=dict, init=False, repr=False)
+
+    def together(self, found: Mapping[str, Reduced]) -> Tally:
+        """The tallies of these layers in one, begun where there are none."""
+        names = tuple(found)
+        if names not in self._joined:
+            old = [self.tallies.get(name) or self._empty(one.ends) for name, one in found.items()]
+            whole, parts = joined(old)
+            kept = {key: one for key, one in self._joined.items() if found.keys().isdisjoint(key)}
+            self._joined = {**kept, names: whole}
+            self.tallies |= zip(names, parts, strict=True)
+        return self._joined[names]
+
+    def _empty(self, like: Tensor) -> Tally:
+        sample = len(self.sampled)
+        return empty(like.shape[2], k=self.k, classes=self.classes, sample=sample, like=like)
 
     def tally(self, layer: str) -> Tally:
         """The tally of a layer; several may be one and the same tensor, which is counted once."""
@@ -104,6 +123,7 @@ def _seen(
     done: set[str] = set()
     places: dict[int, Tensor] = {}  # drawn once for all layers of a size
     before: list[tuple[Tensor, int, str]] = []  # the last output: a container gives it again
+    found: dict[str, Reduced] = {}  # of layers that are not counted yet
 
     def seen(name: str, _: nn.Module, out: Any) -> None:
         if name in done:  # a shared module: its first call is the layer
@@ -114,15 +134,23 @@ def _seen(
             into.same[name] = before[0][2]
             return
         before[:] = [(raw, raw._version, name)]
-        maps = model.maps(name, raw)
-        if name not in into.tallies:
-            into.tallies[name] = empty(
-                maps.shape[1], k=into.k, classes=into.classes, sample=len(into.sampled), like=maps
-            )
-        fold(into.tallies[name], maps, images, labels, chosen, places, later)
+        maps = model.maps(name, raw).detach()
+        size = maps.shape[2] * maps.shape[3]
+        if size not in places:
+            places[size] = drawn(images, size)
+        known = into.tallies.get(name)
+        found[name] = reduced(maps, places[size], known.ends.values if known else None, into.k)
+        if sum(one.ends.shape[2] for one in found.values()) >= TOGETHER:
+            count()
+
+    def count() -> None:
+        if found:
+            fold(into.together(found), [*found.values()], images, labels, chosen, later)
+            found.clear()
 
     with hooked(modules, seen):
         embedding = how.run(pixels)
+    count()
     into.pictures += len(images)
     into.newest = max(into.newest, int(batch.images.max()))
     into.sampled = sampled

@@ -6,19 +6,20 @@ number of channels, K the number of classes of the data, S the number of sampled
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
 
 from featvis.probe.exact import BINS, bins, hashed, limbs
-from featvis.probe.reduction import NONE, reduced
+from featvis.probe.reduction import NONE, Reduced
 
-__all__ = ["EMPTY", "POSITIONS", "Best", "Tally", "empty", "fold", "merged"]
+__all__ = ["EMPTY", "POSITIONS", "Best", "Tally", "drawn", "empty", "fold", "joined", "merged"]
 
 EMPTY = 2**62  # the image of a place that is not taken
 POSITIONS = 16  # of each map whose values are counted, drawn by the number of the picture
+AXES = {"sums": 2, "maxima": 0, "values": 0, "classes": 2, "sample": 1}  # of the channels
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,16 +29,16 @@ class Best:
     Of equal values the picture with the smaller number is the stronger.
     """
 
-    values: Tensor  # (C, k)
-    images: Tensor  # (C, k) numbers of pictures, EMPTY where there are fewer than k
-    positions: Tensor  # (C, k) row * w + column of the first position with that value
+    values: Tensor  # (..., C, k)
+    images: Tensor  # (..., C, k) numbers of pictures, EMPTY where there are fewer than k
+    positions: Tensor  # (..., C, k) row * w + column of the first position with that value
 
 
 @dataclass(frozen=True, eq=False)
 class Tally:
-    """One layer. Its tensors are updated in place."""
+    """One layer, or several. Its tensors are updated in place."""
 
-    ends: Best  # (2C, k) of the maximum of each map, then of minus its minimum
+    ends: Best  # (2, C, k) of the maximum of each map, and of minus its minimum
     sums: Tensor  # (2, 3, C) limbs: of each map's mean, and of its mean square
     maxima: Tensor  # (C, BINS) how many maps have their maximum in a bin
     values: Tensor  # (C, BINS) how many of POSITIONS values of each map are in a bin
@@ -47,12 +48,12 @@ class Tally:
     @property
     def top(self) -> Best:
         """The pictures with the largest maxima."""
-        return Best(*(part[: len(self.maxima)] for part in _tensors(self.ends)))
+        return Best(*(part[0] for part in _tensors(self.ends)))
 
     @property
     def bottom(self) -> Best:
         """Those with the smallest minima; the values are minus these."""
-        return Best(*(part[len(self.maxima) :] for part in _tensors(self.ends)))
+        return Best(*(part[1] for part in _tensors(self.ends)))
 
 
 def empty(channels: int, *, k: int, classes: int, sample: int, like: Tensor) -> Tally:
@@ -63,9 +64,9 @@ def empty(channels: int, *, k: int, classes: int, sample: int, like: Tensor) -> 
     def zeros(*shape: int, dtype: torch.dtype = torch.long) -> Tensor:
         return torch.zeros(*shape, dtype=dtype, device=device)
 
-    none = torch.full((2 * channels, k), NONE, dtype=kind, device=device)
+    none = torch.full((2, channels, k), NONE, dtype=kind, device=device)
     return Tally(
-        ends=Best(none, zeros(2 * channels, k) + EMPTY, zeros(2 * channels, k)),
+        ends=Best(none, zeros(2, channels, k) + EMPTY, zeros(2, channels, k)),
         sums=zeros(2, 3, channels),
         maxima=zeros(channels, BINS, dtype=torch.int32),
         values=zeros(channels, BINS, dtype=torch.int32),
@@ -74,30 +75,46 @@ def empty(channels: int, *, k: int, classes: int, sample: int, like: Tensor) -> 
     )
 
 
+def joined(tallies: Sequence[Tally]) -> tuple[Tally, list[Tally]]:
+    """All channels in one tally, so that they are counted together, and each one's part of it."""
+    counts = [len(tally.maxima) for tally in tallies]
+    ends = zip(*(_tensors(tally.ends) for tally in tallies), strict=True)
+    best = Best(*(torch.cat(parts, 1) for parts in ends))
+    whole = Tally(best, **{
+        name: torch.cat([getattr(tally, name) for tally in tallies], axis)
+        for name, axis in AXES.items()
+    })  # fmt: skip
+    bests = zip(*(part.split(counts, 1) for part in _tensors(best)), strict=True)
+    rest = (getattr(whole, name).split(counts, axis) for name, axis in AXES.items())
+    parts = zip(bests, *rest, strict=True)
+    return whole, [Tally(Best(*one), *others) for one, *others in parts]
+
+
 def fold(
     tally: Tally,
-    maps: Tensor,
+    found: Sequence[Reduced],
     images: Tensor,
     labels: Tensor,
     chosen: Tensor | None,
-    places: dict[int, Tensor],
     later: bool = False,
 ) -> None:
-    """Add the maps (B, C, h, w) of pictures: their numbers and classes (B,), -1 for no class.
+    """Add what was found in the maps of pictures, layer by layer as they are joined in the tally.
 
-    `chosen` (S,): which rows of the sample followed by the batch are the sample from now on.
-    `places`: what `drawn` gave for these pictures, by the size of the map; it is added to.
-    `later`: their numbers rise, and are larger than all before: of equal values the old one stays.
+    Of the pictures there are the numbers and the classes (B,), -1 for no class. `chosen` (S,):
+    which rows of the sample followed by the batch are the sample from now on. `later`: the numbers
+    rise, and are larger than all before: of equal values the old one stays.
     """
-    maps = maps.detach()
-    size = maps.shape[2] * maps.shape[3]
-    if size not in places:
-        places[size] = drawn(images, size)
-    high, low, sums, values, find = reduced(maps, places[size], tally.ends.values.dtype)
-    _raise(tally.ends, torch.cat([high, -low], 1), images, find, later)
+    ends = torch.cat([one.ends for one in found], 2)
+    first = torch.cat([one.first for one in found], 2)
+    sums = torch.cat([one.sums for one in found], 2)
+    high = ends[:, 0]
+    flat = Best(*(part.view(-1, part.shape[2]) for part in _tensors(tally.ends)))
+    _raise(flat, ends.flatten(1), first.flatten(1), images, later)
     tally.sums.add_(limbs(sums).sum(2).transpose(0, 1))
     _count(tally.maxima, high.unsqueeze(2))
-    _count(tally.values, values)
+    counts = tally.values.split([one.values.shape[1] for one in found])
+    for part, one in zip(counts, found, strict=True):
+        _count(part, one.values)
     known = labels >= 0
     if tally.classes.shape[1] and known.any():
         tally.classes.index_add_(1, labels[known], limbs(high[known]))
@@ -114,10 +131,8 @@ def drawn(images: Tensor, size: int) -> Tensor:
     return begin + hashed(images[:, None] * POSITIONS + part) % (end - begin)
 
 
-def _raise(
-    best: Best, found: Tensor, images: Tensor, find: Callable[..., Tensor], later: bool
-) -> None:
-    """Let the values found (B, C) take their places; `find` gives positions of those that do."""
+def _raise(best: Best, found: Tensor, first: Tensor, images: Tensor, later: bool) -> None:
+    """Let the values found (B, C), at the positions `first`, take their places."""
     last, owner = best.values[:, -1], best.images[:, -1]
     peak = found.amax(0)
     may = peak > last  # few channels have one that may enter
@@ -126,20 +141,16 @@ def _raise(
     channels = may.nonzero()[:, 0]
     if not len(channels):
         return
-    some = found.index_select(1, channels).T  # (n, B)
-    marks = -1 - torch.arange(len(images), device=images.device)  # their position is not known yet
-    given = [some, images.expand_as(some), marks.expand_as(some)]
+    some, where = (new.index_select(1, channels).T for new in (found, first))  # (n, B)
+    given = [some, images.expand_as(some), where]
     if not later:
         last, owner = last[channels, None], owner[channels, None]
         out = (some < last) | ((some == last) & (images > owner)) | (some == NONE)
         none = (NONE, EMPTY, 0)  # where it does not enter
         given = [new.masked_fill(out, blank) for new, blank in zip(given, none, strict=True)]
     pairs = zip(_tensors(best), given, strict=True)
-    joined = Best(*(torch.cat([old.index_select(0, channels), new], 1) for old, new in pairs))
-    kept = _strongest(joined, best.values.shape[1], in_order=later)
-    new, place = (kept.positions < 0).nonzero().T
-    pictures = -1 - kept.positions[new, place]
-    kept.positions[new, place] = find(pictures, channels[new], kept.values[new, place])
+    joint = Best(*(torch.cat([old.index_select(0, channels), new], 1) for old, new in pairs))
+    kept = _strongest(joint, best.values.shape[1], in_order=later)
     for whole, part in zip(_tensors(best), _tensors(kept), strict=True):
         whole.index_copy_(0, channels, part)
 
@@ -150,12 +161,16 @@ def _strongest(best: Best, k: int, *, in_order: bool = False) -> Best:
     `in_order`: of equal values those with the smaller number come first already.
     """
     if in_order:
-        order = best.values.argsort(dim=1, descending=True, stable=True)[:, :k]
+        order = best.values.argsort(dim=-1, descending=True, stable=True)[..., :k]
     else:
-        order = best.images.argsort(dim=1, stable=True)
-        by_value = best.values.gather(1, order).argsort(dim=1, descending=True, stable=True)
-        order = order.gather(1, by_value)[:, :k]
-    return Best(*(part.gather(1, order) for part in _tensors(best)))
+        order = best.images.argsort(dim=-1, stable=True)
+        by_value = best.values.gather(-1, order).argsort(dim=-1, descending=True, stable=True)
+        order = order.gather(-1, by_value)[..., :k]
+    return Best(*(part.gather(-1, order) for part in _tensors(best)))
+
+
+def _names(kind: type) -> list[str]:
+    return [f.name for f in fields(kind)]
 
 
 def _tensors(best: Best) -> tuple[Tensor, Tensor, Tensor]:
@@ -177,12 +192,12 @@ def merged(a: Tally, b: Tally, chosen: Tensor) -> Tally:
 
     def best(x: Best, y: Best) -> Best:
         pairs = zip(_tensors(x), _tensors(y), strict=True)
-        return _strongest(Best(*(torch.cat(pair, 1) for pair in pairs)), x.values.shape[1])
+        return _strongest(Best(*(torch.cat(pair, -1) for pair in pairs)), x.values.shape[-1])
 
     added = {
-        f.name: getattr(a, f.name) + getattr(b, f.name)
-        for f in fields(Tally)
-        if f.name not in ("ends", "sample")
+        name: getattr(a, name) + getattr(b, name)
+        for name in _names(Tally)
+        if name not in ("ends", "sample")
     }
     return Tally(
         ends=best(a.ends, b.ends),
