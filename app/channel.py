@@ -33,7 +33,7 @@ def page(
     show: Callable[[Shown], None],
     relax: Callable[[], None],
 ) -> Shown:
-    """What excites the channel, where in your picture, how often; then all channels of its layer.
+    """What excites the channel and how often, where in your picture; then all of its layer.
 
     The overview of the layer, and the picture that excites the channel the most, come last: they
     are given up where something else is asked for.
@@ -52,6 +52,7 @@ def page(
         parts.append(sections.distribution(made.result, index, layer, number))
     else:
         parts.append(sections.unknown(model, layer, index))
+    show(Shown(_page(parts)))  # the rest takes a gradient, and more pictures
     parts.append(sections.own(state, made, number))
     if index is not None and known:
         parts.append(sections.similar(state, index, layer, number))

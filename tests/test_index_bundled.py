@@ -149,7 +149,8 @@ def test_a_part_that_is_looked_at_again_gives_what_is_shipped():
                 assert hit.value == pytest.approx(value, rel=2e-3, abs=1e-3)
                 width = index.manifest.sizes[layer][1]
                 total += 1
-                equal += hit.value == float(np.float16(value))
+                step = float(np.spacing(np.float16(value)))  # another library may round otherwise
+                equal += abs(hit.value - float(np.float16(value))) <= step
                 same += divmod(position, width) == hit.position
     assert total > 200
     assert min(equal, same) >= 0.99 * total
