@@ -73,6 +73,7 @@ def test_a_korean_browser_gets_a_korean_window(window, tmp_path):
 
 def test_the_other_language_shows_what_is_shown(window):
     page = window("?tab=Feature+maps&ch=7")
+    settled(page)  # Gradio's client writes an error where a page is left while it waits
     page.get_by_role("link", name="한국어").click()
     page.get_by_text("채널 7", exact=True).first.wait_for()
     settled(page)

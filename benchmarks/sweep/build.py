@@ -24,7 +24,7 @@ from zoo_adapters.registry import adapter
 __all__ = ["awakened", "hollow", "small", "untouched"]
 
 SIDES = (64, 96, 112, 128, 160, 192, 224, 256, 288, 320, 384, 448, 512)
-FINAL = ("class token", "flattened", "pools by attention")  # reasons that no size changes
+FINAL = ("class token", "flattened")  # reasons that no size changes
 CLIMBING = 4  # sides tried between the smallest one and the network's own
 
 
