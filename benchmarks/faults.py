@@ -175,6 +175,7 @@ def _run(count: int, kinds: Sequence[str]) -> None:
         print(f"| {kind} | {found.total()} | {found['answered']} | {found['refused']} | "
               f"{found['wrong']} | {slowest[kind][0]:.2f} (of {slowest[kind][1]}) |")  # fmt: skip
     print(f"memory after each tenth, MB: {', '.join(f'{size:.0f}' for size in sizes)}; "
-          f"the last is {sizes[-1] / before:.3f} times that before")  # fmt: skip
+          f"the last is {sizes[-1] / before:.3f} times that before, "
+          f"{sizes[-1] / sizes[0]:.3f} times the first")  # fmt: skip
     for reason in reasons:
         print("  wrong:", reason)

@@ -94,9 +94,10 @@ def _classes(
     if target is None:
         return logits.detach().argmax(1)
     outside = WrongRequest(f"class {target} of {model.name}: classes go from 0 to {count - 1}")
-    if isinstance(target, int) and not 0 <= target < count:
-        raise outside  # before it becomes a tensor, whose numbers end at 64 bits
-    chosen = torch.as_tensor(target, dtype=torch.long, device=logits.device).reshape(-1)
+    try:
+        chosen = torch.as_tensor(target, dtype=torch.long, device=logits.device).reshape(-1)
+    except (ValueError, RuntimeError) as error:  # numbers of a tensor end at 64 bits
+        raise outside from error
     if len(chosen) == 1:
         chosen = chosen.expand(pictures)
     if pictures != 1 and len(chosen) != pictures:

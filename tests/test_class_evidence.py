@@ -101,6 +101,7 @@ def test_behind_a_class_token_grad_cam_takes_the_last_layer_that_has_a_gradient(
         ({"target": 4}, "classes go from 0 to 3"),
         ({"target": -1}, "classes go from 0 to 3"),
         ({"target": 10**30}, "classes go from 0 to 3"),
+        ({"target": [0, -(10**30)]}, "classes go from 0 to 3"),
         ({"target": [0, 1, 2]}, "3 classes for 2 pictures"),
         ({"layer": "trunk.conv3"}, "nearest are trunk.conv"),
         ({"layer": "trunk.conv2", "channel": 6}, "channels go from 0 to 5"),

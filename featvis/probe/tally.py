@@ -7,7 +7,7 @@ number of channels, K the number of classes of the data, S the number of sampled
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -169,10 +169,6 @@ def _strongest(best: Best, k: int, *, in_order: bool = False) -> Best:
     return Best(*(part.gather(-1, order) for part in _tensors(best)))
 
 
-def _names(kind: type) -> list[str]:
-    return [f.name for f in fields(kind)]
-
-
 def _tensors(best: Best) -> tuple[Tensor, Tensor, Tensor]:
     return best.values, best.images, best.positions
 
@@ -194,11 +190,7 @@ def merged(a: Tally, b: Tally, chosen: Tensor) -> Tally:
         pairs = zip(_tensors(x), _tensors(y), strict=True)
         return _strongest(Best(*(torch.cat(pair, -1) for pair in pairs)), x.values.shape[-1])
 
-    added = {
-        name: getattr(a, name) + getattr(b, name)
-        for name in _names(Tally)
-        if name not in ("ends", "sample")
-    }
+    added = {name: getattr(a, name) + getattr(b, name) for name in AXES if name != "sample"}
     return Tally(
         ends=best(a.ends, b.ends),
         sample=torch.cat([a.sample, b.sample])[chosen],
