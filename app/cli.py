@@ -9,7 +9,6 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ import zoo_adapters
 from featvis import METHODS, Method, VisionModel, WrongRequest
 from featvis.types import Attribution, FeatureMaps, Filters, Heatmap
 
-from . import cli_compare, cli_index
+from . import cli_compare, cli_index, cli_models
 from .animation import FRAMES, ending, moving, small
 from .cli_files import animation_of, check_files, finish, finish_page, write
 from .cli_subject import FORMS, subject_of
@@ -73,11 +72,7 @@ def _parser() -> Parser:
     add.add_argument("--mcp", action="store_true", help="offer the API to agents, too (MCP; it "
                      "needs gradio[mcp])")  # fmt: skip
     add.set_defaults(command=serve)
-    add = commands.add_parser("models", help="list the models of the zoos")
-    add.add_argument("zoo", nargs="?", help="one zoo: bundled, timm, torchvision, transformers")
-    add.add_argument("--search", default="", metavar="TEXT", help="names with all these words")
-    add.add_argument("--hub", metavar="TEXT", help="repositories of the hub with all these words")
-    add.set_defaults(command=models)
+    cli_models.add(commands)
     add = commands.add_parser("show", help="what a model is, its layers, and what works on it")
     add.add_argument("model", metavar="MODEL")
     add.add_argument("--random", action="store_true", help="random weights: nothing is downloaded")
@@ -163,29 +158,6 @@ def serve(options: argparse.Namespace) -> None:
         blocks.block_thread()
     finally:
         blocks.close()
-
-
-def models(options: argparse.Namespace) -> None:
-    """Names, one a line, so that they can be piped; of the hub with what is known of each."""
-    if options.hub is not None:
-        found = zoo_adapters.search_hub(options.hub)
-        if not found:
-            raise WrongRequest(f"the hub has no network with {options.hub!r} in its name")
-        for one in found:
-            size = f"{one.parameters / 1e6:.1f} M" if one.parameters else ""
-            told = (one.licence, size, f"{one.downloads} downloads", "gated" if one.gated else "")
-            print(one.name, " · ".join(filter(None, told)))
-        return
-    zoos = [options.zoo] if options.zoo else [zoo.name for zoo in zoo_adapters.zoos()]
-    words = options.search.lower().split()
-    listed: list[str] = []
-    for zoo in zoos:
-        with suppress(*[WrongRequest] if not options.zoo else []):  # a zoo that is not installed
-            listed += zoo_adapters.names(zoo)
-    names = [name for name in listed if all(word in name.lower() for word in words)]
-    if not names:
-        raise WrongRequest(f"no model of {', '.join(zoos)} has {options.search!r} in its name")
-    print("\n".join(names))
 
 
 def show(options: argparse.Namespace) -> None:

@@ -94,12 +94,12 @@ def _facts(facts: Facts | None, row: Row) -> list[str]:
     h, w = row.model.size
     head = f"CAM: {row.model.head.kind}" if row.model.head else "no CAM"
     if facts is None:
-        return [views.count(row.model.parameters), f"{h}x{w} px", head]
+        return [texts.count(row.model.parameters), f"{h}x{w} px", head]
     cost = f"{facts.gmacs:.3g} GMAC" if facts.gmacs else ""
     licence = facts.licence or "licence unknown"
     kind = trainings.kind(facts.name) if facts.training else ""
     taught = ", ".join(filter(None, (facts.training, kind if kind != "supervised" else "")))
-    return [views.count(row.model.parameters), cost, f"{h}x{w} px", taught, licence, head]
+    return [texts.count(row.model.parameters), cost, f"{h}x{w} px", taught, licence, head]
 
 
 def _panel(cell: Cell, row: Row, state: State, tops: dict[str, float]) -> Panel:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import random
 from html import escape
 
 import zoo_adapters
 from featvis import WrongRequest
 from zoo_adapters import Facts
-from zoo_adapters.find import SORTS
+from zoo_adapters.find import SORTS, nearest
 from zoo_adapters.hub import Found, search_hub
 
-from . import views
-from .texts import sentence
+from .texts import sentence, told
 
 __all__ = ["FILTERS", "listing"]
 
@@ -34,14 +34,17 @@ def listing(
     """The networks that fit, as buttons; what cannot be found says why."""
     try:
         if where == "hub":
-            return _list([_of_hub(found) for found in search_hub(text or "")], "repositories")
+            return _list([_button(found) for found in search_hub(text or "")], "repositories")
         found = zoo_adapters.find(
             text or "", kind=kind or None, head=head or None, licence=licence or None,
             most_parameters=float(size) if size else None, sort=order or "popular",
+            seed=random.randrange(2**31),
         )  # fmt: skip
     except WrongRequest as error:
         return f'<p class="fv-note">{escape(sentence(error))}</p>'
-    return _list([_listed(facts) for facts in found], "networks")
+    if not found and (near := nearest(text or "")):
+        return f'<p class="fv-note">No name is like that; near are {escape(", ".join(near))}.</p>'
+    return _list([_button(facts) for facts in found], "networks")
 
 
 def _list(rows: list[str], what: str) -> str:
@@ -55,32 +58,9 @@ def _list(rows: list[str], what: str) -> str:
     )
 
 
-def _listed(facts: Facts) -> str:
-    about = facts.about
-    told = [
-        views.count(about) if about else "",
-        f"{facts.gmacs:.1f} GMAC" if facts.gmacs else "",
-        f"{facts.size[0]} px" if facts.size else "",
-        {"": "", "none": "no CAM"}.get(facts.head or "", f"CAM: {facts.head}"),
-        facts.licence,
-        "on disk" if facts.on_disk else "",
-    ]
-    return _button(facts.name, facts.name, told)
-
-
-def _of_hub(found: Found) -> str:
-    told = [
-        views.count(found.parameters) if found.parameters else "",
-        found.licence,
-        f"{found.downloads:,} downloads",
-        "gated" if found.gated else "",
-    ]
-    return _button(found.name, found.name, told)
-
-
-def _button(name: str, title: str, told: list[str]) -> str:
-    words = " · ".join(escape(word) for word in told if word)
+def _button(one: Facts | Found) -> str:
+    name = escape(one.name)
     return (
-        f'<button data-pick="{escape(name)}" aria-pressed="false" title="Load {escape(title)}">'
-        f"<b>{escape(title)}</b><span>{words}</span></button>"
+        f'<button data-pick="{name}" aria-pressed="false" title="Load {name}">'
+        f"<b>{name}</b><span>{escape(told(one))}</span></button>"
     )

@@ -6,16 +6,20 @@ import inspect
 from collections.abc import Sequence
 
 from featvis import Method
+from zoo_adapters import Facts
+from zoo_adapters.hub import Found
 
 __all__ = [
     "EXPLANATION",
     "LEAD",
     "OTHERS",
     "completeness",
+    "count",
     "duration",
     "exactness",
     "explanation",
     "sentence",
+    "told",
     "without_hub",
 ]
 
@@ -131,3 +135,29 @@ def _explained(method: Method) -> str:
     body = inspect.cleandoc(method.run.__doc__ or "").partition("\n")[2].strip("\n")
     paper = f"\n\n*{method.paper}*" if method.paper else ""
     return f"**{method.title}.** {method.help}\n\n{body}{paper}"
+
+
+def count(number: int) -> str:
+    """A number of weights in words."""
+    return f"{number / 1e6:.1f} M weights" if number >= 1e5 else f"{number:,} weights"
+
+
+def told(one: Facts | Found) -> str:
+    """What is known of a network, or of a repository of the hub, before it is loaded."""
+    if isinstance(one, Found):
+        words = [
+            count(one.parameters) if one.parameters else "",
+            one.licence,
+            f"{one.downloads:,} downloads",
+            "gated" if one.gated else "",
+        ]
+    else:
+        words = [
+            count(one.about) if one.about else "",
+            f"{one.gmacs:.1f} GMAC" if one.gmacs else "",
+            f"{one.size[0]} px" if one.size else "",
+            {"": "", "none": "no CAM"}.get(one.head or "", f"CAM: {one.head}"),
+            one.licence,
+            "on disk" if one.on_disk else "",
+        ]
+    return " · ".join(filter(None, words))

@@ -201,6 +201,7 @@ class Events:
                 yield {**work.take(), self.w.notice: notice, **made}
             except Exception as error:
                 back = self.drawing.all(before) if before else {}
+                back.pop(self.w.name, None)  # what was typed stays, to be corrected
                 visit.notice = views.notice(sentence(error))
                 yield {**back, self.w.notice: visit.notice}
             finally:

@@ -17,13 +17,13 @@ from featvis import VisionModel, render
 from featvis.types import FeatureMaps, Filters
 from zoo_adapters import Facts
 
+from . import texts
 from .serve import served
 from .texts import sentence
 from .words import LANGUAGES
 
 __all__ = [
     "busy",
-    "count",
     "examples",
     "facts",
     "filters",
@@ -47,7 +47,7 @@ def facts(model: VisionModel, known: Facts) -> str:
     h, w = model.size
     licence = known.licence or str(model.info.get("licence") or "") or "licence unknown"
     items = [
-        count(model.parameters),
+        texts.count(model.parameters),
         f"{h} px" if h == w else f"{h}x{w} px",
         known.training or str(model.info.get("training") or ""),
         licence,
@@ -74,11 +74,6 @@ def line(items: Sequence[str]) -> str:
     """Facts side by side; empty ones are left out."""
     made = " · ".join(f"<span>{escape(item)}</span>" for item in items if item)
     return f'<div class="fv-facts">{made}</div>'
-
-
-def count(number: int) -> str:
-    """A number of weights in words."""
-    return f"{number / 1e6:.1f} M weights" if number >= 1e5 else f"{number:,} weights"
 
 
 def prediction(model: VisionModel, logits: Tensor, target: int | None) -> str:

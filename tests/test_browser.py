@@ -101,6 +101,7 @@ def test_a_wrong_request_keeps_the_last_result(window):
     page.get_by_role("alert").wait_for()
     assert "timm:resnet" in page.get_by_role("alert").inner_text()
     assert page.url == before
+    assert page.get_by_placeholder("conv nano").input_value() == "timm:resnet5000"
     assert page.locator(".fv-heat:visible").count() >= 1
     page.get_by_role("button", name="Close").click()
     page.get_by_role("alert").wait_for(state="detached")

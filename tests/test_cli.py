@@ -138,6 +138,25 @@ def test_models_are_one_a_line(capsys):
     assert out.splitlines() == [n for n in zoo_adapters.names("torchvision") if "alexnet" in n]
 
 
+def test_models_are_filtered_and_told(capsys):
+    how = ["--kind", "transformer", "--head", "exact", "--most-parameters", "1e7"]
+    _, out, _ = said(capsys, "models", "timm", *how, "--sort", "parameters", "--long")
+    found = zoo_adapters.find(
+        zoo="timm", kind="transformer", head="exact", most_parameters=1e7, sort="parameters"
+    )
+    assert [line.split()[0] for line in out.splitlines()] == [one.name for one in found]
+    assert all("CAM: exact" in line and "M weights" in line for line in out.splitlines())
+    orders = [said(capsys, "models", "bundled", "--sort", "random", "--seed", s)[1] for s in "12"]
+    assert sorted(orders[0].split()) == sorted(orders[1].split())
+    assert orders[0] != orders[1]
+
+
+def test_what_no_model_fits_is_said_with_what_is_near(capsys):
+    assert "resnet" in said(capsys, "models", "--search", "reznet")[2][0]
+    error = said(capsys, "models", "bundled", "--head", "exact", "--most-parameters", "1e3")[2][0]
+    assert "head exact, most-parameters 1000" in error
+
+
 @pytest.mark.parametrize("argv", [["--help"], ["serve", "--help"], ["models", "--help"],
                                   ["show", "--help"], ["run", "--help"],
                                   *(["run", name, "--help"] for name in METHODS)])  # fmt: skip

@@ -12,6 +12,7 @@ import torch
 import zoo_adapters
 from featvis.model import WrongRequest
 from zoo_adapters import bundled
+from zoo_adapters.measured import attends, convolutions, kind_of
 
 
 @pytest.fixture
@@ -53,7 +54,10 @@ def test_unknown_bundled_networks_are_refused(one):
 def test_the_bundled_networks_are_whole():
     """Those that come with the package: each is on disk, loads, and knows its classes."""
     for name in zoo_adapters.names("bundled"):
-        assert zoo_adapters.describe(name).on_disk
-        model = zoo_adapters.load(name)
+        facts, model = zoo_adapters.describe(name), zoo_adapters.load(name)
+        assert facts.on_disk
+        assert facts.parameters == facts.about == model.parameters
+        assert facts.head == (model.head.kind if model.head else "none")
+        assert facts.kind == kind_of(attends(model), convolutions(model))
         image = torch.rand(1, 3, *model.size)
         assert model(image).shape == (1, len(model.labels))

@@ -8,9 +8,9 @@ import pytest
 
 import zoo_adapters
 from featvis.model import WrongRequest
-from zoo_adapters.measured import FILE, KINDS, Entry, completed, table
-
-HEADS = ("exact", "frozen norm", "frozen gates", "none")
+from zoo_adapters.facts import HEADS, KINDS
+from zoo_adapters.find import nearest
+from zoo_adapters.measured import FILE, Entry, completed, table
 
 
 @pytest.fixture(autouse=True)
@@ -28,6 +28,13 @@ def test_fragments_find_names():
     assert found[0] == "timm:resnet50.a1_in1k"
     assert all("resnet" in n and "50" in n and "a1" in n for n in found)
     assert names("nothing of the kind") == []
+
+
+def test_a_word_that_is_in_no_name_has_near_ones():
+    assert nearest("reznet")[0] == "resnet"
+    assert "mobilenetv3" in nearest("small mobilnetv3")
+    assert nearest("conv nano") == nearest("resnet vit") == nearest("") == ()
+    assert nearest("qqqqqqqqqqqq") == ()
 
 
 def test_without_a_text_all_are_listed_once_the_popular_families_first():

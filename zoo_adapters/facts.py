@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-__all__ = ["Facts", "training_data"]
+__all__ = ["HEADS", "KINDS", "Facts", "training_data"]
+
+KINDS = ("convolutional", "transformer", "hybrid")
+HEADS = ("exact", "frozen norm", "frozen gates", "none")
 
 NONCOMMERCIAL = re.compile(r"(^|[-_])nc([-_]|$)|non-?commercial|research|amlr")
 DATA = {  # words of a tag -> what the weights were trained on
@@ -59,8 +62,8 @@ class Facts:
     download: int | None = None  # bytes to download where it is not on disk
     about: int | None = None  # parameters of the architecture, where those of the weights differ
     gmacs: float | None = None  # 10^9 multiplications for a picture of `size`
-    kind: str = ""  # "convolutional", "transformer" or "hybrid"
-    head: str = ""  # "exact", "frozen norm", "frozen gates", "none"; "" where it is not known
+    kind: str = ""  # one of KINDS; "" where it is not known
+    head: str = ""  # one of HEADS; "" where it is not known
 
     @property
     def commercial(self) -> bool:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import difflib
 import random
+import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from featvis.model import WrongRequest
-from zoo_adapters.facts import Facts
-from zoo_adapters.measured import KINDS
+from zoo_adapters.facts import HEADS, KINDS, Facts
 from zoo_adapters.registry import adapter, zoos
 
-__all__ = ["HEADS", "SORTS", "find"]
+__all__ = ["SORTS", "find", "nearest"]
 
-HEADS = ("exact", "frozen norm", "frozen gates", "none")
 SORTS = ("popular", "name", "parameters", "gmacs", "random")
 MANY = float("inf")
 
@@ -47,6 +48,8 @@ def find(
     _check("kind", kind, KINDS)
     _check("sort", sort, SORTS)
     words = text.lower().split()
+    if zoo is not None:
+        adapter(zoo)  # refuses one that there is not
     listed = [f for known in zoos() if zoo in (None, known.name) for f in _all(known.name, zoo)]
     tests: list[Callable[[Facts], bool]] = [lambda f: all(w in f.name.lower() for w in words)]
     if family is not None:
@@ -68,6 +71,21 @@ def find(
     elif sort in ORDERS:
         found.sort(key=ORDERS[sort])
     return found
+
+
+def nearest(text: str) -> tuple[str, ...]:
+    """For the first word of `text` that is in no listed name: up to three parts of names like it.
+
+    The more frequent ones come first: "reznet" gives "resnet" before "rexnet". () if every word is
+    in some name, or none is near.
+    """
+    listed = [facts.name.lower() for zoo in zoos() for facts in _all(zoo.name, None)]
+    words = text.lower().split()
+    unknown = next((w for w in words if not any(w in name for name in listed)), "")
+    letters = "a-z0-9" if re.search("[0-9]", unknown) else "a-z"
+    found = (re.findall(f"[{letters}]{{3,}}", name) for name in listed)
+    parts = Counter(part for these in found for part in set(these))
+    return tuple(sorted(difflib.get_close_matches(unknown, parts), key=lambda part: -parts[part]))
 
 
 ORDERS: dict[str, Callable[[Facts], tuple[float, str]]] = {

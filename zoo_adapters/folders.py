@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from featvis.model import WrongRequest
+from zoo_adapters.facts import HEADS, KINDS
 
 __all__ = ["FILES", "config", "has_weights", "measured_of"]
 
@@ -41,13 +42,18 @@ def has_weights(path: Path) -> bool:
     return path.is_dir() and any(file.suffix in ENDINGS for file in path.iterdir())
 
 
-def measured_of(cfg: dict[str, Any]) -> tuple[int | None, float | None]:
-    """Weights and 10^9 multiplications, where a configuration tells them, as ours do."""
+def measured_of(cfg: dict[str, Any]) -> dict[str, Any]:
+    """What a configuration tells of its network as it was measured, as ours do: fields of Facts."""
     told = cfg.get("measured")
     if not isinstance(told, dict):
-        return None, None
+        return {}
     count, gmacs = told.get("parameters"), told.get("gmacs")
-    return (
-        count if isinstance(count, int) else None,
-        float(gmacs) if isinstance(gmacs, int | float) else None,
-    )
+    found: dict[str, Any] = {}
+    if isinstance(count, int):
+        found |= {"parameters": count, "about": count}
+    if isinstance(gmacs, int | float):
+        found["gmacs"] = float(gmacs)
+    for name, possible in (("kind", KINDS), ("head", HEADS)):
+        if told.get(name) in possible:
+            found[name] = told[name]
+    return found

@@ -9,15 +9,16 @@ from __future__ import annotations
 import csv
 from dataclasses import replace
 from functools import lru_cache
+from math import isinf
 from pathlib import Path
 from typing import NamedTuple
 
+from featvis.model import VisionModel
 from zoo_adapters.facts import Facts
 
-__all__ = ["FILE", "KINDS", "Entry", "completed", "table"]
+__all__ = ["FILE", "Entry", "attends", "completed", "convolutions", "kind_of", "table"]
 
 FILE = Path(__file__).parent / "networks.csv"
-KINDS = ("convolutional", "transformer", "hybrid")
 HYBRID = 4  # convolutions from which on a network that attends is called a hybrid
 
 
@@ -28,8 +29,8 @@ class Entry(NamedTuple):
     gmacs: float  # 10^9 multiplications for a picture
     size: tuple[int, int]
     classes: int | None
-    kind: str  # of KINDS; "" where it was not measured
-    head: str  # "exact", "frozen norm", "frozen gates" or "none"; "" where it was not measured
+    kind: str  # one of KINDS; "" where it was not measured
+    head: str  # one of HEADS; "" where it was not measured
 
 
 @lru_cache(maxsize=1)
@@ -42,16 +43,31 @@ def table() -> dict[str, Entry]:
 
 
 def _entry(row: dict[str, str]) -> Entry:
-    convolutions = int(row["convolutions"])
-    kind = {"no": "convolutional", "yes": "transformer"}.get(row["attends"], "")
     return Entry(
         parameters=int(row["parameters"]),
         gmacs=float(row["gmacs"]),
         size=(int(row["height"]), int(row["width"])),
         classes=int(row["classes"]) if row["classes"] else None,
-        kind="hybrid" if kind == "transformer" and convolutions >= HYBRID else kind,
+        kind=row["attends"] and kind_of(row["attends"] == "yes", int(row["convolutions"])),
         head=row["head"],
     )
+
+
+def attends(model: VisionModel) -> bool:
+    """Is there a layer each of whose positions sees the whole picture, whatever its size?"""
+    return any(isinf(layer.field[0]) for layer in model.layers.values())
+
+
+def convolutions(model: VisionModel) -> int:
+    """How many of its layers are convolutions."""
+    return sum(layer.kernel is not None for layer in model.layers.values())
+
+
+def kind_of(attends: bool, convolutions: int) -> str:
+    """One of KINDS."""
+    if not attends:
+        return "convolutional"
+    return "hybrid" if convolutions >= HYBRID else "transformer"
 
 
 def completed(facts: Facts, architecture: str) -> Facts:

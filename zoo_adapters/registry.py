@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import re
 import warnings
 from collections.abc import Collection
 from functools import lru_cache
@@ -22,7 +23,7 @@ from typing import NamedTuple, NoReturn
 
 from featvis.model import WrongRequest
 
-__all__ = ["Zoo", "adapter", "plugins", "split", "unknown", "zoos"]
+__all__ = ["Zoo", "adapter", "elsewhere", "plugins", "split", "unknown", "zoos"]
 
 
 class Zoo(NamedTuple):
@@ -60,6 +61,13 @@ BUILTIN = {
         "transformers",
     ): "zoo_adapters.transformers",
 }
+
+
+# A repository as it is written outside of here: by its page's address, or as timm names it.
+REPOSITORY = re.compile(
+    r"(?P<page>(?:https?://)?(?:www\.)?huggingface\.co/)?(?P<timm>hf[-_]hub:)?"
+    r"(?P<name>[\w.-]+/[\w.-]+)(?:@(?P<revision>\S+)|/(?:tree|blob)/(?P<branch>[^/\s]+)\S*)?/?"
+)
 
 
 def zoos() -> tuple[Zoo, ...]:
@@ -123,21 +131,38 @@ def split(name: str) -> tuple[str, str]:
     zoo, colon, rest = name.partition(":")
     if colon and rest and zoo in {known.name for known in zoos()}:
         return zoo, rest
-    if zoo in ("hf-hub", "local-dir") and rest:
-        raise WrongRequest(f"{name!r} names no zoo; write timm:{name}")
     if (Path(name) / "config.json").is_file():
         raise WrongRequest(f"{name!r} is a folder; write timm:local-dir:{name}")
+    if zoo == "local-dir" and rest:
+        raise WrongRequest(f"{name!r} names no zoo; write timm:{name}")
+    elsewhere(name)
     if colon and zoo in {known.name for known in zoos()}:
         raise WrongRequest(f"{name!r} names no model; see them with: featvis models {zoo}")
     if colon:
         known = ", ".join(f"{zoo.name}:" for zoo in zoos())
         raise WrongRequest(f"{name!r} begins with no known zoo; names begin with {known}")
-    if "/" in name:
-        raise WrongRequest(
-            f"{name!r} names no zoo; write timm:hf-hub:{name} for a repository of the hub, "
-            f"or timm:local-dir:{name} for a folder"
-        )
     raise WrongRequest(f"{name!r} names no zoo; write {_spellings(name)}")
+
+
+def elsewhere(name: str) -> None:
+    """Refuse a repository or folder as other libraries and the hub's pages write it."""
+    found = REPOSITORY.fullmatch(name.strip())
+    if found is None:
+        if "/" in name:
+            raise WrongRequest(
+                f"{name!r} names no model; write timm:local-dir:{name} for a folder, or "
+                "timm:hf-hub:organization/name for a repository of the hub"
+            )
+        return
+    repo, revision = found["name"], found["revision"] or found["branch"]
+    repo += f"@{revision}" if revision and revision != "main" else ""
+    if found["timm"] or repo.startswith("timm/"):
+        raise WrongRequest(f"{name!r} is a repository of the hub; write timm:hf-hub:{repo}")
+    folder = "" if found["page"] else f", or timm:local-dir:{name} for a folder"
+    raise WrongRequest(
+        f"{name!r} is a repository of the hub; write timm:hf-hub:{repo} or transformers:{repo}, "
+        f"whichever library its page names{folder}"
+    )
 
 
 def _spellings(name: str) -> str:

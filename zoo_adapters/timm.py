@@ -18,7 +18,7 @@ from zoo_adapters.facts import Facts, training_data
 from zoo_adapters.folders import FILES, config, has_weights, measured_of
 from zoo_adapters.measured import completed
 from zoo_adapters.module import wrap
-from zoo_adapters.registry import unknown
+from zoo_adapters.registry import elsewhere, unknown
 from zoo_adapters.weights import Progress
 
 __all__ = ["describe", "describe_folder", "families", "folder", "load", "names", "parameters"]
@@ -155,11 +155,7 @@ def _from_hub(rest: str, pretrained: bool, progress: Progress | None) -> VisionM
 
 def _registered(name: str) -> tuple[str, dict[str, Any]]:
     """The full name, with the default tag where none is given, and its configuration."""
-    if "/" in name:
-        raise WrongRequest(
-            f"timm has no model {name!r}; write timm:hf-hub:{name} for a repository of the hub, "
-            f"or timm:local-dir:{name} for a folder"
-        )
+    elsewhere(name)
     architecture, _, tag = name.partition(".")
     if not timm.is_model(architecture) or (tag and name not in names()):
         unknown("timm", name, names())
@@ -272,8 +268,7 @@ def _facts(name: str, cfg: dict[str, Any], source: str, *, on_disk: bool) -> Fac
         weights=bool(source),
         on_disk=on_disk,
     )
-    known = completed(facts, f"timm:{architecture}")
-    count, gmacs = measured_of(cfg)
-    if count or cfg.get("model_args"):  # built otherwise than the architecture of that name
-        return replace(known, parameters=count, about=count, gmacs=gmacs)
+    known, measured = completed(facts, f"timm:{architecture}"), measured_of(cfg)
+    if measured or cfg.get("model_args"):  # built otherwise than the architecture of that name
+        return replace(known, **{"parameters": None, "about": None, "gmacs": None, **measured})
     return known

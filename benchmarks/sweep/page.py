@@ -12,13 +12,13 @@ from pathlib import Path
 from benchmarks.sweep import published
 from benchmarks.sweep.row import EXPENSIVE, FAILED
 from featvis import METHODS
+from zoo_adapters.facts import HEADS
 from zoo_adapters.measured import FILE
 
 __all__ = ["page", "write"]
 
 Rows = Mapping[str, Mapping[str, str]]
 DOCS = Path(__file__).parent.parent.parent / "docs" / "zoo.md"
-HEADS = ("exact", "frozen norm", "frozen gates", "none")
 COLUMNS = (
     "name", "parameters", "gmacs", "height", "width", "classes", "convolutions", "attends", "head",
 )  # fmt: skip

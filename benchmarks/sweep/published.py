@@ -49,11 +49,12 @@ def read(file: Path = FILE) -> dict[str, dict[str, str]]:
 
 
 def stages() -> dict[str, dict[str, dict[str, str]]]:
-    """The rows of every stage, by its name; what is not known of a head is left out."""
+    """The rows of every stage, by its name; what is not known is left out."""
     with measured.FILE.open(encoding="utf8", newline="") as opened:
-        facts = {row.pop("name"): {"error": ""} | row for row in csv.DictReader(opened)}
+        table = {row.pop("name"): {"error": ""} | row for row in csv.DictReader(opened)}
+    facts = {name: row for name, row in table.items() if row["attends"]}
     found, heads = read(), {}
-    for name, row in facts.items():
+    for name, row in table.items():
         said, head = found.get(name, {}).get(HEAD, ""), row.pop("head")
         if head != "none":
             heads[name] = {"error": "", "head": head, "reason": ""}

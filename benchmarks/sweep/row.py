@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from math import isinf
 from typing import Any
 
 import torch
@@ -16,6 +15,7 @@ import zoo_adapters
 from benchmarks.sweep.build import awakened, hollow, small
 from featvis import METHODS, Method, VisionModel
 from featvis.cost import Products
+from zoo_adapters.measured import attends, convolutions
 
 __all__ = ["FAILED", "STAGES", "facts", "head", "methods"]
 
@@ -46,9 +46,9 @@ def facts(name: str, row: dict[str, str]) -> Iterator[tuple[str, object]]:
     yield "width", model.size[1]
     yield "classes", known.classes
     yield "layers", len(model.layers)
-    yield "convolutions", sum(layer.kernel is not None for layer in model.layers.values())
+    yield "convolutions", convolutions(model)
     yield "default layer", model.last_layer if model.layers else ""
-    yield "attends", "yes" if _attends(model) else "no"
+    yield "attends", "yes" if attends(model) else "no"
 
 
 def _loaded(name: str) -> VisionModel:
@@ -71,11 +71,7 @@ def head(name: str, row: dict[str, str]) -> Iterator[tuple[str, object]]:
     yield "reason", model.head_reason
     yield "residual", f"{model.head.residual:.1e}" if model.head else ""
     yield "small layers", len(model.layers)
-    yield "attends", "yes" if _attends(model) else "no"
-
-
-def _attends(model: VisionModel) -> bool:
-    return any(isinf(layer.field[0]) for layer in model.layers.values())
+    yield "attends", "yes" if attends(model) else "no"
 
 
 def methods(name: str, row: dict[str, str]) -> Iterator[tuple[str, object]]:

@@ -24,12 +24,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-import zoo_adapters.bundled.alexnet  # noqa: F401 (it registers its architecture)
+import zoo_adapters.bundled.alexnet  # it registers its architecture
 from featvis.cost import Products
 from zoo_adapters.bundled import WEIGHTS, folder
 from zoo_adapters.bundled.data import HELD_OUT, TRAINING, pictures
 from zoo_adapters.bundled.recipes import RECIPES, SIZES, Recipe
 from zoo_adapters.bundled.scenes import CLASSES, SIZE
+from zoo_adapters.measured import attends, convolutions, kind_of
 
 MEAN, STD = 0.5, 0.25
 BATCH = 128
@@ -229,12 +230,18 @@ def configuration(name: str, module: nn.Module, facts: dict[str, Any]) -> dict[s
     }
 
 
-def _measured(module: nn.Module) -> dict[str, float]:
-    """How large the network is, for those who choose one."""
-    count = sum(parameter.numel() for parameter in module.parameters())
+def _measured(module: nn.Module) -> dict[str, Any]:
+    """How large the network is and of what kind, for those who choose one."""
     with torch.no_grad(), Products() as products:
         module(torch.zeros(1, 3, SIZE, SIZE))
-    return {"parameters": count, "gmacs": float(f"{products.count / 1e9:.4g}")}
+    how: dict[str, Any] = {"mean": (MEAN,) * 3, "std": (STD,) * 3, "size": (SIZE, SIZE)}
+    model = zoo_adapters.wrap(module, name="scenes", **how)
+    return {
+        "parameters": model.parameters,
+        "gmacs": float(f"{products.count / 1e9:.4g}"),
+        "kind": kind_of(attends(model), convolutions(model)),
+        "head": model.head.kind if model.head else "none",
+    }
 
 
 def _load(name: str, device: str) -> nn.Module:
