@@ -20,7 +20,7 @@ SHOWN = 40  # networks in the list
 FILTERS = {
     "Where": [("listed", "listed"), ("on the hub", "hub")],
     "Kind": [("any kind", ""), ("convolutional", "convolutional"), ("transformer", "transformer"),
-             ("hybrid", "hybrid")],
+             ("hybrid", "hybrid"), ("mixer", "mixer")],
     "CAM": [("any head", ""), ("with a map", "any"), ("exact", "exact"), ("no map", "none")],
     "Size": [("any size", ""), ("up to 5 M", "5e6"), ("up to 30 M", "3e7"), ("up to 100 M", "1e8")],
     "Licence": [("any", ""), ("commercial use", "commercial"), ("Apache", "apache")],

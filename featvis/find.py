@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from featvis import rules
 from featvis.axes import of_places
-from featvis.graph import Node, node, place
+from featvis.graph import place
 from featvis.head import Evidence, Head, Source, watch
+from featvis.node import Node, node
 from featvis.types import Layout
 
 __all__ = ["BESIDE", "Ends", "found_head"]

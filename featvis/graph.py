@@ -7,60 +7,21 @@ in-place or not. Each tensor that depends on the input carries its Node; no tens
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
+from featvis.axes import mixes
+from featvis.node import ATTENTION, Node, Pair, Sight, mark, node
 from featvis.rules import operation
 from featvis.types import Place
 
-__all__ = ["Graph", "Node", "Sight", "node", "place"]
+__all__ = ["Graph", "place"]
 
-Pair = tuple[float, float]
-
-
-@dataclass(frozen=True)
-class Sight:
-    """What the positions of a map see: centre of (0, 0), pixels from one to the next, extent."""
-
-    start: Pair
-    jump: Pair
-    field: Pair
-    gated: bool = False  # a global average multiplies it: every pixel matters a little
-    mixed: bool = False  # attention: every position sees every other
-
-
-@dataclass(frozen=True, eq=False)
-class Node:
-    """A tensor of the pass: the operation that made it, its parents, its shape."""
-
-    func: str  # "aten.mean.dim"
-    name: str  # "mean"
-    ordinal: int  # which call of func it is
-    index: int  # which operation of the pass it is
-    args: tuple[Any, ...]  # the arguments that are not tensors, None in place of tensors
-    parents: tuple[Node, ...]
-    shape: tuple[int, ...]
-    sight: Sight | None
-
-    def ancestors(self) -> Iterator[Node]:
-        """This node and all before it, once each."""
-        todo, seen = [self], set()
-        while todo:
-            here = todo.pop()
-            if id(here) not in seen:
-                seen.add(id(here))
-                yield here
-                todo.extend(here.parents)
-
-
-def node(tensor: Any) -> Node | None:
-    """The node of a tensor seen by a Graph, or None."""
-    return getattr(tensor, "_featvis_node", None)
+GLOBAL = ("mean", "sum", "amax", "var", "var_mean", "std", "linalg_vector_norm", "norm")
 
 
 class Graph(TorchDispatchMode):
@@ -71,19 +32,28 @@ class Graph(TorchDispatchMode):
         self.calls: Counter[str] = Counter()
         self.map_sizes: list[tuple[int, int]] = []  # (h, w) of convolutions' outputs, in order
         sight = Sight((0.5, 0.5), (1.0, 1.0), (1.0, 1.0))
-        _mark(image, Node("input", "input", 0, 0, (), (), tuple(image.shape), sight))
+        mark(image, Node("input", "input", 0, 0, (), (), tuple(image.shape), sight))
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         flat = tree_flatten((args, kwargs or {}))[0]
         parents = tuple(n for n in map(node, flat) if n is not None)
         kernel = _kernel(args)
+        operands = tuple(node(arg) for arg in args if isinstance(arg, Tensor))
         out = func(*args, **(kwargs or {}))
         if parents:
-            self._add(func, args, parents, kernel, out)
+            self._add(func, args, parents, operands, kernel, out)
         self.calls[str(func)] += 1
         return out
 
-    def _add(self, func: Any, args: Any, parents: tuple[Node, ...], kernel: Any, out: Any) -> None:
+    def _add(
+        self,
+        func: Any,
+        args: Any,
+        parents: tuple[Node, ...],
+        operands: tuple[Node | None, ...],
+        kernel: Any,
+        out: Any,
+    ) -> None:
         name = operation(func)
         plain = tuple(None if isinstance(a, Tensor) else a for a in args)
         for tensor in tree_flatten(out)[0]:
@@ -93,11 +63,7 @@ class Graph(TorchDispatchMode):
                     self.map_sizes.append((shape[2], shape[3]))
                 count, index = self.calls[str(func)], self.calls.total()
                 made = Node(str(func), name, count, index, plain, parents, shape, None)
-                _mark(tensor, replace(made, sight=sight(made, kernel)))
-
-
-def _mark(tensor: Tensor, made: Node) -> None:
-    tensor._featvis_node = made  # type: ignore[attr-defined]
+                mark(tensor, replace(made, sight=sight(made, operands, kernel)))
 
 
 def _kernel(args: Any) -> tuple[int, ...] | None:
@@ -107,20 +73,22 @@ def _kernel(args: Any) -> tuple[int, ...] | None:
     return None
 
 
-def sight(made: Node, kernel: tuple[int, ...] | None) -> Sight | None:
-    """What the output of an operation sees, from what its inputs see."""
+def sight(
+    made: Node, operands: tuple[Node | None, ...], kernel: tuple[int, ...] | None
+) -> Sight | None:
+    """What the output of an operation sees, from what its inputs see.
+
+    `operands`: the nodes of its tensors in order, None for weights.
+    """
     seeing = [p.sight for p in made.parents if p.sight is not None]
     if not seeing:
         return None
     widest = max(seeing, key=lambda s: s.field)
-    if made.name in ("mean", "sum", "amax", "_adaptive_avg_pool2d") and _loses_space(made):
+    if made.name in (*GLOBAL, "_adaptive_avg_pool2d") and _loses_space(made):
         return None
     gated = any(s.gated for s in seeing) or len(seeing) < len(made.parents) or _normalizes(made)
-    mixed = (
-        any(s.mixed for s in seeing)
-        or made.name in ("_softmax", "_safe_softmax", "softmax")
-        or ("attention" in made.name)
-    )
+    known = {s.mixed for s in seeing}
+    mixed = ATTENTION if ATTENTION in known else mixes(made, operands) or max(known)
     field = _pairs(lambda i: max(s.field[i] for s in seeing))
     here = replace(widest, field=field, gated=gated, mixed=mixed)
     if made.name == "cat":  # neighbours merged into channels: their middle
@@ -197,11 +165,15 @@ def _pad(here: Sight, made: Node, _: Any) -> Sight:
 
 
 def _resize(here: Sight, made: Node, _: Any) -> Sight:
+    """A position takes from those round its centre: one, two or four in a row."""
     before, after = made.parents[0].shape[-2:], made.shape[-2:]
     jump = _pairs(lambda i: here.jump[i] * before[i] / after[i])
+    taps = {"upsample_nearest2d": 0, "upsample_bicubic2d": 4}.get(made.name, 2)
+    wider = _pairs(lambda i: taps * here.jump[i] or abs(here.jump[i] - jump[i]))
     return replace(
         here,
         jump=jump,
+        field=_pairs(lambda i: here.field[i] + wider[i] * (before[i] != after[i])),
         start=_pairs(lambda i: here.start[i] + (jump[i] - here.jump[i]) / 2),
     )
 
@@ -250,17 +222,20 @@ WINDOWS = {
 def place(seen: Sight | None, map_size: tuple[int, int], size: tuple[int, int]) -> Place:
     """Centres from the sight; rearrangements that a sight cannot follow are taken as even."""
     seen = seen or Sight((0.5, 0.5), (1.0, 1.0), (1.0, 1.0))
-    axes = [_axis(seen.start[i], seen.jump[i], map_size[i], size[i]) for i in (0, 1)]
+    axes = [_axis(seen, i, map_size[i], size[i]) for i in (0, 1)]
     return Place((axes[0][0], axes[1][0]), (axes[0][1], axes[1][1]))
 
 
-def _axis(start: float, jump: float, positions: int, pixels: int) -> tuple[float, float]:
-    even = pixels / positions
-    # the last centre must lie in the picture: a jump that misses it was lost in a reshape
+def _axis(seen: Sight, i: int, positions: int, pixels: int) -> tuple[float, float]:
+    start, jump, field, even = seen.start[i], seen.jump[i], seen.field[i], pixels / positions
+    # a jump that was lost in a reshape is half of what it should be, or less, and its last centre
+    # lies far from the picture's edge; without padding it is that of the last window that fits
     reach = start + (positions - 1) * jump
-    if positions > 1 and not (pixels - 1.5 * even <= reach <= pixels + even / 2):
-        return start + (even - jump) / 2, even
-    return start, jump
+    padded = pixels - 1.5 * even <= reach <= pixels + even / 2
+    fits = start == field / 2 and pixels - jump < reach + field / 2 <= pixels
+    if positions == 1 or padded or fits or 0.7 < jump / even < 1.4:
+        return start, jump
+    return start + (even - jump) / 2, even
 
 
 class Weights(TorchDispatchMode):

@@ -10,7 +10,6 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from math import isinf
 from types import MappingProxyType
 
 import torch
@@ -35,8 +34,9 @@ class Layer:
     depth: float  # 0..1, relative, in execution order
     layout: Layout
     place: Place  # centres of its positions, followed through the operations that ran
-    field: tuple[float, float]  # receptive field in pixels; inf where attention mixes all positions
+    field: tuple[float, float]  # receptive field in pixels; inf where all positions are mixed
     gated: bool  # a global average (squeeze-excite) also lets every pixel matter
+    mixed: str = ""  # by what: "attention", or "weights" (token mixing, recurrence)
 
     def __str__(self) -> str:
         h, w = self.size
@@ -107,7 +107,9 @@ class VisionModel:
     @property
     def tokens(self) -> Layer | None:
         """The last layer whose positions are tokens that all see one another, if there is one."""
-        found = [x for x in self.layers.values() if x.layout.kind == "NLC" and isinf(x.field[0])]
+        found = [
+            x for x in self.layers.values() if x.layout.kind == "NLC" and x.mixed == "attention"
+        ]
         return found[-1] if found else None
 
     @property

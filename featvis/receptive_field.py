@@ -32,8 +32,9 @@ def receptive_field(
     notes = []
     if facts.gated:
         notes.append("a global average gates this layer: every pixel matters a little")
-    if facts.field[0] == float("inf"):
-        notes.append("attention lets every position see all others: read the effective box")
+    if facts.mixed:
+        by = "attention" if facts.mixed == "attention" else "a mixing of positions"
+        notes.append(f"{by} lets every position see all others: read the effective box")
     return ReceptiveField(
         influence,
         layer,
@@ -41,7 +42,7 @@ def receptive_field(
         box=field_box(center, facts.field, model.size),
         center=center,
         effective=_effective(influence),
-        globally=facts.gated or facts.field[0] == float("inf"),
+        globally=facts.gated or bool(facts.mixed),
         notes=tuple(notes),
     )
 

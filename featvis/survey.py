@@ -6,21 +6,25 @@ come from the operations that ran.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from featvis.axes import mixes, of_places
 from featvis.find import Ends, found_head
-from featvis.graph import Graph, Node, node, place
+from featvis.graph import Graph, place
 from featvis.head import Head
 from featvis.hooks import first_tensor, hooked
-from featvis.model import Layer
+from featvis.model import Layer, VisionModel
+from featvis.node import WEIGHTS, Node, mark, node
 from featvis.types import Layout
 
-__all__ = ["Survey", "survey"]
+__all__ = ["Survey", "mixing", "survey"]
+
+PLACES = {"NCHW": (-2, -1), "NHWC": (1, 2), "NLC": (1,), "NCL": (-1,)}  # the axes of a layout
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,8 @@ def survey(module: nn.Module, size: tuple[int, int], *, mean: Any = 0.5, std: An
     def seen(name: str, child: nn.Module, out: Any) -> None:
         ends.add(name, graph.calls)
         tensors = [out] if isinstance(out, Tensor) else out if isinstance(out, tuple) else []
+        if isinstance(child, nn.RNNBase):  # its steps are many operations, or one
+            _recurrent(tensors[0])
         if name not in calls and tensors and isinstance(tensors[0], Tensor):
             calls[name] = Call(name, child, tuple(tensors[0].shape), node(tensors[0]))
 
@@ -69,6 +75,33 @@ def survey(module: nn.Module, size: tuple[int, int], *, mean: Any = 0.5, std: An
     layers = _layers(list(calls.values()), size, grids, node(logits))
     head, reason = found_head(module, images, logits, size, grids.layout, ends)
     return Survey(layers, head, reason, logits.shape[-1] if logits.ndim == 2 else 0)
+
+
+def _recurrent(out: Any) -> None:
+    """Positions that a recurrence ran over are mixed."""
+    if (made := node(out)) and made.sight and not made.sight.mixed:
+        mark(out, replace(made, sight=replace(made.sight, mixed=WEIGHTS)))
+
+
+def mixing(model: VisionModel) -> str:
+    """How positions see all others: "attention", "weights" (token mixing), or "no".
+
+    One attention behind the last layer pools its map, which makes no transformer of a network.
+    """
+    found: list[Node | None] = []
+    ends = {name: model.module.get_submodule(name) for name in list(model.layers)[-1:]}
+    picture = torch.zeros(1, 3, *model.size).to(next(model.module.parameters()))
+    with (
+        torch.no_grad(),
+        hooked(ends, lambda _, __, out: found.append(node(first_tensor(out)))),
+        Graph(picture),
+    ):
+        found.append(node(first_tensor(model.module(picture))))
+    last, end = (list(n.ancestors()) if n else [] for n in (found[0], found[-1]))
+    behind = [n for n in end if n.sight and mixes(n, ()) and n not in last]
+    known = {layer.mixed for layer in model.layers.values()}
+    known |= {n.sight.mixed for n in (end if len(behind) > 1 else last) if n.sight}
+    return min(known - {""}, default="no")
 
 
 def _noise(size: tuple[int, int]) -> Tensor:
@@ -97,32 +130,48 @@ class Grids:
                 if (h, w) not in self.sizes:
                     self.sizes.append((h, w))
 
-    def layout(self, shape: tuple[int, ...], conv: bool) -> tuple[Layout, tuple[int, int]] | None:
-        """Layout and (h, w) of an output of two pictures, or None where it is no map."""
-        if len(shape) == 4:
-            return self._planes(shape, conv)
+    def layout(
+        self, shape: tuple[int, ...], conv: bool, made: Node | None = None
+    ) -> tuple[Layout, tuple[int, int]] | None:
+        """Layout and (h, w) of an output of two pictures, or None where it is no map.
+
+        `made`, its node, tells where there are as many channels as rows, columns or tokens.
+        """
+        known = made if made and len(made.shape) == len(shape) else None
+        maybe = None
+        for found in self._possible(shape, conv):
+            axes = [axis % len(shape) for axis in PLACES[found[0].kind]]
+            over = [of_places(known, axis) for axis in axes] if known else []
+            if over and all(over):
+                return found
+            if maybe is None and False not in over:
+                maybe = found
+        return maybe
+
+    def _possible(
+        self, shape: tuple[int, ...], conv: bool
+    ) -> Iterator[tuple[Layout, tuple[int, int]]]:
+        """As which maps an output of this shape may be read, the likelier first."""
         if len(shape) == 3:
-            return self._tokens(shape)
-        return None
+            yield from self._tokens(shape[1], shape[2])
+        elif len(shape) == 4 and shape[2] == 1 and shape[3] > 1:  # on their way through a 2-D pool
+            yield from self._tokens(shape[1], shape[3])
+        elif len(shape) == 4 and shape[2] * shape[3] > 1:
+            first, last = (shape[1], shape[2]), (shape[2], shape[3])
+            channels_last = not conv and first in self.sizes
+            if channels_last and last not in self.sizes:
+                yield Layout("NHWC"), first
+            yield Layout("NCHW"), last
+            if channels_last and last in self.sizes:
+                yield Layout("NHWC"), first
 
-    def _planes(self, shape: tuple[int, ...], conv: bool) -> tuple[Layout, tuple[int, int]] | None:
-        first, last = shape[1:3], shape[2:4]
-        if shape[2] == 1 and shape[3] > 1:  # (B, C, 1, L): tokens on their way through a 2-D pool
-            return self._tokens((shape[0], shape[1], shape[3]))
-        if last[0] * last[1] <= 1:
-            return None
-        if not conv and first in self.sizes and last not in self.sizes:
-            return Layout("NHWC"), (first[0], first[1])
-        return Layout("NCHW"), (last[0], last[1])
-
-    def _tokens(self, shape: tuple[int, ...]) -> tuple[Layout, tuple[int, int]] | None:
+    def _tokens(self, first: int, last: int) -> Iterator[tuple[Layout, tuple[int, int]]]:
         for h, w in self.sizes:
             for prefix in self.prefixes:
-                if h * w > 1 and h * w + prefix == shape[1]:
-                    return Layout("NLC", prefix), (h, w)
-            if h * w > 1 and h * w == shape[2]:
-                return Layout("NCL"), (h, w)
-        return None
+                if h * w > 1 and h * w + prefix == first:
+                    yield Layout("NLC", prefix), (h, w)
+            if h * w > 1 and h * w == last:
+                yield Layout("NCL"), (h, w)
 
 
 def _layers(
@@ -137,7 +186,7 @@ def _layers(
         conv = isinstance(call.module, nn.Conv2d)
         composite = next(call.module.children(), None) is not None
         if call.shape[:1] == (2,) and (conv or composite) and call.node and call.node.sight:
-            layout = grids.layout(call.shape, conv)
+            layout = grids.layout(call.shape, conv, call.node)
             if layout:
                 found.append((call, *layout))
     used = {id(before) for before in end.ancestors()} if end else set()
@@ -171,4 +220,5 @@ def _layer(
         place=place(seen, map_size, size),
         field=infinite if seen.mixed else seen.field,
         gated=seen.gated,
+        mixed=seen.mixed,
     )

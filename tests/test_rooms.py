@@ -61,7 +61,9 @@ ALLOWED = {
     "featvis/*": ["torch"],
     "zoo_adapters/checks.py": ["featvis", "torch", "PIL"],
     "zoo_adapters/bundled/evaluate.py": ["featvis", "numpy", "torch"],  # it measures a method
-    "zoo_adapters/bundled/train.py": ["featvis.cost", "numpy", "safetensors", "timm", "torch"],
+    "zoo_adapters/bundled/train.py": [
+        "featvis.cost", "featvis.survey", "numpy", "safetensors", "timm", "torch",
+    ],
     "zoo_adapters/bundled/*": ["featvis.model", "numpy", "PIL", "safetensors", "timm", "torch"],
     "zoo_adapters/*": [
         "featvis.model", "featvis.survey", "huggingface_hub", "numpy", "PIL", "safetensors",

@@ -11,8 +11,9 @@ import torch
 
 import zoo_adapters
 from featvis.model import WrongRequest
+from featvis.survey import mixing
 from zoo_adapters import bundled
-from zoo_adapters.measured import attends, convolutions, kind_of
+from zoo_adapters.measured import convolutions, kind_of
 
 
 @pytest.fixture
@@ -58,6 +59,6 @@ def test_the_bundled_networks_are_whole():
         assert facts.on_disk
         assert facts.parameters == facts.about == model.parameters
         assert facts.head == (model.head.kind if model.head else "none")
-        assert facts.kind == kind_of(attends(model), convolutions(model))
+        assert facts.kind == kind_of(mixing(model), convolutions(model))
         image = torch.rand(1, 3, *model.size)
         assert model(image).shape == (1, len(model.labels))

@@ -26,6 +26,8 @@ HEADS = {  # one architecture of every kind of head and layout, and the head to 
     "timm:test_vit": "class token",
     "timm:test_vit2": "frozen norm",  # tokens, average
     "timm:deit_tiny_distilled_patch16_224": "class token",  # two of them
+    "timm:convnextv2_atto": "frozen norm",  # norms over the map as gates
+    "timm:ghostnetv2_100": "frozen gates",  # gates from a smaller map
     "torchvision:densenet121": "exact",  # a functional ReLU before the pool
     "torchvision:squeezenet1_1": "exact",  # the map of classes
     "torchvision:shufflenet_v2_x0_5": "exact",  # a mean instead of a pool
@@ -120,6 +122,9 @@ def test_each_check_finds_its_fault():
         ),
         "layers_are_in_execution_order": replace(
             model, layers={second.name: second, first.name: first}
+        ),
+        "positions_see_their_field": replace(
+            model, layers={first.name: first, second.name: replace(second, field=(2.0, 2.0))}
         ),
         "head_gives_the_logits": replace(model, head_reason=""),
         "pictures_are_read": replace(model, input=Preprocessing(interpolation="nothing")),

@@ -104,6 +104,16 @@ def test_every_row_is_of_a_network_that_is_listed():
         assert entry.head in ("", *HEADS), name
 
 
+def test_the_kind_of_every_listed_network_is_known_and_its_head_but_where_classes_are_not():
+    assert [f.name for f in zoo_adapters.find() if f.kind not in KINDS] == []
+    # weights with other classes than the architecture has by itself, or without any
+    assert [f.name for f in zoo_adapters.find() if not f.head] == [
+        "timm:vit_so400m_patch14_siglip_378.webli_ft_in1k",
+        "timm:vit_so400m_patch14_siglip_gap_378.webli_ft_in1k",
+        "torchvision:vgg16.IMAGENET1K_FEATURES",
+    ]
+
+
 def test_known_costs_are_those_of_the_literature():
     assert table()["timm:resnet50"].gmacs == pytest.approx(4.09, abs=0.02)
     assert table()["timm:vgg16"].gmacs == pytest.approx(15.47, abs=0.02)

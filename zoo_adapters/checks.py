@@ -12,6 +12,7 @@ Each check takes a model and raises AssertionError with a sentence; `check_zoo` 
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import ceil, floor
 from typing import Any, NamedTuple
 
 import PIL.Image
@@ -22,11 +23,13 @@ import zoo_adapters
 from featvis.cam import cam
 from featvis.hooks import hooked
 from featvis.model import VisionModel, WrongRequest
+from featvis.receptive_field import receptive_field
 from featvis.record import record
 
 __all__ = ["CHECKS", "Finding", "check_model", "check_zoo"]
 
 TOLERANCE = 1e-3  # of max |logit|
+LEAK = 1e-6  # of the influence
 
 
 class Finding(NamedTuple):
@@ -111,6 +114,21 @@ def layers_are_in_execution_order(model: VisionModel) -> None:
     _expect(rising, "the depths of the layers do not rise from 0 to 1")
 
 
+def positions_see_their_field(model: VisionModel) -> None:
+    """Nothing outside the declared receptive field changes a position, but where all is mixed."""
+    names = list(model.layers)
+    for layer in {names[len(names) // 3], names[2 * len(names) // 3], names[-1]}:
+        seen = receptive_field(model, layer, (0, 0))
+        top, left, bottom, right = seen.box
+        outside = seen.values.clone()
+        outside[floor(top) : ceil(bottom), floor(left) : ceil(right)] = 0
+        share = float(outside.sum())
+        _expect(
+            seen.globally or share <= LEAK,
+            f"{share:.1e} of what {layer} sees lies outside its receptive field",
+        )
+
+
 def head_gives_the_logits(model: VisionModel) -> None:
     """The head reproduces the logits of a picture that it was not proved on; or says why not."""
     _expect(bool(model.head_reason), "head_reason is empty")
@@ -140,6 +158,7 @@ CHECKS: tuple[Callable[[VisionModel], None], ...] = (
     logits_are_one_row_per_picture,
     layers_are_as_declared,
     layers_are_in_execution_order,
+    positions_see_their_field,
     head_gives_the_logits,
     pictures_are_read,
 )

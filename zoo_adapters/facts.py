@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 __all__ = ["HEADS", "KINDS", "Facts", "training_data"]
 
-KINDS = ("convolutional", "transformer", "hybrid")
+KINDS = ("convolutional", "transformer", "hybrid", "mixer")  # mixer: by MLPs or recurrence
 HEADS = ("exact", "frozen norm", "frozen gates", "none")
 
 NONCOMMERCIAL = re.compile(r"(^|[-_])nc([-_]|$)|non-?commercial|research|amlr")

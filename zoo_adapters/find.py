@@ -39,7 +39,7 @@ def find(
         family: as `families` names it.
         most_parameters: an upper bound; networks whose number is not known are left out.
         head: one of HEADS, or "any" for every one that gives class activation maps.
-        kind: "convolutional", "transformer" or "hybrid".
+        kind: one of KINDS.
         licence: a beginning ("apache", "cc-by"), or "commercial" for those that do not exclude it.
         sort: popular families first, by name, by weights, by multiplications, or at random.
         seed: of the random order.

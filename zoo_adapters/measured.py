@@ -1,7 +1,7 @@
 """What was measured of every architecture, kept in networks.csv: nothing is built to know it.
 
 `python -m benchmarks zoo --all --page` makes the file. Of each architecture, with the size and the
-classes of its default weights: parameters, multiplications, head, and whether it attends.
+classes of its default weights: parameters, multiplications, head, and how positions are mixed.
 """
 
 from __future__ import annotations
@@ -9,14 +9,13 @@ from __future__ import annotations
 import csv
 from dataclasses import replace
 from functools import lru_cache
-from math import isinf
 from pathlib import Path
 from typing import NamedTuple
 
 from featvis.model import VisionModel
 from zoo_adapters.facts import Facts
 
-__all__ = ["FILE", "Entry", "attends", "completed", "convolutions", "kind_of", "table"]
+__all__ = ["FILE", "Entry", "completed", "convolutions", "kind_of", "table"]
 
 FILE = Path(__file__).parent / "networks.csv"
 HYBRID = 4  # convolutions from which on a network that attends is called a hybrid
@@ -48,14 +47,9 @@ def _entry(row: dict[str, str]) -> Entry:
         gmacs=float(row["gmacs"]),
         size=(int(row["height"]), int(row["width"])),
         classes=int(row["classes"]) if row["classes"] else None,
-        kind=row["attends"] and kind_of(row["attends"] == "yes", int(row["convolutions"])),
+        kind=row["mixing"] and kind_of(row["mixing"], int(row["convolutions"])),
         head=row["head"],
     )
-
-
-def attends(model: VisionModel) -> bool:
-    """Is there a layer each of whose positions sees the whole picture, whatever its size?"""
-    return any(isinf(layer.field[0]) for layer in model.layers.values())
 
 
 def convolutions(model: VisionModel) -> int:
@@ -63,11 +57,11 @@ def convolutions(model: VisionModel) -> int:
     return sum(layer.kernel is not None for layer in model.layers.values())
 
 
-def kind_of(attends: bool, convolutions: int) -> str:
+def kind_of(mixing: str, convolutions: int) -> str:
     """One of KINDS."""
-    if not attends:
-        return "convolutional"
-    return "hybrid" if convolutions >= HYBRID else "transformer"
+    if mixing == "attention":
+        return "hybrid" if convolutions >= HYBRID else "transformer"
+    return "mixer" if mixing == "weights" else "convolutional"
 
 
 def completed(facts: Facts, architecture: str) -> Facts:

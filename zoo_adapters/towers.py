@@ -29,23 +29,23 @@ HOW = {  # what a class needs besides its type's defaults, which do not fit it
     "PerceiverForImageClassificationFourier": {"num_cross_attention_heads": 1},
     "PerceiverForImageClassificationConvProcessing": {"num_cross_attention_heads": 1},
 }
-POPULAR = (
-    "microsoft/resnet-50",
-    "facebook/convnext-tiny-224",
-    "google/vit-base-patch16-224",
-    "microsoft/swin-tiny-patch4-window7-224",
-    "facebook/dinov2-base",
-    "openai/clip-vit-base-patch32",
-    "google/siglip-base-patch16-224",
-    "facebook/deit-base-distilled-patch16-224",
-    "microsoft/beit-base-patch16-224",
-    "google/mobilenet_v2_1.0_224",
-    "apple/mobilevit-small",
-    "facebook/hiera-tiny-224-in1k-hf",
-    "microsoft/focalnet-tiny",
-    "nvidia/mit-b0",
-    "facebook/levit-128S",
-)
+POPULAR = {  # repositories of the hub -> the architecture that they are of
+    "microsoft/resnet-50": "resnet",
+    "facebook/convnext-tiny-224": "convnext",
+    "google/vit-base-patch16-224": "vit",
+    "microsoft/swin-tiny-patch4-window7-224": "swin",
+    "facebook/dinov2-base": "dinov2.Dinov2Model",
+    "openai/clip-vit-base-patch32": "clip_vision_model",
+    "google/siglip-base-patch16-224": "siglip_vision_model",
+    "facebook/deit-base-distilled-patch16-224": "deit.DeiTForImageClassificationWithTeacher",
+    "microsoft/beit-base-patch16-224": "beit",
+    "google/mobilenet_v2_1.0_224": "mobilenet_v2",
+    "apple/mobilevit-small": "mobilevit",
+    "facebook/hiera-tiny-224-in1k-hf": "hiera",
+    "microsoft/focalnet-tiny": "focalnet",
+    "nvidia/mit-b0": "segformer",
+    "facebook/levit-128S": "levit.LevitForImageClassificationWithTeacher",
+}
 
 
 class Tower(nn.Module):

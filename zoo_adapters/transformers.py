@@ -18,7 +18,7 @@ from featvis.model import VisionModel, WrongRequest
 from zoo_adapters import hub, processors, weights
 from zoo_adapters import transformers_types as types
 from zoo_adapters.facts import Facts
-from zoo_adapters.measured import completed
+from zoo_adapters.measured import completed, table
 from zoo_adapters.module import wrap
 from zoo_adapters.registry import unknown
 from zoo_adapters.towers import POPULAR, UNUSABLE, Patches, Tower, rgb_first
@@ -38,7 +38,7 @@ def names() -> list[str]:
 @lru_cache(maxsize=1)
 def families() -> dict[str, tuple[str, ...]]:
     """The repositories of the hub, then the untrained types."""
-    return {"hub": POPULAR, "untrained": tuple(types.classes())}
+    return {"hub": tuple(POPULAR), "untrained": tuple(types.classes())}
 
 
 def describe(name: str) -> Facts:
@@ -57,7 +57,9 @@ def describe(name: str) -> Facts:
     family = "hub" if name in POPULAR else ""
     source, on_disk = f"https://huggingface.co/{rest}", False
     if not told:
-        return Facts(full, family, name, source=source, licence="unknown")
+        known = table().get(f"transformers:{POPULAR.get(name)}")
+        kind, head = (known.kind, known.head) if known else ("", "")
+        return Facts(full, family, name, source=source, licence="unknown", kind=kind, head=head)
     config, how = types.read(told.parent, full)
     on_disk = weights.cached(rest, FILES, revision) is not None
     return _facts(

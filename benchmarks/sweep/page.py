@@ -20,7 +20,7 @@ __all__ = ["page", "write"]
 Rows = Mapping[str, Mapping[str, str]]
 DOCS = Path(__file__).parent.parent.parent / "docs" / "zoo.md"
 COLUMNS = (
-    "name", "parameters", "gmacs", "height", "width", "classes", "convolutions", "attends", "head",
+    "name", "parameters", "gmacs", "height", "width", "classes", "convolutions", "mixing", "head",
 )  # fmt: skip
 MOST = 12  # names listed after a reason
 
@@ -33,8 +33,7 @@ def write(listed: Mapping[str, list[str]], facts: Rows, heads: Rows, methods: Ro
         for name in (name for names in listed.values() for name in names):
             row, head = facts.get(name, {}), heads.get(name, {})
             if row and not row["error"]:
-                both = {**row, "attends": head.get("attends") or row["attends"],
-                        "head": head.get("head", ""), "name": name}  # fmt: skip
+                both = {**row, "head": head.get("head", ""), "name": name}
                 table.writerow({column: both[column] for column in COLUMNS})
     published.write((name for names in listed.values() for name in names), methods, heads)
     DOCS.write_text(page(listed, facts, heads, methods), encoding="utf8")

@@ -52,7 +52,7 @@ def stages() -> dict[str, dict[str, dict[str, str]]]:
     """The rows of every stage, by its name; what is not known is left out."""
     with measured.FILE.open(encoding="utf8", newline="") as opened:
         table = {row.pop("name"): {"error": ""} | row for row in csv.DictReader(opened)}
-    facts = {name: row for name, row in table.items() if row["attends"]}
+    facts = {name: row for name, row in table.items() if row["mixing"]}
     found, heads = read(), {}
     for name, row in table.items():
         said, head = found.get(name, {}).get(HEAD, ""), row.pop("head")

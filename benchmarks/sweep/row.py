@@ -15,7 +15,8 @@ import zoo_adapters
 from benchmarks.sweep.build import awakened, hollow, small
 from featvis import METHODS, Method, VisionModel
 from featvis.cost import Products
-from zoo_adapters.measured import attends, convolutions
+from featvis.survey import mixing
+from zoo_adapters.measured import convolutions
 
 __all__ = ["FAILED", "STAGES", "facts", "head", "methods"]
 
@@ -48,7 +49,7 @@ def facts(name: str, row: dict[str, str]) -> Iterator[tuple[str, object]]:
     yield "layers", len(model.layers)
     yield "convolutions", convolutions(model)
     yield "default layer", model.last_layer if model.layers else ""
-    yield "attends", "yes" if attends(model) else "no"
+    yield "mixing", mixing(model)
 
 
 def _loaded(name: str) -> VisionModel:
@@ -71,7 +72,6 @@ def head(name: str, row: dict[str, str]) -> Iterator[tuple[str, object]]:
     yield "reason", model.head_reason
     yield "residual", f"{model.head.residual:.1e}" if model.head else ""
     yield "small layers", len(model.layers)
-    yield "attends", "yes" if attends(model) else "no"
 
 
 def methods(name: str, row: dict[str, str]) -> Iterator[tuple[str, object]]:

@@ -25,7 +25,12 @@ EXACT = "the patch is the receptive field: nothing outside it matters"
 GATED = (
     "a global gate lets every pixel matter a little: the patch is the receptive field without it"
 )
-MIXED = "attention lets every position see all others: the patch holds 95 % of the influence"
+MIXED = {
+    "attention": "attention lets every position see all others: the patch holds 95 % of the "
+    "influence",
+    "weights": "a mixing of positions lets every position see all others: the patch holds 95 % of "
+    "the influence",
+}
 LARGE = "the receptive field is as large as the picture: the patch holds 95 % of the influence"
 MEASURED: WeakKeyDictionary[VisionModel, dict[str, Box]] = WeakKeyDictionary()
 
@@ -35,20 +40,20 @@ def patch(
 ) -> Patch:
     """What a position sees: its receptive field, cut off at the edges of the picture.
 
-    Where attention mixes all positions, or the field covers the whole picture, it is the effective
+    Where all positions are mixed, or the field covers the whole picture, it is the effective
     box, which holds 95 % of the influence; it is measured in the middle of the map and moved to the
     position. In pixels of the original where an image is given, else of the network's input.
     """
     facts = model.layer(layer)
     check_position(layer, position, facts.size)
     center = facts.place.center(position)
-    mixed = facts.field[0] == float("inf")
+    mixed = bool(facts.mixed)
     large = not mixed and all(f >= s for f, s in zip(facts.field, model.size, strict=True))
     if mixed or large:
         box = _moved(_effective(model, layer), center, model.size)
     else:
         box = field_box(center, facts.field, model.size)
-    note = MIXED if mixed else LARGE if large else GATED if facts.gated else EXACT
+    note = MIXED[facts.mixed] if mixed else LARGE if large else GATED if facts.gated else EXACT
     return Patch(box if image is None else on_original(image, box), mixed or large, note)
 
 

@@ -26,11 +26,12 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 import zoo_adapters.bundled.alexnet  # it registers its architecture
 from featvis.cost import Products
+from featvis.survey import mixing
 from zoo_adapters.bundled import WEIGHTS, folder
 from zoo_adapters.bundled.data import HELD_OUT, TRAINING, pictures
 from zoo_adapters.bundled.recipes import RECIPES, SIZES, Recipe
 from zoo_adapters.bundled.scenes import CLASSES, SIZE
-from zoo_adapters.measured import attends, convolutions, kind_of
+from zoo_adapters.measured import convolutions, kind_of
 
 MEAN, STD = 0.5, 0.25
 BATCH = 128
@@ -239,7 +240,7 @@ def _measured(module: nn.Module) -> dict[str, Any]:
     return {
         "parameters": model.parameters,
         "gmacs": float(f"{products.count / 1e9:.4g}"),
-        "kind": kind_of(attends(model), convolutions(model)),
+        "kind": kind_of(mixing(model), convolutions(model)),
         "head": model.head.kind if model.head else "none",
     }
 
