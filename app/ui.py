@@ -133,7 +133,9 @@ class Window:
                 self.family = gr.Dropdown([], label="Family", min_width=110)
             self.model = gr.Dropdown([], label="Model")
             self.facts = gr.HTML()
-            with gr.Accordion("Find any network", open=False, elem_classes="fv-more"):
+            with gr.Accordion(
+                "Find any network", open=False, elem_classes="fv-more"
+            ) as self.search:
                 self.name = gr.Textbox(
                     label="Words of the name, or all of it",
                     show_label=False,

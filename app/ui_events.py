@@ -88,7 +88,7 @@ class Events:
         on(w.found.select, lambda s, data: changes.set_model(s, str(data.get("pick"))))
         asked = [w.name, *w.filters]
         gr.on(
-            [w.name.input, w.name.submit, *(menu.select for menu in w.filters)],
+            [w.search.expand, w.name.input, w.name.submit, *(m.select for m in w.filters)],
             self._listed, [self.visit, *asked], w.found, trigger_mode="always_last", **PRIVATE,
         )  # fmt: skip
         on(w.picture.input, _uploaded, w.picture, preprocess=False)

@@ -14,6 +14,7 @@ __all__ = ["mixes", "of_places"]
 
 VIEWS = ("view", "_unsafe_view", "reshape", "flatten", "unflatten", "unsqueeze", "squeeze")
 TURNS = ("transpose", "permute", "t")
+TAKEN = ("select", "unbind")  # one of an axis, which is gone
 PRODUCTS = ("bmm", "mm", "matmul")
 SUMS = (*PRODUCTS, "addmm", "baddbmm")  # of products, over the last axis of the left operand
 
@@ -52,9 +53,11 @@ def _of_places(here: Node, axis: int, known: dict[tuple[int, int], bool | None])
 
 
 def _followed(here: Node, axis: int, known: dict[tuple[int, int], bool | None]) -> bool | None:
+    features = False  # a sum over the axis that is followed, which may be as long as it by chance
     while here.parents:
         if len(here.shape) == 4 and here.name == "convolution":
-            return axis >= 2 if axis else None  # with the pictures there may be windows of them
+            over = axis >= 2 if axis else None  # with the pictures there may be windows of them
+            return None if features and over else over
         if here.name in VIEWS and (source := _rows(here, axis)):
             here = source
         elif here.name in VIEWS:
@@ -62,12 +65,15 @@ def _followed(here: Node, axis: int, known: dict[tuple[int, int], bool | None]) 
             if len(taken) > 1 and 0 not in taken:  # rows and columns in one, or with channels
                 first = here.parents[0]
                 all_are = all(_of_places(first, a, known) for a in taken if first.shape[a] > 1)
-                return True if all_are else None
+                return True if all_are and not features else None
             if len(taken) != 1:
                 return None
             here, axis = here.parents[0], taken[0]
         elif here.name in TURNS:
             here, axis = here.parents[0], _turned(here, axis)
+        elif here.name in TAKEN:
+            cut = int([*here.args[1:], 0][0]) % len(here.parents[0].shape)
+            here, axis = here.parents[0], axis + (axis >= cut)
         elif here.name == "convolution":  # of a row, or over tokens that are taken as channels
             if axis == 1:
                 return None if _of_places(here.parents[0], 1, known) else False
@@ -75,8 +81,7 @@ def _followed(here: Node, axis: int, known: dict[tuple[int, int], bool | None]) 
         elif here.name in SUMS and len(here.parents) == 1:  # with learned weights
             source, dims = here.parents[0], len(here.shape)
             weights_first = source.shape[-2] != here.shape[-2]
-            if axis == dims - 1 - weights_first:
-                return None
+            features |= axis == dims - 1 - weights_first
             here = source
         elif here.name in PRODUCTS:
             here = here.parents[axis == len(here.shape) - 1]  # rows of one, columns of the other
@@ -85,7 +90,8 @@ def _followed(here: Node, axis: int, known: dict[tuple[int, int], bool | None]) 
             if not alike:
                 return None
             here = max(alike, key=lambda p: p.shape[axis])  # what is broadcast has length 1
-    return axis >= 2 if axis and here.func == "input" and len(here.shape) == 4 else None
+    over = axis >= 2 if axis and here.func == "input" and len(here.shape) == 4 else None
+    return None if features and over else over
 
 
 def _rows(here: Node, axis: int) -> Node | None:

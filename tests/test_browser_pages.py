@@ -18,6 +18,7 @@ pytestmark = [
 def test_networks_are_found_by_words_and_filters_and_one_is_chosen(window):
     page = window()
     page.get_by_role("button", name="Find any network").click()
+    page.wait_for_function("() => document.querySelectorAll('.fv-found button').length === 40")
     filled(page, "Words of the name", "").press_sequentially("scenes net")
     page.wait_for_function("() => document.querySelectorAll('.fv-found button').length === 3")
     names = page.locator(".fv-found b").all_inner_texts()
