@@ -8,6 +8,7 @@ from html import escape
 import zoo_adapters
 from featvis import WrongRequest
 from zoo_adapters import Facts
+from zoo_adapters.facts import KINDS
 from zoo_adapters.find import SORTS, nearest
 from zoo_adapters.hub import Found, search_hub
 
@@ -19,8 +20,7 @@ SHOWN = 40  # networks in the list
 # What can be filtered by: label -> choices as pairs of what is read and what is meant.
 FILTERS = {
     "Where": [("listed", "listed"), ("on the hub", "hub")],
-    "Kind": [("any kind", ""), ("convolutional", "convolutional"), ("transformer", "transformer"),
-             ("hybrid", "hybrid"), ("mixer", "mixer")],
+    "Kind": [("any kind", ""), *((kind, kind) for kind in KINDS)],
     "CAM": [("any head", ""), ("with a map", "any"), ("exact", "exact"), ("no map", "none")],
     "Size": [("any size", ""), ("up to 5 M", "5e6"), ("up to 30 M", "3e7"), ("up to 100 M", "1e8")],
     "Licence": [("any", ""), ("commercial use", "commercial"), ("Apache", "apache")],

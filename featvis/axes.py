@@ -54,10 +54,7 @@ def _of_places(here: Node, axis: int, known: dict[tuple[int, int], bool | None])
 
 def _followed(here: Node, axis: int, known: dict[tuple[int, int], bool | None]) -> bool | None:
     features = False  # a sum over the axis that is followed, which may be as long as it by chance
-    while here.parents:
-        if len(here.shape) == 4 and here.name == "convolution":
-            over = axis >= 2 if axis else None  # with the pictures there may be windows of them
-            return None if features and over else over
+    while here.parents and not (here.name == "convolution" and len(here.shape) == 4):
         if here.name in VIEWS and (source := _rows(here, axis)):
             here = source
         elif here.name in VIEWS:
@@ -90,8 +87,9 @@ def _followed(here: Node, axis: int, known: dict[tuple[int, int], bool | None]) 
             if not alike:
                 return None
             here = max(alike, key=lambda p: p.shape[axis])  # what is broadcast has length 1
-    over = axis >= 2 if axis and here.func == "input" and len(here.shape) == 4 else None
-    return None if features and over else over
+    if axis == 0 or len(here.shape) != 4 or here.name not in ("convolution", "input"):
+        return None  # with the pictures there may be windows of them
+    return None if features and axis >= 2 else axis >= 2
 
 
 def _rows(here: Node, axis: int) -> Node | None:

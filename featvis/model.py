@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from featvis.head import Head
+from featvis.node import ATTENTION
 from featvis.types import Layout, Place, WrongRequest
 
 __all__ = ["Head", "Image", "Layer", "Layout", "Preprocessing", "VisionModel", "WrongRequest"]
@@ -107,9 +108,7 @@ class VisionModel:
     @property
     def tokens(self) -> Layer | None:
         """The last layer whose positions are tokens that all see one another, if there is one."""
-        found = [
-            x for x in self.layers.values() if x.layout.kind == "NLC" and x.mixed == "attention"
-        ]
+        found = [x for x in self.layers.values() if x.layout.kind == "NLC" and x.mixed == ATTENTION]
         return found[-1] if found else None
 
     @property

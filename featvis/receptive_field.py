@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from featvis.model import VisionModel
+from featvis.node import ATTENTION
 from featvis.record import record
 from featvis.target import check_position
 from featvis.types import Box, ReceptiveField
@@ -33,7 +34,7 @@ def receptive_field(
     if facts.gated:
         notes.append("a global average gates this layer: every pixel matters a little")
     if facts.mixed:
-        by = "attention" if facts.mixed == "attention" else "a mixing of positions"
+        by = "attention" if facts.mixed == ATTENTION else "a mixing of positions"
         notes.append(f"{by} lets every position see all others: read the effective box")
     return ReceptiveField(
         influence,

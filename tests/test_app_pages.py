@@ -12,7 +12,7 @@ import torch
 
 import featvis
 import zoo_adapters
-from app import api, changes, files, maps, pictures, probed, session, tabs
+from app import api, changes, files, maps, picker, pictures, probed, session, tabs
 from app.histogram import histogram
 from app.index import pooled
 from app.state import State, from_query, to_query
@@ -25,6 +25,13 @@ pytest.importorskip("gradio")
 NAMES = zoo_adapters.names("bundled")
 pytestmark = pytest.mark.skipif(not NAMES, reason="no bundled network is committed yet")
 MODEL = "bundled:scenes-resnet"
+
+
+def test_the_picker_tells_what_is_near_and_draws_another_order_each_time():
+    everything = ("listed", "", "", "", "")
+    assert "near are resnet," in picker.listing("reznet", *everything, "popular")
+    assert "No networks fit" in picker.listing("scenes", *everything[:4], "cc-by", "popular")
+    assert len({picker.listing("", *everything, "random") for _ in range(3)}) == 3
 
 
 @pytest.fixture

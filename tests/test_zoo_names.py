@@ -75,6 +75,8 @@ def test_families_hold_every_name_once_and_begin_with_resnet(zoo):
         ("https://huggingface.co/a/b/blob/main/config.json", "timm:hf-hub:a/b or"),
         ("models/of/mine", "timm:local-dir:models/of/mine"),
         ("local-dir:models/mine", "timm:local-dir:models/mine"),
+        ("hugging:a/b", "bundled:, timm:, torchvision:"),
+        ("https://example.org/a/b", "bundled:, timm:, torchvision:"),
         ("tim:resnet50", "bundled:, timm:, torchvision:"),
         ("timm:", "featvis models timm"),
         ("", "timm:resnet50"),

@@ -49,8 +49,8 @@ def find(
     _check("sort", sort, SORTS)
     words = text.lower().split()
     if zoo is not None:
-        adapter(zoo)  # refuses one that there is not
-    listed = [f for known in zoos() if zoo in (None, known.name) for f in _all(known.name, zoo)]
+        adapter(zoo)  # refuses one that there is not, or whose library is not installed
+    listed = [f for known in zoos() if zoo in (None, known.name) for f in _all(known.name)]
     tests: list[Callable[[Facts], bool]] = [lambda f: all(w in f.name.lower() for w in words)]
     if family is not None:
         tests.append(lambda f: f.family == family)
@@ -79,7 +79,7 @@ def nearest(text: str) -> tuple[str, ...]:
     The more frequent ones come first: "reznet" gives "resnet" before "rexnet". () if every word is
     in some name, or none is near.
     """
-    listed = [facts.name.lower() for zoo in zoos() for facts in _all(zoo.name, None)]
+    listed = [facts.name.lower() for zoo in zoos() for facts in _all(zoo.name)]
     words = text.lower().split()
     unknown = next((w for w in words if not any(w in name for name in listed)), "")
     letters = "a-z0-9" if re.search("[0-9]", unknown) else "a-z"
@@ -100,13 +100,11 @@ def _check(what: str, value: str | None, possible: Sequence[str]) -> None:
         raise WrongRequest(f"{what} is one of {', '.join(possible)}, not {value!r}")
 
 
-def _all(zoo: str, asked: str | None) -> tuple[Facts, ...]:
-    """The facts of a zoo, () where it is not installed and was not asked for."""
+def _all(zoo: str) -> tuple[Facts, ...]:
+    """The facts of a zoo, () where it is not installed."""
     try:
         return _facts(zoo)
     except WrongRequest:
-        if asked:
-            raise
         return ()
 
 

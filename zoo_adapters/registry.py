@@ -148,7 +148,7 @@ def elsewhere(name: str) -> None:
     """Refuse a repository or folder as other libraries and the hub's pages write it."""
     found = REPOSITORY.fullmatch(name.strip())
     if found is None:
-        if "/" in name:
+        if "/" in name and ":" not in name:
             raise WrongRequest(
                 f"{name!r} names no model; write timm:local-dir:{name} for a folder, or "
                 "timm:hf-hub:organization/name for a repository of the hub"

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 from featvis.model import Image, VisionModel
+from featvis.node import ATTENTION, WEIGHTS
 from featvis.receptive_field import field_box, receptive_field
 from featvis.target import check_position
 from featvis.types import Box
@@ -26,9 +27,9 @@ GATED = (
     "a global gate lets every pixel matter a little: the patch is the receptive field without it"
 )
 MIXED = {
-    "attention": "attention lets every position see all others: the patch holds 95 % of the "
+    ATTENTION: "attention lets every position see all others: the patch holds 95 % of the "
     "influence",
-    "weights": "a mixing of positions lets every position see all others: the patch holds 95 % of "
+    WEIGHTS: "a mixing of positions lets every position see all others: the patch holds 95 % of "
     "the influence",
 }
 LARGE = "the receptive field is as large as the picture: the patch holds 95 % of the influence"
