@@ -12,38 +12,71 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Lock
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
 from .work import Work
+from .workers import OWNER
 
-__all__ = ["Callers", "listened_to"]
+__all__ = ["Callers", "address_of", "asked_by", "listened_to"]
 
-JOBS: defaultdict[str, set[Work[Any]]] = defaultdict(set)  # of an event or a session
+JOBS: defaultdict[str, set[Caller]] = defaultdict(set)  # of an event or a session
 LOCK = Lock()
 
 
 @contextmanager
+def asked_by(request: Any) -> Iterator[None]:
+    """Within: work belongs to the address that a request came from."""
+    client = getattr(request, "client", None)
+    token = OWNER.set(str(getattr(client, "host", None) or ""))
+    try:
+        yield
+    finally:
+        OWNER.reset(token)
+
+
+def address_of(request: Any) -> str:
+    """The query of the page that a request came from, as its browser tells it."""
+    headers = getattr(request, "headers", None) or {}
+    return urlsplit(str(headers.get("referer", ""))).query
+
+
+class Caller:
+    """Somebody who waits for work, perhaps with others; to leave twice counts once."""
+
+    def __init__(self, work: Work[Any]) -> None:
+        self.work, self.has_left = work, False
+
+    def leave(self) -> None:
+        """Wait no longer: the work stops if nobody else waits for it."""
+        if not self.has_left:
+            self.has_left = True
+            self.work.leave()
+
+
+@contextmanager
 def listened_to(work: Work[Any], *streams: str | None) -> Iterator[None]:
-    """`work` is cancelled when one of these streams, events or sessions, is closed."""
+    """Within, a caller waits for `work`: until one of these streams, events or sessions, closes."""
     names = {name for name in streams if name}
+    caller = Caller(work)
     with LOCK:
         for name in names:
-            JOBS[name].add(work)
+            JOBS[name].add(caller)
     try:
         yield
     finally:
         with LOCK:
             for name in names:
-                JOBS[name].discard(work)
+                JOBS[name].discard(caller)
                 if not JOBS[name]:
                     del JOBS[name]
+        caller.leave()
 
 
 def _closed(stream: str) -> None:
     with LOCK:
-        jobs = [*JOBS.get(stream, ())]
-    for work in jobs:
-        work.cancel()
+        callers = [*JOBS.get(stream, ())]
+    for caller in callers:
+        caller.leave()
 
 
 class Callers:

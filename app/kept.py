@@ -9,10 +9,13 @@ from contextvars import ContextVar
 from threading import Lock, RLock
 from typing import Any, TypeVar
 
-__all__ = ["Kept", "holding"]
+__all__ = ["STILL_WANTED", "Kept", "holding"]
 
 V = TypeVar("V")
 Number = int | Callable[[], int]
+OFTEN = 0.1  # seconds between two looks whether a job still wants the thing that another one makes
+# Raises if the job at hand is not wanted any more.
+STILL_WANTED: ContextVar[Callable[[], None] | None] = ContextVar("still_wanted", default=None)
 
 
 class Kept(OrderedDict[Hashable, Any]):
@@ -35,7 +38,7 @@ class Kept(OrderedDict[Hashable, Any]):
         """What is kept under `key`, or what `make` gives."""
         with self.lock:
             one = self.making.setdefault(key, RLock())
-        with one:
+        with _held(one):
             try:
                 made = self[key] if key in self else make()
                 with self.lock:
@@ -91,6 +94,19 @@ class Kept(OrderedDict[Hashable, Any]):
 
     __hash__ = object.__hash__  # one of a kind, though it is a dictionary
     __eq__ = object.__eq__
+
+
+@contextmanager
+def _held(lock: RLock) -> Iterator[None]:
+    """Hold a lock; a job that is not wanted any more stops waiting for it."""
+    check = STILL_WANTED.get()
+    while not lock.acquire(timeout=OFTEN):
+        if check is not None:
+            check()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 HELD: ContextVar[list[tuple[Kept, Hashable]] | None] = ContextVar("held", default=None)

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 from featvis import WrongRequest
 
 from .limits import limits
+from .workers import OWNER, SHORT, WORKERS
 
 __all__ = ["WAITS", "is_long", "long_job", "short_job"]
 
@@ -27,11 +28,10 @@ V = TypeVar("V")
 LONG = 0.5  # seconds of a job that waits for its turn
 OFTEN = 0.1  # seconds between two looks whether it is still wanted
 LOWER = 10  # how much lower the priority of long jobs is, of 19
-SHORT = threading.Semaphore(os.cpu_count() or 1)
 HERE = threading.local()  # .long: is this thread of the long lane?
 # Told how many long jobs come first, then 0; raises if the job is not wanted any more.
 WAITS: ContextVar[Callable[[int], None] | None] = ContextVar("waits", default=None)
-QUEUE: list[Future[Any]] = []  # the long jobs that are not done, first come first
+QUEUE: dict[Future[Any], str] = {}  # unfinished long jobs and their owners, first come first
 LOCK = threading.Lock()
 
 
@@ -47,23 +47,36 @@ def long_job(make: Callable[[], V]) -> V:
         return make()
     context = copy_context()  # who watches it, its number, and the networks that it holds
     with LOCK:
-        QUEUE[:] = [job for job in QUEUE if not job.done()]
-        if len(QUEUE) - here.long_jobs >= here.waiting > 0:
-            raise WrongRequest(
-                f"{here.waiting} long jobs wait here already; try again in a minute, or choose "
-                "fewer steps or samples"
-            )
+        for job in [job for job in QUEUE if job.done()]:
+            del QUEUE[job]
+        _check_room()
         job = _lane().submit(context.run, _in_turn, make)
-        QUEUE.append(job)
+        QUEUE[job] = OWNER.get()
     asker = WAITS.get() or (lambda ahead: None)
     try:
-        while not wait([job], OFTEN).done:
-            if not job.running():
-                asker(_ahead(job))
+        with WORKERS.set_aside():
+            while not wait([job], OFTEN).done:
+                if not job.running():
+                    asker(_ahead(job))
     except BaseException:
         if job.cancel():  # it never began
             raise
     return job.result()  # which was told itself, if it is not wanted any more
+
+
+def _check_room() -> None:
+    """Refuse a long job if too many wait, in all or of its owner."""
+    here, owner = limits(), OWNER.get()
+    if len(QUEUE) - here.long_jobs >= here.waiting > 0:
+        raise WrongRequest(
+            f"{here.waiting} long jobs wait here already; try again in a minute, or choose "
+            "fewer steps or samples"
+        )
+    if owner and list(QUEUE.values()).count(owner) >= here.waiting_each > 0:
+        raise WrongRequest(
+            f"{here.waiting_each} long jobs of yours wait here already; wait until one of them is "
+            "done, or cancel it"
+        )
 
 
 @contextmanager
@@ -72,7 +85,7 @@ def short_job() -> Iterator[None]:
     if getattr(HERE, "long", False):
         yield
         return
-    with SHORT:
+    with SHORT.turn():
         yield
 
 
@@ -85,7 +98,8 @@ def _in_turn(make: Callable[[], V]) -> V:
 def _ahead(job: Future[Any]) -> int:
     """How many long jobs come before this one, at least the one that runs."""
     with LOCK:
-        return max(1, sum(not other.done() for other in QUEUE[: QUEUE.index(job)]))
+        jobs = list(QUEUE)
+        return max(1, sum(not other.done() for other in jobs[: jobs.index(job)]))
 
 
 @lru_cache(maxsize=1)

@@ -69,9 +69,12 @@ class Limits:
     model_memory: Annotated[float, Public(4, "GB of the networks that are kept loaded")] = 4
     models: Annotated[int, Public(12, "networks that are kept loaded")] = 12
     requests: Annotated[int, Public(120, "requests of one visitor in a minute")] = 0
+    at_once: Annotated[int, Public(12, "jobs of one visitor that run or wait")] = 0
+    running: Annotated[int, Public(2, "jobs of one visitor that run at the same time")] = 0
     queue: Annotated[int, Public(100, "requests that may wait at the same time")] = 100
     long_jobs: Annotated[int, Public(1, "long jobs that run at the same time")] = 1
     waiting: Annotated[int, Public(32, "long jobs that may wait for their turn")] = 32
+    waiting_each: Annotated[int, Public(4, "long jobs of one visitor that may wait or run")] = 0
     job_seconds: Annotated[float, Public(120, "seconds of one job")] = 0
 
 

@@ -15,7 +15,7 @@ from gradio.utils import get_upload_folder
 from featvis import WrongRequest
 
 from . import api, files, pictures
-from .callers import listened_to
+from .callers import asked_by, listened_to
 from .faults import sentence
 from .serve import SIDE_BY_SIDE, file_of, served
 from .state import from_query
@@ -57,17 +57,19 @@ def upload(picture: FileData) -> str:
 
 def _endpoint(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
-    def answer(*args: Any, **kwargs: Any) -> Any:
+    async def answer(*args: Any, **kwargs: Any) -> Any:
+        request, event = LocalContext.request.get(None), LocalContext.event_id.get(None)
+        session = request.session_hash if isinstance(request, gr.Request) else None
+        key = (function.__name__, repr(args), repr(sorted(kwargs.items())))
         try:
-            work = Work(lambda _: function(*args, **kwargs))
-            asked = LocalContext.request.get(None)
-            session = asked.session_hash if isinstance(asked, gr.Request) else None
-            with listened_to(work, session, LocalContext.event_id.get(None)):
-                made = work.result()
+            with asked_by(request):
+                work = Work.shared(key, lambda _: function(*args, **kwargs))
+            with listened_to(work, session, event):
+                result = await work.answer()
         except Exception as error:
             raise gr.Error(sentence(error), print_exception=False) from None
-        if isinstance(made, dict):  # a file's bytes and name -> its address
-            return {k: served(*v) if isinstance(v, tuple) else v for k, v in made.items()}
-        return made
+        if isinstance(result, dict):  # a file's bytes and name -> its address
+            return {k: served(*v) if isinstance(v, tuple) else v for k, v in result.items()}
+        return result
 
     return answer
