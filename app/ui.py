@@ -18,7 +18,8 @@ from .limits import limits
 from .picker import FILTERS
 from .state import TABS, start
 from .ui_api import offer
-from .ui_events import connect, save
+from .ui_events import connect
+from .ui_lists import save
 from .widgets import widget
 
 __all__ = ["Window", "build"]

@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
-from threading import Lock
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 import zoo_adapters
+from featvis import WrongRequest
 
-from . import (
-    changes,
-    choices,
-    files,
-    health,
-    pictures,
-    session,
-    tabs,
-    texts,
-    tries,
-    views,
-    words,
-)
+from . import changes, pictures, session, tabs, tries, views
+from . import ui_lists as lists
+from .callers import address_of, asked_by
 from .faults import sentence
-from .picker import listing
-from .serve import served
 from .state import State, from_query, start
 from .ui_drawing import Drawing
+from .ui_visit import Change, Updates, Visit
 from .ui_words import language_of, spoken
 from .widgets import on_use
 from .work import Work
@@ -36,24 +26,16 @@ from .work import Work
 if TYPE_CHECKING:
     from .ui import Window
 
-__all__ = ["connect", "save"]
+__all__ = ["connect"]
 
 BY_HAND = "(v) => { const by = !!window.featvisHand; window.featvisHand = false; return [v, by]; }"
-PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-
-
-class Visit:
-    """One open page: its state, changed by one event at a time."""
-
-    def __init__(self) -> None:
-        self.state: State | None = None
-        self.lock = Lock()
-        self.work: Work[Any] | None = None
-        self.notice = ""  # what was last said and still stands
-        self.language = "en"  # of the page; what is said here is English until it leaves
-
-    def __deepcopy__(self, _: Any) -> Visit:
-        return Visit()
+# Of one control used twice the second use counts, too: the first one gives way to it.
+PRIVATE: dict[str, Any] = {
+    "api_visibility": "private",
+    "show_progress": "hidden",
+    "trigger_mode": "multiple",
+}
+LAST = {**PRIVATE, "trigger_mode": "always_last"}
 
 
 def connect(window: Window) -> None:
@@ -76,8 +58,8 @@ class Events:
         self._subject()
         for family, part in w.parts.items():
             self._tab(family, part)
-        w.zoo.select(self._families, [self.visit, w.zoo], [w.family, w.model, w.notice], **PRIVATE)
-        w.family.select(self._members, [w.zoo, w.family], w.model, **PRIVATE)
+        w.zoo.select(lists.families, [self.visit, w.zoo], [w.family, w.model, w.notice], **PRIVATE)
+        w.family.select(lists.members, [w.zoo, w.family], w.model, **PRIVATE)
         w.notice.select(self._cancel, self.visit, None, queue=False, **PRIVATE)
         w.blocks.load(self._open, self.visit, self.outputs, **PRIVATE)
 
@@ -89,7 +71,7 @@ class Events:
         asked = [w.name, *w.filters]
         gr.on(
             [w.search.expand, w.name.input, w.name.submit, *(m.select for m in w.filters)],
-            self._listed, [self.visit, *asked], w.found, trigger_mode="always_last", **PRIVATE,
+            lists.networks, [self.visit, *asked], w.found, **LAST,
         )  # fmt: skip
         on(w.picture.input, _uploaded, w.picture, preprocess=False)
         on(w.examples.select, lambda s, data: changes.set_picture(s, str(data.get("pick"))))
@@ -104,7 +86,7 @@ class Events:
 
     def _named(self, state: State, text: str) -> State:
         """The model of a whole name; words alone are looked for and change nothing."""
-        return changes.set_model(state, text) if _is_whole(text) else state
+        return changes.set_model(state, text) if lists.is_whole(text) else state
 
     def _tab(self, family: str, part: Any) -> None:
         self._on(
@@ -128,7 +110,7 @@ class Events:
     def _on(
         self,
         event: Any,
-        change: Callable[..., State],
+        change: Change,
         component: Any = None,
         by_hand: bool = False,
         **how: Any,
@@ -139,73 +121,119 @@ class Events:
         """
         takes_data = component is None and len(inspect.signature(change).parameters) > 1
 
-        def of_value(visit: Visit, value: Any) -> Iterator[dict[Any, Any]]:
+        async def of_value(visit: Visit, value: Any, request: gr.Request) -> Updates:
             if by_hand and not value:  # a page that opens selects its tab by itself
                 yield {self.w.notice: gr.skip()}
                 return
-            yield from spoken(self._used(visit, lambda state: change(state, value)), visit)
+            async for update in self._used(visit, lambda state: change(state, value), request):
+                yield update
 
-        def of_data(visit: Visit, data: gr.EventData) -> Iterator[dict[Any, Any]]:
-            given = data._data if isinstance(data._data, dict) else {}
-            yield from spoken(self._used(visit, lambda state: change(state, given)), visit)
+        async def of_data(visit: Visit, data: gr.EventData, request: gr.Request) -> Updates:
+            values = data._data if isinstance(data._data, dict) else {}
+            async for update in self._used(visit, lambda state: change(state, values), request):
+                yield update
 
-        def of_nothing(visit: Visit) -> Iterator[dict[Any, Any]]:
-            yield from spoken(self._used(visit, change), visit)
+        async def of_nothing(visit: Visit, request: gr.Request) -> Updates:
+            async for update in self._used(visit, change, request):
+                yield update
 
         handler = of_value if component is not None else of_data if takes_data else of_nothing
         inputs = [self.visit] if component is None else [self.visit, component]
         event(handler, inputs, self.outputs, **how, **PRIVATE)
 
-    def _open(self, visit: Visit, request: gr.Request) -> Iterator[dict[Any, Any]]:
+    async def _open(self, visit: Visit, request: gr.Request) -> Updates:
         """The page as it was opened, in its language."""
         visit.language = language_of(request)
-        yield from spoken(self._opened(visit, str(request.query_params)), visit)
+        async for update in self._opened(visit, str(request.query_params), request):
+            yield update
 
-    def _opened(self, visit: Visit, query: str) -> Iterator[dict[Any, Any]]:
+    async def _opened(self, visit: Visit, query: str, request: Any = None) -> Updates:
         """The state of the link that the page was opened with, or what of it can be shown."""
-        asked, said = from_query(query), ""
-        for state in _simpler(asked):
-            for made in self._step(visit, lambda _, state=state: state):
-                if said and visit.state is not None:
-                    visit.notice = said
-                    made |= {self.w.notice: said}
-                yield made
-            if visit.state is not None:
+        link, notice = from_query(query), ""
+        visit.state = link  # something may be used while the page still opens
+        for state in _simpler(link):
+            async for update in self._step(visit, lambda _, state=state: state, request):
+                if notice and visit.shown is not None:
+                    visit.notice = notice
+                    update |= spoken({self.w.notice: notice}, visit.language)
+                yield update
+            if visit.shown is not None or visit.work is not None:
                 return
-            said = said or visit.notice
+            notice = notice or visit.notice
 
-    def _used(self, visit: Visit, change: Callable[[Any], State]) -> Iterator[dict[Any, Any]]:
-        """A step from something that was used; before the page was opened, nothing can be."""
-        if visit.work is not None:
-            visit.work.hurry()
-        with visit.lock:  # what is used while the page opens waits until it is there
-            opened = visit.state is not None
-        if opened:
-            yield from self._step(visit, change)
-        else:
+    async def _used(self, visit: Visit, change: Change, request: Any = None) -> Updates:
+        """A step from something that was used.
+
+        A page whose visit is not in memory any more begins again from its address.
+        """
+        if visit.state is None:
+            query = address_of(request)
+            visit.state, visit.language = from_query(query), language_of(request, query)
+        async for update in self._step(visit, change, request):
+            yield update
+
+    async def _step(self, visit: Visit, change: Change, request: Any = None) -> Updates:
+        """The next state and what shows it; a wrong request leaves all as it was.
+
+        Once something else is used, the page waits for that, and this ends in silence.
+        """
+        before, shown, earlier = visit.state, visit.shown, tuple(visit.pending)
+        work: Work[Any] | None = None
+        try:
+            with asked_by(request):
+                work = Work(lambda work: self._next(_after(before, earlier, change), shown, work))
+            visit.begin(work, change)
+            async for update in self._watch(visit, work, shown is None):
+                yield update
+        except Exception as error:
+            if work is None:  # the page goes on with the work before
+                yield spoken({self.w.notice: views.notice(sentence(error))}, visit.language)
+            elif visit.leave(work):
+                yield await self._back(visit, before, error)
+        finally:
+            if work is not None and visit.leave(work):
+                work.cancel()  # the page may be closed: nobody waits for it any more
+
+    async def _watch(self, visit: Visit, work: Work[Any], is_first: bool) -> Updates:
+        """What can be shown of a work, and how far it is, until it is done or left."""
+        has_spoken = is_first
+        async for doing in work.follow():
+            if visit.work is not work:
+                break
+            if work.is_long:
+                visit.end_parked()
+            has_spoken = True
+            busy = views.busy(doing, work.share, cancel=True)
+            yield self._update(visit, work, {self.w.notice: busy})
+        if visit.work is not work:  # the page went on, and must not be sent what it left
             yield {self.w.notice: gr.skip()}
+            return
+        state, pieces = work.result()
+        visit.notice = "" if pieces else visit.notice
+        notice = visit.notice if has_spoken or pieces else gr.skip()
+        update = self._update(visit, work, {self.w.notice: notice, **pieces})
+        visit.commit(state)
+        yield update
 
-    def _step(self, visit: Visit, change: Callable[[Any], State]) -> Iterator[dict[Any, Any]]:
-        """The next state and what shows it; a wrong request leaves all as it was."""
-        with visit.lock:
-            before = visit.state
-            work = visit.work = Work(lambda work: self._next(before, change, work))
-            said = before is None
-            try:  # around the words, too: a page that is closed is closed at one of them
-                for told in work.waits():
-                    said = True
-                    yield {**work.take(), self.w.notice: views.busy(told, work.share, cancel=True)}
-                visit.state, made = work.result()
-                visit.notice = "" if made else visit.notice
-                notice = visit.notice if said or made else gr.skip()
-                yield {**work.take(), self.w.notice: notice, **made}
-            except Exception as error:
-                back = self.drawing.all(before) if before else {}
-                back.pop(self.w.name, None)  # what was typed stays, to be corrected
-                visit.notice = views.notice(sentence(error))
-                yield {**back, self.w.notice: visit.notice}
-            finally:
-                work.cancel()  # the page may be closed: what it waited for is not wanted any more
+    def _update(self, visit: Visit, work: Work[Any], pieces: dict[Any, Any]) -> dict[Any, Any]:
+        """The pieces and whatever else can be shown by now, in the language of the page."""
+        shown = work.take()
+        if state := shown.pop(self.visit, None):  # its controls are there, and may be used now
+            visit.commit(state)
+        return spoken({**shown, **pieces}, visit.language)
+
+    async def _back(self, visit: Visit, before: State | None, error: Exception) -> dict[Any, Any]:
+        """The page as it was before a request that cannot be answered, and the reason."""
+        pieces: dict[Any, Any] = {}
+        if visit.shown is not None and before is not None:
+            visit.commit(before)
+            pieces = await Work(lambda _: self.drawing.all(before)).answer()
+            pieces.pop(self.w.name, None)  # the words typed there stay, to be corrected
+            if visit.work is not None or visit.state is not before:
+                return {self.w.notice: gr.skip()}  # the page went on meanwhile
+        visit.pending.clear()
+        visit.notice = views.notice(sentence(error))
+        return spoken({**pieces, self.w.notice: visit.notice}, visit.language)
 
     def _cancel(self, visit: Visit) -> None:
         """Stop what is computed for a page, at its next batch."""
@@ -213,9 +241,9 @@ class Events:
             visit.work.cancel()
 
     def _next(
-        self, before: State | None, change: Callable[[Any], State], work: Work[Any]
+        self, after: State, before: State | None, work: Work[Any]
     ) -> tuple[State, dict[Any, Any]]:
-        after = change(before)
+        """A state, and what shows it on a page that shows `before`."""
         if after is before:
             return after, {}
         if after == before:  # what was used shows the state again
@@ -228,7 +256,7 @@ class Events:
             session.model_of(after.model, work.progress)
         if before is None or before.image != after.image:
             work.say("Looking at the picture")
-        work.show(self.drawing.subject(after, before))
+        work.show({**self.drawing.subject(after, before), self.visit: after})
         work.say(f"Computing {after.tab[0].lower()}{after.tab[1:]}")
         part = self.w.parts[after.tab]
         shown = tabs.draw(
@@ -236,27 +264,13 @@ class Events:
         )
         return after, self.drawing.results(after, shown)
 
-    def _listed(self, visit: Visit, text: str, where: str, *rest: str) -> str:
-        """The networks that fit the words and the filters."""
-        return "" if _is_whole(text) else words.html(listing(text, where, *rest), visit.language)
 
-    def _families(self, visit: Visit, zoo: str) -> tuple[Any, Any, str]:
-        """The families of a zoo; nothing is loaded yet."""
-        try:
-            families = zoo_adapters.families(zoo)
-        except Exception as error:
-            said = words.html(views.notice(sentence(error)), visit.language)
-            return gr.skip(), gr.skip(), said
-        first = next(iter(families), None)
-        members = families[first] if first else ()
-        variants = gr.Dropdown(choices.short(members), value=None)
-        missing = zoo != "bundled" and health.hub_missing()
-        said = views.notice(texts.without_hub(missing)) if missing else ""
-        said = words.html(said, visit.language)
-        return gr.Dropdown(list(families), value=first), variants, said
-
-    def _members(self, zoo: str, family: str) -> Any:
-        return gr.Dropdown(choices.short(zoo_adapters.families(zoo).get(family, ())), value=None)
+def _after(base: State | None, earlier: tuple[Change, ...], change: Change) -> State:
+    """The state after a change, and after those before it that the page has not shown yet."""
+    for previous in earlier:
+        with suppress(WrongRequest):  # nobody waits for its refusal any more
+            base = previous(base)
+    return change(base)
 
 
 def _simpler(asked: State) -> Iterator[State]:
@@ -277,20 +291,3 @@ def _uploaded(state: State, sent: Any) -> State:
     """
     path = sent.get("path") if isinstance(sent, dict) else None
     return changes.set_upload(state, path) if path else state
-
-
-def _is_whole(text: str | None) -> bool:
-    """Is it a name with its zoo, and not words to be found?"""
-    return ":" in (text or "")
-
-
-def save(asked: Any) -> dict[str, str]:
-    """The address of a file (see FILES) of what a query shows, or why there is none."""
-    try:
-        state = from_query(str(asked["query"]))
-        make = files.FILES.get(str(asked["kind"]), files.picture)
-        data, name = Work(lambda _: make(state)).result()
-        return {"url": served(data, name), "name": name}
-    except Exception as error:
-        language = asked.get("lang") if isinstance(asked, dict) else "en"
-        return {"error": words.said(sentence(error), str(language or "en"))}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -30,23 +30,19 @@ TEXTS = {"html": words.html, "markdown": words.markdown, "button": words.said}
 Message = MutableMapping[str, Any]
 
 
-def language_of(request: gr.Request) -> str:
-    """The language of the page that a request comes from."""
-    asked = dict(request.query_params).get("lang")
+def language_of(request: gr.Request | None, query: str = "") -> str:
+    """The language of the page that a request comes from, or of the link `query`."""
+    if request is None:
+        return "en"
+    asked = parse_qs(query).get("lang", [None])[0] or dict(request.query_params).get("lang")
     return words.chosen(asked, request.headers.get("accept-language", ""))
 
 
-def spoken(steps: Iterator[dict[Any, Any]], visit: Any) -> Iterator[dict[Any, Any]]:
-    """Each step's changes of components, in the language of the visit."""
-    for made in steps:
-        language = visit.language
-        yield (
-            made
-            if language == "en"
-            else {
-                component: _changed(component, value, language) for component, value in made.items()
-            }
-        )
+def spoken(update: dict[Any, Any], language: str) -> dict[Any, Any]:
+    """Changes of components, in a language."""
+    if language == "en":
+        return update
+    return {component: _changed(component, value, language) for component, value in update.items()}
 
 
 def _changed(component: Any, value: Any, language: str) -> Any:

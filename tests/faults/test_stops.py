@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import re
@@ -61,80 +62,177 @@ def endless(monkeypatch):
     return told
 
 
-def opened(events, query=""):
-    from app.ui_events import Visit
+async def every(updates):
+    """All updates of a handler."""
+    return [update async for update in updates]
+
+
+async def opened(events, query=""):
+    from app.ui_visit import Visit
 
     visit = Visit()
-    for _ in events._opened(visit, query):
-        pass
+    await every(events._opened(visit, query))
     assert visit.state is not None
+    assert visit.shown == visit.state
     return visit
 
 
-def working(events, visit, endless):
-    """A page that waits for the endless ascent."""
-    generator = events._used(visit, lambda state: state.but(tab="Synthesis"))
-    next(generator)
-    assert endless.begun.wait(SOON)
-    return generator
+async def working(events, visit, endless):
+    """The handler of a page that waits for the endless ascent."""
+    updates = events._used(visit, lambda state: state.but(tab="Synthesis"))
+    await anext(updates)
+    assert await asyncio.to_thread(endless.begun.wait, SOON)
+    return updates
 
 
-def test_a_closed_page_stops_its_work(events, endless):
-    visit = opened(events, "tab=Neighbours")
-    generator = working(events, visit, endless)
-    begin = time.monotonic()
-    generator.close()  # what Gradio does with a page that is gone, at the next word
-    assert endless.stopped.wait(SOON)
-    assert visit.work._future.exception(SOON) is not None
-    assert visit.state.tab == "Neighbours"  # what was not finished is not the state
-    after = endless.steps
-    time.sleep(0.1)
-    assert endless.steps == after
-    assert time.monotonic() - begin < SOON
+@pytest.mark.parametrize("of_lane", [False, True])
+def test_a_closed_page_stops_its_work(events, endless, of_lane):
+    async def scenario():
+        visit = await opened(events, "tab=Neighbours")
+        updates = await working(events, visit, endless)
+        work = visit.work
+        work.is_long = of_lane
+        await updates.aclose()  # what Gradio does with a page that is gone
+        gc.collect()
+        await asyncio.sleep(0)
+        assert await asyncio.to_thread(endless.stopped.wait, SOON)
+        assert work._future.exception(SOON) is not None
+        after = endless.steps
+        await asyncio.sleep(0.1)
+        assert endless.steps == after
+
+    asyncio.run(scenario())
 
 
 def test_cancel_stops_the_work_and_the_page_goes_on(events, endless, monkeypatch):
-    visit = opened(events, "tab=Neighbours")
-    generator = working(events, visit, endless)
-    events._cancel(visit)
-    said = [made[events.w.notice] for made in generator if events.w.notice in made]
-    assert endless.stopped.is_set()
-    assert "Cancelled" in str(said[-1])
-    monkeypatch.undo()
-    for _ in events._used(visit, lambda state: state.but(tab="Filters")):
-        pass
-    assert visit.state.tab == "Filters"
+    async def scenario():
+        visit = await opened(events, "tab=Neighbours")
+        updates = await working(events, visit, endless)
+        monkeypatch.undo()
+        events._cancel(visit)
+        notices = [u[events.w.notice] for u in await every(updates) if events.w.notice in u]
+        assert endless.stopped.is_set()
+        assert "Cancelled" in str(notices[-1])
+        assert visit.state.tab == "Neighbours"
+        await every(events._used(visit, lambda state: state.but(tab="Filters")))
+        assert visit.state.tab == "Filters"
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("of_lane", [False, True])
+def test_an_action_never_waits_for_the_work_of_its_own_page(events, endless, of_lane, monkeypatch):
+    async def scenario():
+        visit = await opened(events, "tab=Neighbours")
+        left = await working(events, visit, endless)
+        visit.work.is_long = of_lane
+        job = visit.work
+        monkeypatch.undo()
+        before = threading.active_count()
+        actions = [events._used(visit, lambda state: state.but(tab="Filters")) for _ in range(110)]
+        first = await asyncio.gather(*(every(action) for action in actions))
+        assert all(first)  # each answered
+        assert threading.active_count() < before + 70
+        assert (visit.state.tab, visit.shown.tab) == ("Filters", "Filters")
+        assert job._future.done() != of_lane  # one of the lane goes on, and can be asked for again
+        await asyncio.wait_for(every(left), SOON)  # what waited for it ends, and changes nothing
+        assert visit.state.tab == "Filters"
+        job.cancel()
+        assert await asyncio.to_thread(endless.stopped.wait, SOON)
+
+    asyncio.run(scenario())
+
+
+def test_what_is_used_before_the_state_was_shown_counts_too(events, monkeypatch):
+    """Two quick actions: the second one takes the place of the first, and has its change, too."""
+    gate = threading.Event()
+
+    def slow(state):
+        gate.wait(SOON)
+        return state.but(seed=5)
+
+    async def scenario():
+        visit = await opened(events, "tab=Filters")
+        first = asyncio.create_task(every(events._used(visit, slow)))
+        await asyncio.sleep(0.05)
+        second = asyncio.create_task(every(events._used(visit, lambda s: s.but(image="scene-2"))))
+        await asyncio.sleep(0.05)
+        gate.set()
+        await asyncio.gather(first, second)
+        assert (visit.state.seed, visit.state.image) == (5, "scene-2")
+        assert not visit.pending
+
+    asyncio.run(scenario())
+
+
+def test_an_action_while_the_page_opens_keeps_its_link(events):
+    from app.ui_visit import Visit
+
+    async def scenario():
+        visit = Visit()
+        opening = asyncio.create_task(every(events._opened(visit, "tab=Filters&img=scene-3")))
+        await asyncio.sleep(0)
+        await every(events._used(visit, lambda state: state.but(tab="Neighbours")))
+        await opening
+        assert (visit.state.tab, visit.state.image) == ("Neighbours", "scene-3")
+        assert visit.shown == visit.state
+
+    asyncio.run(scenario())
+
+
+def test_a_visit_that_was_dropped_begins_again_from_the_address_of_its_page(events):
+    from app.ui_visit import Visit
+
+    request = SimpleNamespace(
+        headers={"referer": "http://127.0.0.1/?tab=Filters&img=scene-5&lang=ko"},
+        query_params={},
+        client=SimpleNamespace(host="127.0.0.1"),
+    )
+
+    async def scenario():
+        visit = Visit()
+        updates = await every(events._used(visit, lambda s: s.but(tab="Neighbours"), request))
+        assert (visit.state.tab, visit.state.image) == ("Neighbours", "scene-5")
+        assert visit.language == "ko"
+        assert any(events.w.prediction in update for update in updates)  # all of it is drawn
+
+    asyncio.run(scenario())
 
 
 def test_a_tab_that_the_page_selects_by_itself_gives_nothing_up(events):
     """Else a link would lose what its page still makes when it opens."""
-    visit, hurried = opened(events), []
-    visit.work = SimpleNamespace(hurry=lambda: hurried.append(True))
-    tab = events.w.parts["Filters"].tab
-    fns = events.w.blocks.fns.values()
-    *_, select = (f.fn for f in fns if (tab._id, "select") in f.targets)  # of these events
-    assert len(list(select(visit, False))) == 1
-    assert not hurried
-    assert visit.state.tab == "Class evidence"
-    assert list(select(visit, True))
-    assert hurried
-    assert visit.state.tab == "Filters"
+
+    async def scenario():
+        visit = await opened(events)
+        tab = events.w.parts["Filters"].tab
+        fns = events.w.blocks.fns.values()
+        *_, select = (f.fn for f in fns if (tab._id, "select") in f.targets)  # of these events
+        visit.work = work = SimpleNamespace(is_long=False, cancelled=False, optional=True)
+        work.cancel = lambda: setattr(work, "cancelled", True)
+        assert len(await every(select(visit, False, None))) == 1
+        assert not work.cancelled
+        assert visit.state.tab == "Class evidence"
+        assert await every(select(visit, True, None))
+        assert work.cancelled
+        assert visit.state.tab == "Filters"
+
+    asyncio.run(scenario())
 
 
 def test_two_visitors_who_change_networks_at_once_see_their_own(events):
     names = zoo_adapters.names("bundled")[:4]
-    visits = [opened(events) for _ in range(2)]
     wrong, alone = [], {}
     for name in names:
-        state = State(tab="Filters", model=name)
-        alone[name] = session.logits_of(state)
+        alone[name] = session.logits_of(State(tab="Filters", model=name))
 
-    def change(visit, order):
+    async def change(visit, order):
         for name in order:
-            for made in events._used(visit, lambda state, name=name: state.but(
-                    tab="Filters", model=name, layer=None)):  # fmt: skip
-                if events.w.link in made:
-                    link = made[events.w.link]
+            updates = events._used(
+                visit, lambda state, name=name: state.but(tab="Filters", model=name, layer=None)
+            )
+            for update in await every(updates):
+                if events.w.link in update:
+                    link = update[events.w.link]
                     link = link if isinstance(link, str) else str(link.get("value", ""))
                     if from_query(link).model != name:
                         wrong.append((name, link))
@@ -143,15 +241,13 @@ def test_two_visitors_who_change_networks_at_once_see_their_own(events):
             if not session.logits_of(visit.state).equal(alone[name]):
                 wrong.append((name, "logits"))
 
-    orders = [names * 2, names[::-1] * 2]
-    threads = [threading.Thread(target=change, args=pair) for pair in zip(visits, orders,
-                                                                        strict=True)]  # fmt: skip
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not wrong
-    assert visits[0].state != visits[1].state
+    async def scenario():
+        visits = [await opened(events) for _ in range(2)]
+        await asyncio.gather(change(visits[0], names * 2), change(visits[1], names[::-1] * 2))
+        assert not wrong
+        assert visits[0].state != visits[1].state
+
+    asyncio.run(scenario())
 
 
 KILLED = """

@@ -1,0 +1,103 @@
+"""Lists of networks to choose from, and files to take away: what a page asks for by the way.
+
+None of it changes the state of the page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+
+import zoo_adapters
+from featvis import WrongRequest
+
+from . import choices, files, health, texts, views, words
+from .callers import asked_by, listened_to
+from .faults import sentence
+from .picker import listing
+from .serve import served
+from .state import from_query
+from .ui_visit import Visit
+from .work import Work
+
+__all__ = ["families", "is_whole", "members", "networks", "save"]
+
+
+async def networks(
+    visit: Visit,
+    text: str,
+    where: str,
+    kind: str,
+    head: str,
+    size: str,
+    licence: str,
+    order: str,
+    request: gr.Request,
+) -> str:
+    """The networks that fit the words and the filters."""
+    if is_whole(text):
+        return ""
+    try:
+        page = await _in_background(
+            request, lambda: listing(text, where, kind, head, size, licence, order)
+        )
+    except Exception as error:
+        page = views.notice(sentence(error))
+    return words.html(page, visit.language)
+
+
+async def families(visit: Visit, zoo: str, request: gr.Request) -> tuple[Any, Any, str]:
+    """The families of a zoo; nothing is loaded yet."""
+    try:
+        groups = await _in_background(request, lambda: zoo_adapters.families(zoo))
+    except Exception as error:
+        refusal = words.html(views.notice(sentence(error)), visit.language)
+        return gr.skip(), gr.skip(), refusal
+    first = next(iter(groups), None)
+    variants = gr.Dropdown(choices.short(groups[first] if first else ()), value=None)
+    reason = zoo != "bundled" and health.hub_missing()
+    notice = views.notice(texts.without_hub(reason)) if reason else ""
+    return (
+        gr.Dropdown(list(groups), value=first),
+        variants,
+        words.html(notice, visit.language),
+    )
+
+
+async def members(zoo: str, family: str, request: gr.Request) -> Any:
+    """The networks of a family, as choices."""
+    try:
+        names = await _in_background(request, lambda: zoo_adapters.families(zoo).get(family, ()))
+    except WrongRequest:
+        return gr.skip()
+    return gr.Dropdown(choices.short(names), value=None)
+
+
+async def save(values: Any, request: gr.Request) -> dict[str, str]:
+    """The address of a file (see FILES) of what a query shows, or why there is none."""
+    values = values if isinstance(values, dict) else {}
+    query, kind = str(values.get("query", "")), str(values.get("kind", ""))
+    try:
+        make = files.FILES.get(kind, files.picture)
+        with asked_by(request):
+            work = Work.shared(("save", query, kind), lambda _: make(from_query(query)))
+        with listened_to(work):
+            data, name = await work.answer()
+        return {"url": served(data, name), "name": name}
+    except Exception as error:
+        return {"error": words.said(sentence(error), str(values.get("lang") or "en"))}
+
+
+def is_whole(text: str | None) -> bool:
+    """Is it a name with its zoo, and not words to be found?"""
+    return ":" in (text or "")
+
+
+async def _in_background(request: Any, function: Callable[[], Any]) -> Any:
+    """Run a function as work of whoever sent the request."""
+    with asked_by(request):
+        work = Work(lambda _: function())
+    with listened_to(work):
+        return await work.answer()
