@@ -1,8 +1,8 @@
 """Leak: gradients through rectifiers that would stop all of them, while a picture is begun.
 
 A channel behind a ReLU that nothing in the first noise excites has no gradient, and its picture
-would stay grey. Like the rules of `featvis.guided` this acts on the operations of the backward
-pass, so it makes no difference whether a ReLU is a module, a function or in place.
+would stay grey. Like the rules of `featvis.methods.guided` this acts on the operations of the
+backward pass, so it makes no difference whether a ReLU is a module, a function or in place.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from featvis.rules import operation
+from featvis.network.rules import operation
 
 __all__ = ["Leak"]
 

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 import torch
 from torch import Tensor, nn
 
-from featvis.graph import Weights
 from featvis.model import VisionModel, WrongRequest
+from featvis.network.graph import Weights
 from featvis.spec import method
 from featvis.target import check_channel
 from featvis.types import Filters

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from featvis.aim import Aim
-from featvis.gradients import Baseline, Batch
+from featvis.gradients.samples import baseline as made
+from featvis.gradients.samples import batches
+from featvis.methods.saliency import Baseline, Batch
 from featvis.model import Image, VisionModel, values
-from featvis.samples import baseline as made
-from featvis.samples import batches
 from featvis.spec import Range, method
 from featvis.target import Position, Target
 from featvis.types import Heatmap, Place

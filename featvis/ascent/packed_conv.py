@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from featvis.stem import Constant
+from featvis.ascent.fast_stem import Constant
 
 __all__ = ["Packed", "can_be_packed"]
 

@@ -13,14 +13,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from featvis.axes import mixes, of_places
-from featvis.find import Ends, found_head
-from featvis.graph import Graph, place
-from featvis.head import Head
 from featvis.hooks import first_tensor, hooked
-from featvis.model import Layer, VisionModel
-from featvis.node import WEIGHTS, Node, mark, node
-from featvis.types import Layout
+from featvis.model import Head, Layer, VisionModel
+from featvis.network.axes import mixes, of_places
+from featvis.network.find_head import Ends, found_head
+from featvis.network.graph import Graph, place
+from featvis.network.node import Node, mark, node
+from featvis.types import WEIGHTS, Layout
 
 __all__ = ["Survey", "mixing", "survey"]
 

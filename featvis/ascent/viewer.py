@@ -1,9 +1,10 @@
 """Sight: how a network looks at pictures while they are made, at the least cost.
 
-The pictures are seen through views (`featvis.transform`), at the size that the network takes; the
-pass stops at the last layer that is asked for, runs on a folded copy (`featvis.folded`), and in
-bfloat16 where the first gradients point the same way as in float32. Small pictures come first
-where the network takes them: they cost less, and large shapes are settled in them.
+The pictures are seen through views (`featvis.ascent.transform`), at the size that the network
+takes; the pass stops at the last layer that is asked for, runs on a folded copy
+(`featvis.ascent.fused_copy`), and in bfloat16 where the first gradients point the same way as in
+float32. Small pictures come first where the network takes them: they cost less, and large shapes
+are settled in them.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from featvis.folded import folded
+from featvis.ascent.fused_copy import folded
+from featvis.ascent.objectives import Objective, watch
+from featvis.ascent.transform import warp
+from featvis.gradients.precision import possible, reduced
 from featvis.model import VisionModel
-from featvis.objectives import Objective, watch
-from featvis.precision import possible, reduced
-from featvis.transform import warp
 
 __all__ = ["Sight", "seen_size", "settled"]
 

@@ -8,16 +8,16 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from featvis import objectives, param, transform
-from featvis.ascent import Plan, adam, ascend
-from featvis.memory import check_memory
+from featvis.ascent import objectives, param, transform
+from featvis.ascent.climb import Plan, adam, ascend
+from featvis.ascent.memory import check_memory
+from featvis.ascent.objectives import Objective
+from featvis.ascent.regularize import calm
+from featvis.ascent.transform import warp
+from featvis.ascent.viewer import Sight, seen_size
 from featvis.model import Image, VisionModel, values
-from featvis.objectives import Objective
 from featvis.record import record
-from featvis.regularize import calm
-from featvis.sight import Sight, seen_size
 from featvis.spec import Range, Tuning, method
-from featvis.transform import warp
 from featvis.types import Synthesis
 
 __all__ = ["caricature", "inversion"]

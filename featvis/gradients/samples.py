@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from featvis.aim import Aim
-from featvis.precision import ENOUGH, alike, possible, reduced, said
+from featvis.gradients.precision import ENOUGH, alike, possible, reduced, said
 from featvis.progress import tick
 
 __all__ = ["BASELINES", "Summed", "baseline", "batches", "blurred", "summed_gradients"]
@@ -43,7 +43,8 @@ def summed_gradients(
     """For images (B, 3, H, W): the sum over samples s of weights[s] x gradient at variant(b, s).
 
     `aim` is settled; `variant` takes numbers of pictures and of samples (N,), gives (N, 3, H, W).
-    With the precision "auto" the first samples of each picture decide; see `featvis.precision`.
+    With the precision "auto" the first samples of each picture decide; see
+    `featvis.gradients.precision`.
     """
     device = images.device.type
 

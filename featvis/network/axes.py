@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from math import prod
 
-from featvis.node import ATTENTION, WEIGHTS, Node
+from featvis.network.node import Node
+from featvis.types import ATTENTION, WEIGHTS
 
 __all__ = ["mixes", "of_places"]
 

@@ -11,15 +11,15 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from featvis import objectives
-from featvis.ascent import PREVIEW, SLOW
+from featvis.ascent import objectives
+from featvis.ascent.climb import PREVIEW, SLOW
+from featvis.ascent.memory import check_memory
+from featvis.ascent.objectives import Objective
+from featvis.ascent.param import noise
+from featvis.ascent.viewer import Sight, settled
 from featvis.hooks import pulsing
-from featvis.memory import check_memory
 from featvis.model import Image, VisionModel, WrongRequest, values
-from featvis.objectives import Objective
-from featvis.param import noise
 from featvis.progress import tick
-from featvis.sight import Sight, settled
 from featvis.spec import Range, Tuning, method
 from featvis.target import check_channel
 from featvis.types import Synthesis

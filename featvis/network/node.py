@@ -8,11 +8,9 @@ from typing import Any
 
 from torch import Tensor
 
-__all__ = ["ATTENTION", "WEIGHTS", "Node", "Pair", "Sight", "mark", "node"]
+__all__ = ["Node", "Pair", "Sight", "mark", "node"]
 
 Pair = tuple[float, float]
-ATTENTION = "attention"  # positions are added up with weights made of themselves ...
-WEIGHTS = "weights"  # ... or with learned ones: token mixing, recurrence
 
 
 @dataclass(frozen=True)

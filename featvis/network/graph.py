@@ -14,10 +14,10 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
-from featvis.axes import mixes
-from featvis.node import ATTENTION, Node, Pair, Sight, mark, node
-from featvis.rules import operation
-from featvis.types import Place
+from featvis.network.axes import mixes
+from featvis.network.node import Node, Pair, Sight, mark, node
+from featvis.network.rules import operation
+from featvis.types import ATTENTION, Place
 
 __all__ = ["Graph", "place"]
 

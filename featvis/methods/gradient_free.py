@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from featvis.aim import Aim
-from featvis.grad_cams import chosen_layers, default_layers
+from featvis.gradients.precision import ENOUGH, Precision, possible, reduced, said
+from featvis.gradients.samples import batches
+from featvis.methods.grad_cams import chosen_layers, default_layers
 from featvis.model import Image, VisionModel, WrongRequest, values
-from featvis.precision import ENOUGH, Precision, possible, reduced, said
 from featvis.record import record
 from featvis.render import sample
-from featvis.samples import batches
 from featvis.spec import Range, Tuning, method
 from featvis.statistics import rank_correlation
 from featvis.target import Target

@@ -6,10 +6,9 @@ import torch
 from torch import Tensor
 
 from featvis.model import VisionModel
-from featvis.node import ATTENTION
 from featvis.record import record
 from featvis.target import check_position
-from featvis.types import Box, ReceptiveField
+from featvis.types import ATTENTION, Box, ReceptiveField
 
 __all__ = ["field_box", "receptive_field"]
 

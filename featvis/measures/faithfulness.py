@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from featvis.aim import Aim
+from featvis.gradients.samples import baseline, batches
 from featvis.model import Image, WrongRequest, values
 from featvis.render import on_input
-from featvis.samples import baseline, batches
 from featvis.target import Contrast
 from featvis.types import Attribution, Heatmap
 

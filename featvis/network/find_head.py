@@ -8,11 +8,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from featvis import rules
-from featvis.axes import of_places
-from featvis.graph import place
-from featvis.head import Evidence, Head, Source, watch
-from featvis.node import Node, node
+from featvis.model import Head, Source
+from featvis.network import rules
+from featvis.network.axes import of_places
+from featvis.network.graph import place
+from featvis.network.head import Evidence, watch
+from featvis.network.node import Node, node
 from featvis.types import Layout
 
 __all__ = ["BESIDE", "Ends", "found_head"]

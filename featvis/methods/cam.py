@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from featvis.find import BESIDE
-from featvis.head import Evidence, read_head
 from featvis.model import Image, VisionModel, values
+from featvis.network.find_head import BESIDE
+from featvis.network.head import Evidence, read_head
 from featvis.spec import method
 from featvis.target import Contrast, Target, score
 from featvis.types import Heatmap

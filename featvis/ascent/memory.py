@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
+from featvis.ascent.objectives import watch
+from featvis.ascent.viewer import Sight, seen_size
 from featvis.model import WrongRequest
-from featvis.objectives import watch
-from featvis.sight import Sight, seen_size
 
 __all__ = ["available", "check_memory", "kept_bytes"]
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from featvis.samples import blurred
+from featvis.gradients.samples import blurred
 
 __all__ = ["Prior", "Regularizer", "blur", "calm", "clip_contribution", "clip_norm", "decay"]
 

@@ -15,15 +15,15 @@ import torch
 from torch import Generator, Tensor
 from torch.linalg import vector_norm
 
+from featvis.ascent.dead_relu import Leak
+from featvis.ascent.objectives import Objective
+from featvis.ascent.param import Canvas
+from featvis.ascent.regularize import Prior, Regularizer
+from featvis.ascent.transform import Draw, still
+from featvis.ascent.viewer import Sight, seen_size, settled
 from featvis.hooks import pulsing
-from featvis.leak import Leak
 from featvis.model import VisionModel
-from featvis.objectives import Objective
-from featvis.param import Canvas
 from featvis.progress import tick
-from featvis.regularize import Prior, Regularizer
-from featvis.sight import Sight, seen_size, settled
-from featvis.transform import Draw, still
 from featvis.types import Synthesis
 
 __all__ = ["SLOW", "Plan", "Step", "adam", "ascend", "normalized"]

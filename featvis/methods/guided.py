@@ -15,11 +15,11 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from featvis.aim import Aim
-from featvis.grad_cams import grad_cam
+from featvis.gradients.cropped_gradient import slope
+from featvis.methods.grad_cams import grad_cam
 from featvis.model import Image, VisionModel, values
+from featvis.network.rules import operation
 from featvis.render import on_input
-from featvis.rules import operation
-from featvis.slope import slope
 from featvis.spec import method
 from featvis.target import Position, Target
 from featvis.types import Attribution

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from featvis.model import Image, VisionModel, WrongRequest, values
-from featvis.rules import operation
+from featvis.network.rules import operation
 from featvis.spec import method
 from featvis.types import Heatmap
 

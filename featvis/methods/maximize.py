@@ -8,13 +8,13 @@ from typing import Annotated, Any, Literal
 
 from torch import Tensor
 
-from featvis import groups, objectives, param, regularize, transform
-from featvis.ascent import Plan, adam, ascend, normalized
-from featvis.memory import check_memory
+from featvis.ascent import groups, objectives, param, regularize, transform
+from featvis.ascent.climb import Plan, adam, ascend, normalized
+from featvis.ascent.memory import check_memory
+from featvis.ascent.objectives import Objective
+from featvis.ascent.param import Canvas
+from featvis.ascent.viewer import Sight
 from featvis.model import VisionModel, WrongRequest
-from featvis.objectives import Objective
-from featvis.param import Canvas
-from featvis.sight import Sight
 from featvis.spec import Range, Tuning, method
 from featvis.target import Likeness, check_channel, check_position
 from featvis.types import Synthesis

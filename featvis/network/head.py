@@ -1,7 +1,7 @@
 """The head: how the logits come from the last map F, the input of the operation that pools.
 
 One forward pass is watched from that operation on (`Tape`). Replayed with its activation gates and
-normalization statistics frozen (`featvis.rules`), the head is affine in F:
+normalization statistics frozen (`featvis.network.rules`), the head is affine in F:
 
     logit_c = <G_c, F> + b_c,   G_c one gradient through the frozen head, b_c its value at F = 0.
 
@@ -13,42 +13,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map
 
-from featvis import rules
 from featvis.hooks import first_tensor, hooked
-from featvis.types import Layout, Place, WrongRequest
+from featvis.model import Source, VisionModel, WrongRequest
+from featvis.network import rules
 
-if TYPE_CHECKING:
-    from featvis.model import VisionModel
-
-__all__ = ["Evidence", "Head", "Source", "read_head", "watch"]
-
-
-class Source(NamedTuple):
-    """Where in a forward pass the pooling operation runs."""
-
-    operation: str  # "aten.mean.dim.default"
-    ordinal: int  # which call of it pools, counted from 0 ...
-    after: str | None  # ... from the end of this submodule on; None: from the beginning
-
-
-@dataclass(frozen=True)
-class Head:
-    """Where the last map is pooled, found and proved by numbers when the model is loaded."""
-
-    kind: str  # "exact", "frozen norm" or "frozen gates"
-    source: Source
-    channels: int
-    size: tuple[int, int]  # (h, w) of F at the model's own input size
-    layout: Layout
-    place: Place  # centres of F's positions on the input
-    residual: float  # max |<G, F> + b - logit| / max |logit| as proved
+__all__ = ["Evidence", "read_head", "watch"]
 
 
 @dataclass

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from featvis.aim import Aim
+from featvis.gradients.cropped_gradient import slope
+from featvis.gradients.precision import Precision
+from featvis.gradients.samples import baseline as made
+from featvis.gradients.samples import summed_gradients
 from featvis.model import Image, VisionModel, values
-from featvis.precision import Precision
-from featvis.samples import baseline as made
-from featvis.samples import summed_gradients
-from featvis.slope import slope
 from featvis.spec import Range, Tuning, method
 from featvis.target import Position, Target
 from featvis.types import Attribution

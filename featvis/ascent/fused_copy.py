@@ -1,9 +1,9 @@
 """Folded: a private copy of a network for many passes that are all alike.
 
 A batch norm that only rescales what a convolution gives is folded into its weights, and the weights
-lie in memory as the convolutions read them (`featvis.packed`, `featvis.stem`). A forward and
-backward pass takes 0.7 to 0.9 of the time then, where weights outweigh maps less. The copy is
-compared with the network and dropped if it differs.
+lie in memory as the convolutions read them (`featvis.ascent.packed_conv`,
+`featvis.ascent.fast_stem`). A forward and backward pass takes 0.7 to 0.9 of the time then, where
+weights outweigh maps less. The copy is compared with the network and dropped if it differs.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
+from featvis.ascent.fast_stem import Stem, is_stem
+from featvis.ascent.packed_conv import Packed, can_be_packed
 from featvis.hooks import hooked
 from featvis.model import VisionModel
-from featvis.packed import Packed, can_be_packed
-from featvis.stem import Stem, is_stem
 
 __all__ = ["folded"]
 
