@@ -1,4 +1,4 @@
-"""Leak: gradients through rectifiers that would stop all of them, while a picture is begun.
+"""Dead ReLUs: gradients through rectifiers that would stop them all while a picture begins.
 
 A channel behind a ReLU that nothing in the first noise excites has no gradient, and its picture
 would stay grey. Like the rules of `featvis.methods.guided` this acts on the operations of the

@@ -1,4 +1,4 @@
-"""Stems: a strided convolution of the picture, whose gradient costs what its forward pass does.
+"""Fast stem: a strided convolution of the picture whose gradient costs what its forward pass does.
 
 The gradient at a picture of 3 channels is a convolution with 3 outputs, which leaves most lanes of
 a processor idle: for a 7x7 stem it took four times the forward pass. Its s x s phases are computed

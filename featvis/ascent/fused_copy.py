@@ -1,4 +1,4 @@
-"""Folded: a private copy of a network for many passes that are all alike.
+"""Fused copy: a network copied for many passes that are all alike.
 
 A batch norm that only rescales what a convolution gives is folded into its weights, and the weights
 lie in memory as the convolutions read them (`featvis.ascent.packed_conv`,

@@ -1,4 +1,4 @@
-"""Packed: a convolution whose weights lie as the processor's kernels read them, for both passes.
+"""Packed convolution: its weights lie as the processor's kernels read them, for both passes.
 
 Where maps are small and channels many, bringing the weights into the order of oneDNN takes as long
 as the convolution itself, and PyTorch does it anew in every pass, forward and back. Here it is done

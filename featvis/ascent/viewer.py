@@ -1,4 +1,4 @@
-"""Sight: how a network looks at pictures while they are made, at the least cost.
+"""Viewer: how a network looks at pictures while they are made, at the least cost.
 
 The pictures are seen through views (`featvis.ascent.transform`), at the size that the network
 takes; the pass stops at the last layer that is asked for, runs on a folded copy

@@ -1,4 +1,4 @@
-"""Echoes: pictures made from what a layer has of a picture, and from that alone."""
+"""Inversion: pictures made from what a layer has of a picture, and from that alone."""
 
 from __future__ import annotations
 
