@@ -11,7 +11,8 @@ from pathlib import Path
 import PIL.Image
 from torch import Tensor
 
-from featvis import WrongRequest, ascent, render
+from featvis import WrongRequest, render
+from featvis.ascent import climb as ascent
 from featvis.types import Result
 
 from .kept import Kept

@@ -14,8 +14,8 @@ import torch
 
 import zoo_adapters
 from featvis import Image, Method, VisionModel, WrongRequest, render
-from featvis.agreement import Agreement, agreement
-from featvis.cost import multiplications
+from featvis.measures.agreement import Agreement, agreement
+from featvis.network.cost import multiplications
 from featvis.types import Attribution, Heatmap
 from zoo_adapters import Facts
 

@@ -10,7 +10,14 @@ from torch import Tensor
 
 import featvis
 from featvis import VisionModel, WrongRequest
-from featvis.kinship import Counterpart, Overlap, Pair, cka, counterparts, neighbour_overlap
+from featvis.measures.kinship import (
+    Counterpart,
+    Overlap,
+    Pair,
+    cka,
+    counterparts,
+    neighbour_overlap,
+)
 from zoo_adapters import read_image
 
 from . import probed, session

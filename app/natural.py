@@ -14,8 +14,8 @@ from torch import Tensor
 
 import zoo_adapters
 from featvis import METHODS, VisionModel
-from featvis.maximize import goal
-from featvis.objectives import Objective, watch
+from featvis.ascent.objectives import Objective, watch
+from featvis.methods.maximize import goal
 from featvis.progress import tick
 from featvis.types import Synthesis
 from zoo_adapters.bundled.scenes import scene

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from featvis import Image, render
-from featvis.sanity import Stage
+from featvis.measures.sanity import Stage
 from featvis.types import Attribution, Box, Heatmap, Place
 
 from . import pictures

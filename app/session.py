@@ -17,11 +17,11 @@ from torch import Tensor
 import featvis
 import zoo_adapters
 from featvis import METHODS, Aim, Contrast, Image, Likeness, Method, VisionModel, WrongRequest
-from featvis.cam import cam_of
-from featvis.faithfulness import STEPS
-from featvis.filters import first_layer
-from featvis.head import Evidence, read_head
-from featvis.sanity import STAGES
+from featvis.measures.faithfulness import STEPS
+from featvis.measures.sanity import STAGES
+from featvis.methods.cam import cam_of
+from featvis.methods.filters import first_layer
+from featvis.network.head import Evidence, read_head
 from featvis.target import Target, check_position
 from featvis.types import Result
 

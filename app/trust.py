@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from featvis import Image, VisionModel, boxes, deletion, insertion, pointing, sanity
-from featvis.faithfulness import STEPS
-from featvis.localization import iou, surrounding
-from featvis.sanity import FAILS, STAGES, Stage
+from featvis.measures.faithfulness import STEPS
+from featvis.measures.localization import iou, surrounding
+from featvis.measures.sanity import FAILS, STAGES, Stage
 from featvis.types import Attribution, Box, Heatmap
 from zoo_adapters.bundled.scenes import scene
 

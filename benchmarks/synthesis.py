@@ -29,10 +29,11 @@ import torch
 
 import featvis
 import zoo_adapters
-from featvis import VisionModel, objectives
-from featvis.ascent import Climb
-from featvis.maximize import PRESETS
-from featvis.sight import Sight
+from featvis import VisionModel
+from featvis.ascent import objectives
+from featvis.ascent.climb import Climb
+from featvis.ascent.viewer import Sight
+from featvis.methods.maximize import PRESETS
 
 LAYERS = {
     "layer1": (4, 6),

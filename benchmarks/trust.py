@@ -19,9 +19,9 @@ from torch import Tensor
 import featvis
 import zoo_adapters
 from featvis import METHODS, Aim, Method, VisionModel
-from featvis.faithfulness import CELLS, STEPS
-from featvis.localization import iou, surrounding
-from featvis.sanity import FAILS
+from featvis.measures.faithfulness import CELLS, STEPS
+from featvis.measures.localization import iou, surrounding
+from featvis.measures.sanity import FAILS
 from featvis.types import Attribution, Box, Heatmap
 from zoo_adapters.bundled.data import HELD_OUT
 from zoo_adapters.bundled.evaluate import draw

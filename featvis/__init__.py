@@ -8,29 +8,43 @@
 
 from featvis import render
 from featvis.aim import Aim
-from featvis.faithfulness import deletion, insertion
-from featvis.localization import boxes, pointing
+from featvis.measures.faithfulness import deletion, insertion
+from featvis.measures.localization import boxes, pointing
+from featvis.measures.sanity import sanity
 from featvis.model import Image, Layer, Preprocessing, VisionModel, WrongRequest
-from featvis.receptive_field import receptive_field
+from featvis.network.receptive_field import receptive_field
 from featvis.record import record
-from featvis.sanity import sanity
 from featvis.spec import METHODS, Method, Param, Range, Tuning, method
 from featvis.target import Contrast, Likeness
 
 # isort: off
 # the order in which the methods are listed everywhere
-from featvis.filters import filters
-from featvis.feature_maps import feature_maps
-from featvis.cam import cam
-from featvis.grad_cams import grad_cam, grad_cam_plus_plus, hires_cam, layer_cam
-from featvis.gradient_free import eigen_cam, score_cam
-from featvis.gradients import gradient_x_input, integrated_gradients, saliency, smoothgrad
-from featvis.guided import deconvnet, guided_backprop, guided_grad_cam
-from featvis.attention import attention_rollout
-from featvis.occlusion import occlusion
-from featvis.maximize import maximize
-from featvis.echoes import caricature, inversion
-from featvis.dream import deepdream
+from featvis.methods.filters import filters as filters
+from featvis.methods.feature_maps import feature_maps as feature_maps
+from featvis.methods.cam import cam as cam
+from featvis.methods.grad_cams import (
+    grad_cam as grad_cam,
+    grad_cam_plus_plus as grad_cam_plus_plus,
+    hires_cam as hires_cam,
+    layer_cam as layer_cam,
+)
+from featvis.methods.gradient_free import eigen_cam as eigen_cam, score_cam as score_cam
+from featvis.methods.saliency import (
+    gradient_x_input as gradient_x_input,
+    integrated_gradients as integrated_gradients,
+    saliency as saliency,
+    smoothgrad as smoothgrad,
+)
+from featvis.methods.guided import (
+    deconvnet as deconvnet,
+    guided_backprop as guided_backprop,
+    guided_grad_cam as guided_grad_cam,
+)
+from featvis.methods.attention import attention_rollout as attention_rollout
+from featvis.methods.occlusion import occlusion as occlusion
+from featvis.methods.maximize import maximize as maximize
+from featvis.methods.inversion import caricature as caricature, inversion as inversion
+from featvis.methods.dream import deepdream as deepdream
 # isort: on
 
 __all__ = [
@@ -47,35 +61,14 @@ __all__ = [
     "Tuning",
     "VisionModel",
     "WrongRequest",
-    "attention_rollout",
     "boxes",
-    "cam",
-    "caricature",
-    "deconvnet",
-    "deepdream",
     "deletion",
-    "eigen_cam",
-    "feature_maps",
-    "filters",
-    "grad_cam",
-    "grad_cam_plus_plus",
-    "gradient_x_input",
-    "guided_backprop",
-    "guided_grad_cam",
-    "hires_cam",
     "insertion",
-    "integrated_gradients",
-    "inversion",
-    "layer_cam",
-    "maximize",
     "method",
-    "occlusion",
     "pointing",
     "receptive_field",
     "record",
     "render",
-    "saliency",
     "sanity",
-    "score_cam",
-    "smoothgrad",
+    *METHODS,
 ]

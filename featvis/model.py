@@ -11,15 +11,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from featvis.head import Head
-from featvis.node import ATTENTION
-from featvis.types import Layout, Place, WrongRequest
+from featvis.types import ATTENTION, Layout, Place, WrongRequest
 
-__all__ = ["Head", "Image", "Layer", "Layout", "Preprocessing", "VisionModel", "WrongRequest"]
+__all__ = [
+    "Head",
+    "Image",
+    "Layer",
+    "Layout",
+    "Preprocessing",
+    "Source",
+    "VisionModel",
+    "WrongRequest",
+]
 
 
 @dataclass(frozen=True)
@@ -42,6 +50,27 @@ class Layer:
     def __str__(self) -> str:
         h, w = self.size
         return f"{self.name} · {self.channels} ch · {h}x{w} · stride {self.stride[0]:g}"
+
+
+class Source(NamedTuple):
+    """Where in a forward pass the pooling operation runs."""
+
+    operation: str  # "aten.mean.dim.default"
+    ordinal: int  # which call of it pools, counted from 0 ...
+    after: str | None  # ... from the end of this submodule on; None: from the beginning
+
+
+@dataclass(frozen=True)
+class Head:
+    """Where the last map is pooled, found and proved by numbers when the model is loaded."""
+
+    kind: str  # "exact", "frozen norm" or "frozen gates"
+    source: Source
+    channels: int
+    size: tuple[int, int]  # (h, w) of F at the model's own input size
+    layout: Layout
+    place: Place  # centres of F's positions on the input
+    residual: float  # max |<G, F> + b - logit| / max |logit| as proved
 
 
 @dataclass(frozen=True)

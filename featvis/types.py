@@ -12,6 +12,8 @@ from typing import NamedTuple
 from torch import Tensor
 
 __all__ = [
+    "ATTENTION",
+    "WEIGHTS",
     "Attribution",
     "Box",
     "FeatureMaps",
@@ -24,6 +26,10 @@ __all__ = [
     "Synthesis",
     "WrongRequest",
 ]
+
+
+ATTENTION = "attention"  # positions are added up with weights made of themselves ...
+WEIGHTS = "weights"  # ... or with learned ones: token mixing, recurrence
 
 
 class WrongRequest(ValueError):

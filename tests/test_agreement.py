@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from featvis.agreement import agreement
+from featvis.measures.agreement import agreement
 
 
 def test_a_map_agrees_with_itself_and_with_any_rising_function_of_it():

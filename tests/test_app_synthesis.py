@@ -71,7 +71,7 @@ def test_steps_of_one_tab_are_not_those_of_another(state):
 
 
 def test_previews_are_shown_and_a_made_picture_is_kept(state, monkeypatch):
-    monkeypatch.setattr("featvis.ascent.PREVIEW", 0.0)
+    monkeypatch.setattr("featvis.ascent.climb.PREVIEW", 0.0)
     shown = []
     state = state.having(steps=6).but(target="2")
     last = tabs.draw(state, show=shown.append)
@@ -84,7 +84,7 @@ def test_previews_are_shown_and_a_made_picture_is_kept(state, monkeypatch):
 
 
 def test_stopped_it_keeps_what_there_is_and_does_not_keep_it_for_the_next_time(state, monkeypatch):
-    monkeypatch.setattr("featvis.ascent.PREVIEW", 0.0)
+    monkeypatch.setattr("featvis.ascent.climb.PREVIEW", 0.0)
     state = state.having(steps=300).but(target="3")
 
     def stopping(work):

@@ -8,7 +8,7 @@ from torch import nn
 
 import featvis
 import zoo_adapters
-from featvis.occlusion import windows
+from featvis.methods.occlusion import windows
 
 captum = pytest.importorskip("captum.attr")
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # captum announces what it sets

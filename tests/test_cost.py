@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import zoo_adapters
-from featvis.cost import multiplications
+from featvis.network.cost import multiplications
 
 
 def test_a_convolution_and_a_product_are_counted_by_their_definition():

@@ -9,7 +9,7 @@ import tiny
 import torch
 
 import featvis
-from featvis import objectives
+from featvis.ascent import objectives
 
 
 def test_a_dream_has_more_of_what_the_layer_saw(models):

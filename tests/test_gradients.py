@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 import featvis
-from featvis.gradients import legendre
-from featvis.occlusion import windows
-from featvis.samples import baseline, blurred
+from featvis.gradients.samples import baseline, blurred
+from featvis.methods.occlusion import windows
+from featvis.methods.saliency import legendre
 
 
 def test_smoothgrad_without_noise_is_the_gradient(models):

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 import featvis
-from featvis.head import read_head
+from featvis.network.head import read_head
 
 KINDS = {
     "GAP + FC": "exact",

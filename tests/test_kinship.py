@@ -7,7 +7,7 @@ import torch
 
 import featvis
 import zoo_adapters
-from featvis.kinship import Pair, cka, counterparts, neighbour_overlap, on_grid
+from featvis.measures.kinship import Pair, cka, counterparts, neighbour_overlap, on_grid
 from zoo_adapters.bundled.scenes import scene
 
 

@@ -7,7 +7,7 @@ import tiny
 import torch
 
 import featvis
-from featvis import objectives
+from featvis.ascent import objectives
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ import tiny
 import torch
 from torch import nn
 
-from featvis.folded import folded
-from featvis.packed import Packed, can_be_packed
+from featvis.ascent.fused_copy import folded
+from featvis.ascent.packed_conv import Packed, can_be_packed
 
 SHAPES = [  # channels in and out, kernel, stride, padding, dilation, groups, size of the map
     (8, 12, 3, 1, 1, 1, 1, (9, 11)), (64, 32, 1, 1, 0, 1, 1, (7, 7)),
@@ -52,7 +52,7 @@ def test_others_are_left_as_they_are(conv):
 
 
 def test_what_the_processor_lacks_is_not_asked_for(monkeypatch):
-    monkeypatch.setattr("featvis.packed.NEEDED", ("_a_kernel_of_the_past",))
+    monkeypatch.setattr("featvis.ascent.packed_conv.NEEDED", ("_a_kernel_of_the_past",))
     assert not can_be_packed(nn.Conv2d(8, 8, 3))
 
 

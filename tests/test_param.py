@@ -8,7 +8,7 @@ import pytest
 import tiny
 import torch
 
-from featvis import param
+from featvis.ascent import param
 
 LIKE = torch.zeros(1, dtype=torch.double)
 SIZES = [(24, 32), (15, 21), (16, 9)]

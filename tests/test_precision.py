@@ -9,7 +9,7 @@ import tiny
 import torch
 
 import featvis
-from featvis import precision
+from featvis.gradients import precision
 from featvis.statistics import rank_correlation
 
 RUNS = {
@@ -36,8 +36,8 @@ def tried(monkeypatch):
         return torch.autocast(device, torch.bfloat16, enabled=on)
 
     monkeypatch.setattr(precision, "native", lambda device: True)
-    monkeypatch.setattr("featvis.samples.reduced", reduced)
-    monkeypatch.setattr("featvis.gradient_free.reduced", reduced)
+    monkeypatch.setattr("featvis.gradients.samples.reduced", reduced)
+    monkeypatch.setattr("featvis.methods.gradient_free.reduced", reduced)
     return seen
 
 
@@ -47,7 +47,7 @@ def run(name, model, image, **how):
 
 @pytest.mark.parametrize("name", RUNS)
 def test_it_is_used_and_said_where_the_first_samples_agree(name, model, tried, monkeypatch):
-    for where in ("featvis.samples", "featvis.gradient_free"):
+    for where in ("featvis.gradients.samples", "featvis.methods.gradient_free"):
         monkeypatch.setattr(f"{where}.ENOUGH", 0.9)
     monkeypatch.setattr(precision, "ENOUGH", 0.9)
     image = tiny.images(1).float()
@@ -61,7 +61,7 @@ def test_it_is_used_and_said_where_the_first_samples_agree(name, model, tried, m
 
 @pytest.mark.parametrize("name", RUNS)
 def test_it_is_left_where_they_do_not(name, model, tried, monkeypatch):
-    for where in ("featvis.samples", "featvis.gradient_free"):
+    for where in ("featvis.gradients.samples", "featvis.methods.gradient_free"):
         monkeypatch.setattr(f"{where}.ENOUGH", 1.1)
     monkeypatch.setattr(precision, "ENOUGH", 1.1)
     image = tiny.images(1).float()

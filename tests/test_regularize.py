@@ -6,9 +6,9 @@ import pytest
 import tiny
 import torch
 
-from featvis import objectives, regularize
-from featvis.ascent import adam, normalized
-from featvis.objectives import Seen
+from featvis.ascent import objectives, regularize
+from featvis.ascent.climb import adam, normalized
+from featvis.ascent.objectives import Seen
 
 
 def test_regularizers_do_what_they_say():

@@ -10,11 +10,10 @@ import torch
 from torch import nn
 
 import featvis
-import featvis.folded
-from featvis import memory, objectives, param
-from featvis.folded import folded
-from featvis.maximize import PRESETS
-from featvis.sight import Sight, settled
+from featvis.ascent import memory, objectives, param
+from featvis.ascent.fused_copy import folded
+from featvis.ascent.viewer import Sight, settled
+from featvis.methods.maximize import PRESETS
 
 
 def last(steps):
@@ -83,9 +82,9 @@ def test_a_folded_copy_gives_the_same_and_has_no_norms():
 
 def test_a_network_whose_copy_would_fill_the_memory_is_not_folded(monkeypatch):
     model = drawn(Simple())
-    monkeypatch.setattr(featvis.folded, "MOST", model.parameters)
+    monkeypatch.setattr(featvis.ascent.fused_copy, "MOST", model.parameters)
     assert folded(model, tiny.images(1), ()) is not model
-    monkeypatch.setattr(featvis.folded, "MOST", model.parameters - 1)
+    monkeypatch.setattr(featvis.ascent.fused_copy, "MOST", model.parameters - 1)
     assert folded(model, tiny.images(1), ()) is model
 
 
@@ -138,7 +137,7 @@ def test_a_small_picture_is_the_low_frequencies_of_the_large_one():
 def test_small_pictures_come_first_where_the_network_takes_them(models, monkeypatch):
     seen = []
     model = models["GAP + MLP"]
-    monkeypatch.setattr("featvis.ascent.LEAST", 8)
+    monkeypatch.setattr("featvis.ascent.climb.LEAST", 8)
     hook = model.module.register_forward_hook(lambda _, args, out: seen.append(args[0].shape[2:]))
     try:
         made = last(featvis.maximize(model, 1, steps=20))
@@ -158,7 +157,7 @@ def test_bfloat16_is_used_only_where_the_gradients_agree(models, monkeypatch):
     objective = objectives.logit([1, 2])
     single = replace(model, module=model.module.float(), mean=model.mean.float())
     images = tiny.images(2).float()
-    monkeypatch.setattr("featvis.precision.native", lambda device: True)
+    monkeypatch.setattr("featvis.gradients.precision.native", lambda device: True)
     try:
         sight = Sight(single, objective)
         assert settled(sight, images, "auto").half
@@ -167,7 +166,7 @@ def test_bfloat16_is_used_only_where_the_gradients_agree(models, monkeypatch):
         assert made.notes[-1].startswith("computed in bfloat16")
         exact = single(made.values)[[0, 1], [1, 2]]
         torch.testing.assert_close(made.activation, exact, rtol=1e-5, atol=1e-5)
-        monkeypatch.setattr("featvis.sight.ENOUGH", 1.1)
+        monkeypatch.setattr("featvis.ascent.viewer.ENOUGH", 1.1)
         assert not settled(sight, images, "auto").half
     finally:
         model.module.double()
@@ -177,7 +176,7 @@ def test_bfloat16_is_used_only_where_the_gradients_agree(models, monkeypatch):
 @pytest.mark.parametrize("preset", PRESETS)
 def test_many_channels_in_groups_are_each_as_alone(models, preset, monkeypatch):
     model = models["GAP + MLP"]
-    monkeypatch.setattr("featvis.groups.AT_ONCE", 4)
+    monkeypatch.setattr("featvis.ascent.groups.AT_ONCE", 4)
     arguments = {"layer": "trunk.conv2", "steps": 4, "preset": preset}
     made = last(featvis.maximize(model, every=True, copies=2, **arguments))
     assert made.subjects == tuple(f"trunk.conv2, channel {n}" for n in range(6) for _ in "ab")
@@ -215,8 +214,8 @@ def featvis_model():
 
 
 def test_frames_are_evenly_spaced(models, monkeypatch):
-    monkeypatch.setattr("featvis.ascent.PREVIEW", 1e9)
-    monkeypatch.setattr("featvis.dream.PREVIEW", 1e9)
+    monkeypatch.setattr("featvis.ascent.climb.PREVIEW", 1e9)
+    monkeypatch.setattr("featvis.methods.dream.PREVIEW", 1e9)
     made = [one.step for one in featvis.maximize(models["GAP + MLP"], 1, steps=20, frames=5)]
     assert made == [4, 8, 12, 16, 20]
     image = tiny.images(1)
@@ -245,7 +244,7 @@ def test_what_does_not_fit_is_refused_with_the_size_that_does(models, monkeypatc
     sight = Sight(model, objectives.logit(0))
     kept = memory.kept_bytes(sight, tiny.images(1))
     free = memory.MORE * kept * 16 * 4 / memory.SPARE  # 4 pictures of 4 times the sides
-    monkeypatch.setattr("featvis.memory.available", lambda like: int(free * 1.01))
+    monkeypatch.setattr("featvis.ascent.memory.available", lambda like: int(free * 1.01))
     memory.check_memory(sight, tiny.images(1), (96, 128), 4)
     with pytest.raises(
         featvis.WrongRequest, match=r"at once need about .* a size of (6[3-5]) fits"
@@ -253,7 +252,7 @@ def test_what_does_not_fit_is_refused_with_the_size_that_does(models, monkeypatc
         memory.check_memory(sight, tiny.images(1), (96, 128), 16)
     with pytest.raises(featvis.WrongRequest, match="GB are free"):
         last(featvis.maximize(model, 1, size=1024, steps=1))
-    monkeypatch.setattr("featvis.memory.available", lambda like: None)
+    monkeypatch.setattr("featvis.ascent.memory.available", lambda like: None)
     memory.check_memory(sight, tiny.images(1), (96, 128), 10**6)
 
 

@@ -10,8 +10,8 @@ from torch import nn
 import featvis
 import zoo_adapters
 from featvis import Aim
-from featvis import slope as parts
-from featvis.slope import slope
+from featvis.gradients import cropped_gradient as parts
+from featvis.gradients.cropped_gradient import slope
 
 SIZE = (96, 128)
 

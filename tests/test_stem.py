@@ -7,8 +7,8 @@ import tiny
 import torch
 from torch import nn
 
-from featvis.folded import folded
-from featvis.stem import Stem, is_stem
+from featvis.ascent.fast_stem import Stem, is_stem
+from featvis.ascent.fused_copy import folded
 
 SHAPES = [  # kernel, stride, padding, size of the picture
     (7, 2, 3, (24, 31)), (3, 2, 1, (24, 32)), (3, 2, 0, (17, 18)), (4, 4, 0, (24, 32)),

@@ -11,10 +11,10 @@ import torch
 from torch import nn
 
 import featvis
-from featvis import ascent, objectives, param
-from featvis.ascent import Plan, adam, ascend
-from featvis.leak import Leak
-from featvis.maximize import PRESETS
+from featvis.ascent import climb, objectives, param
+from featvis.ascent.climb import Plan, adam, ascend
+from featvis.ascent.dead_relu import Leak
+from featvis.methods.maximize import PRESETS
 from featvis.progress import watched
 
 
@@ -165,7 +165,7 @@ def test_cancelling_stops_at_the_next_step(models):
 
 @pytest.mark.parametrize("way", ["maximize", "deepdream"])
 def test_a_slow_step_can_be_stopped_in_its_middle(models, monkeypatch, way):
-    for module in ("ascent", "dream"):
+    for module in ("ascent.climb", "methods.dream"):
         monkeypatch.setattr(f"featvis.{module}.SLOW", -1.0)
     model, image, seen = models["GAP + MLP"], tiny.images(1), []
 
@@ -197,13 +197,13 @@ def test_a_slow_step_can_be_stopped_in_its_middle(models, monkeypatch, way):
 
 
 def test_a_dream_too_large_for_the_memory_is_refused(models, monkeypatch):
-    monkeypatch.setattr("featvis.memory.available", lambda like: 100_000)
+    monkeypatch.setattr("featvis.ascent.memory.available", lambda like: 100_000)
     with pytest.raises(featvis.WrongRequest, match="are free; a size of"):
         tiny.last(featvis.deepdream(models["GAP + MLP"], tiny.images(1), size=480, steps=1))
 
 
 def test_previews_are_results_and_only_the_last_one_is_finished(models, monkeypatch):
-    monkeypatch.setattr("featvis.ascent.PREVIEW", 0.0)
+    monkeypatch.setattr("featvis.ascent.climb.PREVIEW", 0.0)
     made = list(featvis.maximize(models["GAP + MLP"], steps=5))
     assert [one.step for one in made] == [1, 2, 3, 4, 5]
     assert all(one.values.shape == (1, 3, *tiny.SIZE) for one in made)
@@ -242,14 +242,14 @@ def test_inversion_finds_the_pictures_maps_again(models):
 
 def test_small_pictures_come_first_for_a_thing_and_not_for_a_pattern(models, monkeypatch):
     sizes = []
-    before = ascent.Climb.resize
+    before = climb.Climb.resize
 
     def resized(climb, done):
         before(climb, done)
         sizes.append(climb.size)
 
-    monkeypatch.setattr(ascent.Climb, "resize", resized)
-    monkeypatch.setattr(ascent, "LEAST", 8)
+    monkeypatch.setattr(climb.Climb, "resize", resized)
+    monkeypatch.setattr(climb, "LEAST", 8)
     model = models["GAP + MLP"]
     tiny.last(featvis.maximize(model, 1, steps=10))
     assert sizes[0] == (model.size[0] // 2, model.size[1] // 2)

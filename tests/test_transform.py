@@ -6,7 +6,7 @@ import pytest
 import tiny
 import torch
 
-from featvis import transform
+from featvis.ascent import transform
 
 
 def drawn(draw, count=3, seed=0):

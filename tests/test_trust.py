@@ -13,10 +13,10 @@ from torch import nn
 
 import featvis
 from featvis import Aim, Contrast
-from featvis.faithfulness import ranks
-from featvis.localization import iou, largest_region, peaks, surrounding
+from featvis.measures.faithfulness import ranks
+from featvis.measures.localization import iou, largest_region, peaks, surrounding
+from featvis.measures.sanity import weighted_modules
 from featvis.progress import watched
-from featvis.sanity import weighted_modules
 from featvis.statistics import rank_correlation
 from featvis.types import Attribution, Box, Heatmap, Place
 
@@ -45,7 +45,7 @@ def literal(model, image, evidence, target, steps, kind):
     order = sorted(range(H * W), key=lambda i: -float(evidence.flatten()[i]))
     empty = torch.zeros_like(image) + model.mean
     if kind == "insertion":
-        empty = featvis.samples.blurred(image)
+        empty = featvis.gradients.samples.blurred(image)
     found = []
     for step in range(steps + 1):
         changed = order[: math.ceil(step / steps * H * W)]

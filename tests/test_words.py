@@ -28,9 +28,10 @@ from zoo_adapters.bundled.scenes import CLASSES
 # Of the command line and of Python alone: no visitor sees what these refuse.
 APART = (
     "app/cli*", "app/api.py", "app/ui_api.py", "app/recipe.py", "app/animation.py", "app/index/b*",
-    "app/index/c*", "app/index/hub.py", "app/index/s*", "featvis/faithfulness.py",
-    "app/index/reading.py", "featvis/objectives.py", "zoo_adapters/module.py", "app/compare_*",
-    "zoo_adapters/find.py", "featvis/model.py", "featvis/memory.py", "zoo_adapters/bundled/*",
+    "app/index/c*", "app/index/hub.py", "app/index/s*", "featvis/measures/faithfulness.py",
+    "app/index/reading.py", "featvis/ascent/objectives.py", "zoo_adapters/module.py",
+    "app/compare_*", "zoo_adapters/find.py", "featvis/model.py", "featvis/ascent/memory.py",
+    "zoo_adapters/bundled/*",
 )  # fmt: skip
 SEEN = [
     file

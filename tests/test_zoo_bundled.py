@@ -11,7 +11,7 @@ import torch
 
 import zoo_adapters
 from featvis.model import WrongRequest
-from featvis.survey import mixing
+from featvis.network.survey import mixing
 from zoo_adapters import bundled
 from zoo_adapters.measured import convolutions, kind_of
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import zoo_adapters
-from featvis.cam import cam
+from featvis.methods.cam import cam
 from featvis.model import Preprocessing, VisionModel
 from zoo_adapters.checks import CHECKS, check_model, check_zoo
 

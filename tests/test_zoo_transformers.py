@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import zoo_adapters
-from featvis.cam import cam
+from featvis.methods.cam import cam
 from featvis.model import WrongRequest
 
 transformers = pytest.importorskip("transformers", reason="the extra transformers is not installed")

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from featvis.model import VisionModel
-from featvis.survey import survey
+from featvis.network.survey import survey
 
 SIZE = (24, 32)  # rows and columns differ, so that a swap is seen
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)

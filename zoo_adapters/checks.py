@@ -20,10 +20,10 @@ import torch
 from torch import Tensor, nn
 
 import zoo_adapters
-from featvis.cam import cam
 from featvis.hooks import hooked
+from featvis.methods.cam import cam
 from featvis.model import VisionModel, WrongRequest
-from featvis.receptive_field import receptive_field
+from featvis.network.receptive_field import receptive_field
 from featvis.record import record
 
 __all__ = ["CHECKS", "Finding", "check_model", "check_zoo"]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from featvis.model import Preprocessing, VisionModel, WrongRequest
-from featvis.survey import survey
+from featvis.network.survey import survey
 
 __all__ = ["wrap"]
 

@@ -14,8 +14,8 @@ import featvis
 import zoo_adapters
 from benchmarks.sweep.build import awakened, hollow, small
 from featvis import METHODS, Method, VisionModel
-from featvis.cost import Products
-from featvis.survey import mixing
+from featvis.network.cost import Products
+from featvis.network.survey import mixing
 from zoo_adapters.measured import convolutions
 
 __all__ = ["FAILED", "STAGES", "facts", "head", "methods"]

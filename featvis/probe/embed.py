@@ -11,9 +11,9 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from featvis.head import watch
 from featvis.hooks import fed, first_tensor, hooked
 from featvis.model import Head, Image, VisionModel, values
+from featvis.network.head import watch
 
 __all__ = ["Embedder", "embed", "embedder"]
 

@@ -6,10 +6,9 @@ from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 from featvis.model import Image, VisionModel
-from featvis.node import ATTENTION, WEIGHTS
-from featvis.receptive_field import field_box, receptive_field
+from featvis.network.receptive_field import field_box, receptive_field
 from featvis.target import check_position
-from featvis.types import Box
+from featvis.types import ATTENTION, WEIGHTS, Box
 
 __all__ = ["Patch", "on_original", "patch"]
 

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from featvis.cam import cam
+from featvis.methods.cam import cam
 from featvis.model import VisionModel
 from zoo_adapters.bundled import folder, zoo
 from zoo_adapters.bundled.data import HELD_OUT

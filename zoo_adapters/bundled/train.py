@@ -25,8 +25,8 @@ from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 import zoo_adapters.bundled.alexnet  # it registers its architecture
-from featvis.cost import Products
-from featvis.survey import mixing
+from featvis.network.cost import Products
+from featvis.network.survey import mixing
 from zoo_adapters.bundled import WEIGHTS, folder
 from zoo_adapters.bundled.data import HELD_OUT, TRAINING, pictures
 from zoo_adapters.bundled.recipes import RECIPES, SIZES, Recipe

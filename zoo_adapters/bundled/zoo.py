@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import zoo_adapters.bundled.alexnet  # noqa: F401  known to timm from here on
 from featvis.model import VisionModel
 from zoo_adapters import bundled, timm
 from zoo_adapters.facts import Facts
@@ -29,9 +30,7 @@ def load(name: str, *, pretrained: bool = True, progress: Progress | None = None
 
 
 def _folder(name: str) -> Path:
-    """Where it lies; its architecture is made known to timm on the way."""
-    import zoo_adapters.bundled.alexnet  # noqa: F401
-
+    """Where it lies."""
     if name not in names():
         unknown("bundled", name, names())
     return Path(bundled.folder(name))

@@ -1,0 +1,1 @@
+"""Making pictures: objectives, parametrizations, and the steps towards more of an objective."""

@@ -1,0 +1,1 @@
+"""Gradients at the picture: averaged over samples, of a part of it, in less precision."""

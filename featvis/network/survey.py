@@ -1,0 +1,223 @@
+"""What one forward pass tells of a network: its layers, and its head, proved by numbers.
+
+No attribute of a library is read and no name is believed: sizes, layouts, centres and the head
+come from the operations that ran.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from featvis.hooks import first_tensor, hooked
+from featvis.model import Head, Layer, VisionModel
+from featvis.network.axes import mixes, of_places
+from featvis.network.find_head import Ends, found_head
+from featvis.network.graph import Graph, place
+from featvis.network.node import Node, mark, node
+from featvis.types import WEIGHTS, Layout
+
+__all__ = ["Survey", "mixing", "survey"]
+
+PLACES = {"NCHW": (-2, -1), "NHWC": (1, 2), "NLC": (1,), "NCL": (-1,)}  # the axes of a layout
+
+
+@dataclass(frozen=True)
+class Survey:
+    """The facts of a network."""
+
+    layers: Mapping[str, Layer]  # in execution order
+    head: Head | None
+    head_reason: str
+    classes: int
+
+
+@dataclass(frozen=True)
+class Call:
+    """The first call of a module: its output's shape and node."""
+
+    name: str
+    module: nn.Module
+    shape: tuple[int, ...]
+    node: Node | None
+
+
+def survey(module: nn.Module, size: tuple[int, int], *, mean: Any = 0.5, std: Any = 0.5) -> Survey:
+    """Run `module` on two noise pictures of `size` and read off its layers and its head.
+
+    Two pictures, so that the axis of the batch is known: windows of attention are no maps.
+    `mean` and `std`: numbers or (3, 1, 1), the network's own normalization.
+    """
+    like = _like(module)
+    mean, std = (x.to(like) if isinstance(x, Tensor) else x for x in (mean, std))
+    images = (_noise(size).to(like) - mean) / std
+    calls: dict[str, Call] = {}
+    ends = Ends()
+
+    def seen(name: str, child: nn.Module, out: Any) -> None:
+        ends.add(name, graph.calls)
+        tensors = [out] if isinstance(out, Tensor) else out if isinstance(out, tuple) else []
+        if isinstance(child, nn.RNNBase):  # its steps are many operations, or one
+            _recurrent(tensors[0])
+        if name not in calls and tensors and isinstance(tensors[0], Tensor):
+            calls[name] = Call(name, child, tuple(tensors[0].shape), node(tensors[0]))
+
+    graph = Graph(images)
+    modules = {name: child for name, child in module.named_modules() if name}
+    with torch.no_grad(), hooked(modules, seen), graph:
+        logits = first_tensor(module(images))
+    grids = Grids(size, graph.map_sizes, getattr(module, "num_prefix_tokens", None))
+    layers = _layers(list(calls.values()), size, grids, node(logits))
+    head, reason = found_head(module, images, logits, size, grids.layout, ends)
+    return Survey(layers, head, reason, logits.shape[-1] if logits.ndim == 2 else 0)
+
+
+def _recurrent(out: Any) -> None:
+    """Positions that a recurrence ran over are mixed."""
+    if (made := node(out)) and made.sight and not made.sight.mixed:
+        mark(out, replace(made, sight=replace(made.sight, mixed=WEIGHTS)))
+
+
+def mixing(model: VisionModel) -> str:
+    """How positions see all others: "attention", "weights" (token mixing), or "no".
+
+    One attention behind the last layer pools its map, which makes no transformer of a network.
+    """
+    found: list[Node | None] = []
+    ends = {name: model.module.get_submodule(name) for name in list(model.layers)[-1:]}
+    picture = torch.zeros(1, 3, *model.size).to(next(model.module.parameters()))
+    with (
+        torch.no_grad(),
+        hooked(ends, lambda _, __, out: found.append(node(first_tensor(out)))),
+        Graph(picture),
+    ):
+        found.append(node(first_tensor(model.module(picture))))
+    last, end = (list(n.ancestors()) if n else [] for n in (found[0], found[-1]))
+    behind = [n for n in end if n.sight and mixes(n, ()) and n not in last]
+    known = {layer.mixed for layer in model.layers.values()}
+    known |= {n.sight.mixed for n in (end if len(behind) > 1 else last) if n.sight}
+    return min(known - {""}, default="no")
+
+
+def _noise(size: tuple[int, int]) -> Tensor:
+    """Two pictures of coarse and fine noise in [0, 1], the same ones always."""
+    make = torch.Generator().manual_seed(0)
+    coarse = torch.rand(2, 3, 8, 8, generator=make, device="cpu")
+    fine = torch.rand(2, 3, *size, generator=make, device="cpu")
+    return (torch.nn.functional.interpolate(coarse, size, mode="bilinear") + fine) / 2
+
+
+def _like(module: nn.Module) -> Tensor:
+    return next((p for p in module.parameters() if p.is_floating_point()), torch.zeros(()))
+
+
+class Grids:
+    """The map sizes of a network, and how an output's axes are told apart by them."""
+
+    def __init__(
+        self, size: tuple[int, int], convolved: list[tuple[int, int]], prefix: int | None
+    ) -> None:
+        self.prefixes = (0, 1, 2, 5) if prefix is None else (0, prefix)
+        self.sizes = list(dict.fromkeys(reversed(convolved)))  # the latest first
+        for h, w in [*self.sizes, size]:  # stages reached by merging, without a convolution
+            while h > 1 or w > 1:
+                h, w = (h + 1) // 2, (w + 1) // 2
+                if (h, w) not in self.sizes:
+                    self.sizes.append((h, w))
+
+    def layout(
+        self, shape: tuple[int, ...], conv: bool, made: Node | None = None
+    ) -> tuple[Layout, tuple[int, int]] | None:
+        """Layout and (h, w) of an output of two pictures, or None where it is no map.
+
+        `made`, its node, tells where there are as many channels as rows, columns or tokens.
+        """
+        known = made if made and len(made.shape) == len(shape) else None
+        maybe = None
+        for found in self._possible(shape, conv):
+            axes = [axis % len(shape) for axis in PLACES[found[0].kind]]
+            over = [of_places(known, axis) for axis in axes] if known else []
+            if over and all(over):
+                return found
+            if maybe is None and False not in over:
+                maybe = found
+        return maybe
+
+    def _possible(
+        self, shape: tuple[int, ...], conv: bool
+    ) -> Iterator[tuple[Layout, tuple[int, int]]]:
+        """As which maps an output of this shape may be read, the likelier first."""
+        if len(shape) == 3:
+            yield from self._tokens(shape[1], shape[2])
+        elif len(shape) == 4 and shape[2] == 1 and shape[3] > 1:  # on their way through a 2-D pool
+            yield from self._tokens(shape[1], shape[3])
+        elif len(shape) == 4 and shape[2] * shape[3] > 1:
+            first, last = (shape[1], shape[2]), (shape[2], shape[3])
+            channels_last = not conv and first in self.sizes
+            if channels_last and last not in self.sizes:
+                yield Layout("NHWC"), first
+            yield Layout("NCHW"), last
+            if channels_last and last in self.sizes:
+                yield Layout("NHWC"), first
+
+    def _tokens(self, first: int, last: int) -> Iterator[tuple[Layout, tuple[int, int]]]:
+        for h, w in self.sizes:
+            for prefix in self.prefixes:
+                if h * w > 1 and h * w + prefix == first:
+                    yield Layout("NLC", prefix), (h, w)
+            if h * w > 1 and h * w == last:
+                yield Layout("NCL"), (h, w)
+
+
+def _layers(
+    calls: list[Call], size: tuple[int, int], grids: Grids, end: Node | None
+) -> dict[str, Layer]:
+    """The calls whose outputs are maps: convolutions and all that is made of other modules.
+
+    The last one leads to the logits: what comes after it is a map that the network does not use.
+    """
+    found = []
+    for call in calls:
+        conv = isinstance(call.module, nn.Conv2d)
+        composite = next(call.module.children(), None) is not None
+        if call.shape[:1] == (2,) and (conv or composite) and call.node and call.node.sight:
+            layout = grids.layout(call.shape, conv, call.node)
+            if layout:
+                found.append((call, *layout))
+    used = {id(before) for before in end.ancestors()} if end else set()
+    while used and found and id(found[-1][0].node) not in used:
+        found.pop()
+    last = max(len(found) - 1, 1)
+    return {
+        call.name: _layer(call, layout, map_size, size, i / last)
+        for i, (call, layout, map_size) in enumerate(found)
+    }
+
+
+def _layer(
+    call: Call, layout: Layout, map_size: tuple[int, int], size: tuple[int, int], depth: float
+) -> Layer:
+    axis = {"NCHW": 1, "NCL": 1, "NHWC": 3, "NLC": 2}[layout.kind]
+    assert call.node is not None
+    assert call.node.sight is not None
+    seen = call.node.sight
+    kernel = getattr(call.module, "kernel_size", None)
+    infinite = (float("inf"), float("inf"))
+    return Layer(
+        name=call.name,
+        channels=call.shape[axis],
+        size=map_size,
+        stride=(size[0] / map_size[0], size[1] / map_size[1]),
+        kind=type(call.module).__name__,
+        kernel=(kernel[0], kernel[-1]) if isinstance(kernel, tuple) else None,
+        depth=round(depth, 4),
+        layout=layout,
+        place=place(seen, map_size, size),
+        field=infinite if seen.mixed else seen.field,
+        gated=seen.gated,
+        mixed=seen.mixed,
+    )
