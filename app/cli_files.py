@@ -37,9 +37,10 @@ def finish(cooked: Cooked, options: argparse.Namespace) -> None:
 
 def finish_page(recipe: Recipe, options: argparse.Namespace) -> None:
     """Make a page again, write its files, and say what is not as it was."""
+    from .cli_pictures import lend
     from .page_recipe import remade
 
-    sheet, arrays, here = remade(recipe, options.image, arrays=bool(options.npz))
+    sheet, arrays, here = remade(recipe, options.image, lend, arrays=bool(options.npz))
     for difference in differences(recipe, here.facts):
         print(f"note: {difference}")
     for path, data in ((options.out, sheet), (options.npz, arrays)):

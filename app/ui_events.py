@@ -24,9 +24,9 @@ from . import (
     views,
     words,
 )
+from .disk import file_url
 from .faults import sentence
 from .picker import listing
-from .serve import served
 from .state import State, from_query, start
 from .ui_drawing import Drawing
 from .ui_words import language_of, spoken
@@ -290,7 +290,7 @@ def save(asked: Any) -> dict[str, str]:
         state = from_query(str(asked["query"]))
         make = files.FILES.get(str(asked["kind"]), files.picture)
         data, name = Work(lambda _: make(state)).result()
-        return {"url": served(data, name), "name": name}
+        return {"url": file_url(data, name), "name": name}
     except Exception as error:
         language = asked.get("lang") if isinstance(asked, dict) else "en"
         return {"error": words.said(sentence(error), str(language or "en"))}
