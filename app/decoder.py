@@ -24,7 +24,7 @@ from .turns import Busy, Turns
 
 __all__ = ["close", "decode", "warm"]
 
-FIXED, PER_PIXEL = 10**9, 40  # bytes of address space: of a process, and for each pixel
+FIXED, PER_PIXEL = 300_000_000, 40  # bytes of address space: of a process, and for each pixel
 PROCESSES = (Process(), Process())
 TURNS = Turns([*PROCESSES])
 atexit.register(lambda: close())
@@ -32,10 +32,10 @@ atexit.register(lambda: close())
 
 def decode(data: bytes, side: int) -> bytes:
     """The picture of an upload as WebP, no side longer than `side`, without metadata."""
-    _check(data)
+    header = _checked(data)
     try:
         with TURNS.one(OWNER.get(), limits().decodes or sys.maxsize) as process:
-            kind, answer = process.ask(_job(side), data)
+            kind, answer = process.ask(_job(side, header), data)
     except Busy:
         raise WrongRequest("many pictures are being decoded; try again in a moment") from None
     except Slow:
@@ -70,16 +70,16 @@ def close() -> None:
         process.end()
 
 
-def _job(side: int) -> dict[str, Any]:
-    here = limits()
-    pixels = int(1e6 * here.upload_mpx)
+def _job(side: int, header: headers.Header) -> dict[str, Any]:
+    pixels = int(1e6 * limits().upload_mpx)
+    decoded = header.width * header.height or pixels
     return {
         "side": side,
         "formats": FORMATS,
         "pixels": pixels,
         "metadata": _metadata(),
         "seconds": _seconds(),
-        "memory": FIXED + PER_PIXEL * pixels if pixels else 0,
+        "memory": FIXED + PER_PIXEL * decoded if decoded else 0,
     }
 
 
@@ -94,8 +94,8 @@ def _seconds() -> float:
 # --- refusals -------------------------------------------------------------------------------------
 
 
-def _check(data: bytes) -> None:
-    """Refuse by its header a file that is too large in any way."""
+def _checked(data: bytes) -> headers.Header:
+    """The header of a file, or a refusal where it is too large in any way."""
     here, bound = limits(), _metadata()
     if len(data) > (1e6 * here.upload_mb or math.inf):
         raise WrongRequest(
@@ -117,6 +117,7 @@ def _check(data: bytes) -> None:
             f"the picture carries more than {bound / 1e6:g} MB of text or color profile; save it "
             "without them"
         )
+    return header
 
 
 def _refusal(reason: str, *numbers: int) -> WrongRequest:

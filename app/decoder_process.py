@@ -23,6 +23,7 @@ from .decoder_program import DONE, REFUSED, SHORT
 __all__ = ["LONGEST", "Ended", "Process", "Slow", "Unavailable"]
 
 LOG = logging.getLogger("featvis")
+TRIES = 3  # one of them may be killed as it starts, and one as it decodes
 START = 30.0  # seconds until a process is ready
 LONGEST = 64_000_000  # bytes of an answer
 # No more of the environment than it takes to start: the rest may hold secrets.
@@ -49,17 +50,18 @@ class Process:
         self.lock = Lock()
 
     def ask(self, job: dict[str, Any], data: bytes) -> tuple[bytes, bytes]:
-        """How the answer begins, and its rest; if something else ends the process, once more."""
+        """How the answer begins, and its rest; asked again if something else ends the process."""
         with self.lock:
-            try:
-                return self._ask(job, data)
-            except Ended:
-                LOG.warning("a process that decodes ended; it is started again")
-                return self._ask(job, data)
+            for _ in range(TRIES - 1):
+                try:
+                    return self._ask(job, data)
+                except Ended:
+                    LOG.warning("a process that decodes ended; it is started again")
+            return self._ask(job, data)
 
     def warm(self) -> None:
         """Start the process if it does not run."""
-        with self.lock, suppress(Unavailable):
+        with self.lock, suppress(Unavailable, Ended):
             self._running()
 
     def end(self) -> None:
@@ -84,14 +86,17 @@ class Process:
         if self.popen is not None and self.popen.poll() is None:
             return self.popen
         self._end()
+        popen = None
         try:
-            self.popen = _start()
-            with self._timed(self.popen, START):
-                _read(self.popen, 1)
+            popen = self.popen = _start()
+            with self._timed(popen, START):
+                _read(popen, 1)
         except (OSError, Ended, Slow) as error:
+            if isinstance(error, Ended) and popen is not None and popen.wait() < 0:
+                raise  # killed, and not for what it is
             LOG.exception("uploads cannot be decoded")
             raise Unavailable from error
-        return self.popen
+        return popen
 
     @contextmanager
     def _timed(self, popen: subprocess.Popen[bytes], seconds: float) -> Iterator[None]:
