@@ -18,11 +18,11 @@ from featvis.types import Attribution, FeatureMaps, Filters, Heatmap
 
 from . import cli_compare, cli_index, cli_models
 from .animation import FRAMES, ending, moving, small
-from .cli_files import animation_of, check_files, finish, finish_page, write
+from .cli_files import animation_of, check_files, finish, finish_page, read, write
 from .cli_pictures import named
 from .cli_subject import FORMS, subject_of
 from .cook import cook, differences
-from .recipe import DRAWN, Call, Recipe, read
+from .recipe import DRAWN, Call, Recipe
 from .state import DISPLAY
 
 __all__ = ["main"]

@@ -17,7 +17,6 @@ from featvis import WrongRequest
 from featvis.types import Box
 from zoo_adapters import raster
 from zoo_adapters.bundled.scenes import CLASSES, scene
-from zoo_adapters.pictures import upright
 
 from . import decoder, disk
 
@@ -104,8 +103,8 @@ def keep(picture: bytes | PIL.Image.Image) -> str:
     """Keep an upload, reduced and without its metadata; its name."""
     if isinstance(picture, bytes):
         data = decoder.decode(picture, LARGEST)
-    else:  # of this process
-        data = raster.webp(raster.thumbnail(upright(picture), LARGEST))
+    else:  # of this process; no path: only the command line opens one
+        data = raster.webp(raster.thumbnail(raster.upright(picture), LARGEST))
     name = name_of(data)
     disk.allow(name)
     try:
