@@ -14,8 +14,8 @@ from threading import Lock
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from .disk import OWNER
 from .work import Work
-from .workers import OWNER
 
 __all__ = ["Callers", "address_of", "asked_by", "listened_to"]
 

@@ -69,9 +69,12 @@ def set_model(state: State, name: str | None) -> State:
     )
 
 
-def set_upload(state: State, path: str | None) -> State:
-    """An upload; when it is taken away, the picture stays."""
-    return set_picture(state, pictures.keep(_text(path))) if path else state.but()
+def set_upload(state: State, name: str | None) -> State:
+    """An upload, by the name under which it is kept; when it is taken away, the picture stays."""
+    if not name:
+        return state.but()
+    pictures.get(_text(name))  # a name that is none is refused
+    return set_picture(state, _text(name))
 
 
 def set_picture(state: State, name: str) -> State:

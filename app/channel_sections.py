@@ -9,6 +9,7 @@ from featvis import VisionModel, WrongRequest, render
 from featvis.types import FeatureMaps, Filters
 
 from . import maps, probed, session, texts, views
+from .disk import file_url
 from .histogram import histogram
 from .index import Index
 from .panels import panels
@@ -157,7 +158,7 @@ def weights(model: VisionModel, layer: str, number: int) -> str:
     if result.rgb:
         at = int((result.order == number).nonzero()[0, 0])
         tile = render.tiles(result, scale="own")[at]
-        url = views.served(views.png(tile), "filter.png")
+        url = file_url(views.png(tile), "filter.png")
         picture = f'<img class="fv-large" src="{url}" alt="Filter {number}">'
         return section("Its filter", picture, "in the colours of the picture; grey is zero")
     if len(result.values) < 2:

@@ -9,7 +9,7 @@ import zoo_adapters
 from featvis import VisionModel
 
 from . import pictures, session, tabs, views
-from .serve import served
+from .disk import file_url
 from .state import State
 
 __all__ = ["chips", "comparable", "examples", "layers", "short", "targets"]
@@ -70,7 +70,7 @@ def chips(state: State) -> Choices:
 def examples(chosen: str) -> str:
     """The pictures to choose from, as a strip."""
     labels = pictures.strip()[1]
-    return views.examples(pictures.EXAMPLES, labels, served(_strip(), "picture.webp"), chosen)
+    return views.examples(pictures.EXAMPLES, labels, file_url(_strip(), "picture.webp"), chosen)
 
 
 @lru_cache(maxsize=1)

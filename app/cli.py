@@ -18,11 +18,11 @@ from featvis.types import Attribution, FeatureMaps, Filters, Heatmap
 
 from . import cli_compare, cli_index, cli_models
 from .animation import FRAMES, ending, moving, small
-from .cli_files import animation_of, check_files, finish, finish_page, write
+from .cli_files import animation_of, check_files, finish, finish_page, read, write
+from .cli_pictures import named
 from .cli_subject import FORMS, subject_of
 from .cook import cook, differences
-from .pictures import named
-from .recipe import DRAWN, Call, Recipe, read
+from .recipe import DRAWN, Call, Recipe
 from .state import DISPLAY
 
 __all__ = ["main"]
@@ -196,7 +196,7 @@ def run(options: argparse.Namespace) -> None:
     recipe = Recipe(options.model, image, (call,), not options.random, display)
     frames: list[Any] = []
     seen = (lambda step: frames.append(small(step))) if animation_of(options) else None
-    cooked = cook(recipe, model, original, seen)
+    cooked = cook(recipe, model, original, seen, named)
     if animation := animation_of(options):
         write(animation, moving(frames, ending(animation)))
     finish(cooked, options)
@@ -213,7 +213,8 @@ def again(options: argparse.Namespace) -> None:
         return
     name = options.image or recipe.image
     original = named(name) if name else None
-    cooked = cook(recipe, _model(recipe.model, pretrained=recipe.pretrained), original)
+    model = _model(recipe.model, pretrained=recipe.pretrained)
+    cooked = cook(recipe, model, original, picture_of=named)
     for difference in differences(recipe, cooked.recipe.facts):
         print(f"note: {difference}")
     finish(cooked, options)

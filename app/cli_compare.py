@@ -8,8 +8,9 @@ from typing import Any
 
 from featvis import METHODS, WrongRequest
 
-from . import kin_told, pictures
+from . import kin_told
 from .arrays import saved
+from .cli_pictures import lend
 from .compare_files import numbers_of, sheet_of
 from .comparison import Row, agreements, compared, told
 from .families import methods_of
@@ -125,7 +126,7 @@ def _state(options: argparse.Namespace) -> State:
         tab="Compare",
         model=names[0],
         others=tuple(names[1:]),
-        image=pictures.lend(options.image),
+        image=lend(options.image),
         methods=tuple(methods),
     ).having(
         columns=options.columns,

@@ -1,4 +1,4 @@
-"""What a command writes: checked before the work, and each file completely or not at all."""
+"""Files of commands: recipes are read; results are checked before the work, and written whole."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import argparse
 import os
 from pathlib import Path
 
+import PIL.Image
+
 from featvis import WrongRequest
 
 from .animation import ending
 from .cook import Cooked, differences
-from .recipe import Recipe, stamped
+from .recipe import KEY, Recipe, from_json, stamped
 
-__all__ = ["animation_of", "check_files", "finish", "finish_page", "write"]
+__all__ = ["animation_of", "check_files", "finish", "finish_page", "read", "write"]
 
 
 def finish(cooked: Cooked, options: argparse.Namespace) -> None:
@@ -37,9 +39,10 @@ def finish(cooked: Cooked, options: argparse.Namespace) -> None:
 
 def finish_page(recipe: Recipe, options: argparse.Namespace) -> None:
     """Make a page again, write its files, and say what is not as it was."""
+    from .cli_pictures import lend
     from .page_recipe import remade
 
-    sheet, arrays, here = remade(recipe, options.image, arrays=bool(options.npz))
+    sheet, arrays, here = remade(recipe, options.image, lend, arrays=bool(options.npz))
     for difference in differences(recipe, here.facts):
         print(f"note: {difference}")
     for path, data in ((options.out, sheet), (options.npz, arrays)):
@@ -78,3 +81,22 @@ def write(path: str, data: bytes) -> None:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def read(path: str) -> Recipe:
+    """The recipe in a JSON file, or in a PNG that we made."""
+    try:
+        if path.lower().endswith(".png"):
+            with PIL.Image.open(path) as picture:
+                text = getattr(picture, "text", {}).get(KEY)
+            if text is None:
+                raise WrongRequest(f"{path} carries no recipe: it was not made by featvis")
+            return from_json(str(text))
+        return from_json(Path(path).read_text(encoding="utf-8"))
+    except WrongRequest:
+        raise
+    except (OSError, UnicodeDecodeError) as error:
+        raise WrongRequest(
+            f"{path} cannot be read as a recipe ({type(error).__name__}); give the JSON file, or a "
+            "PNG that featvis made"
+        ) from error

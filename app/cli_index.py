@@ -157,7 +157,7 @@ def _channel(model: VisionModel, index: Index, options: argparse.Namespace) -> N
 
 
 def _neighbours(model: VisionModel, index: Index, options: argparse.Namespace) -> None:
-    from .pictures import named
+    from .cli_pictures import named
 
     found = _nearest(model, index, zoo_adapters.read_image(named(options.image), model), options)
     for image, value in found:

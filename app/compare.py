@@ -15,6 +15,7 @@ from zoo_adapters import Facts
 from . import compare_kin, evidence, pictures, texts, trainings, trust, views
 from .compare_files import numbers, sheet
 from .comparison import DEPTHS, Cell, Row, agreements, compared, limits
+from .disk import file_url
 from .families import has_methods, shown_methods
 from .panels import Panel, panels
 from .shown import Shown
@@ -151,7 +152,7 @@ def _agreement(state: State, rows: Sequence[Row]) -> str:
             + "</tr>"
             for i, name in enumerate(short)
         )
-        url = views.served(views.png(_disagreement(state, found.disagreement)), "disagree.png")
+        url = file_url(views.png(_disagreement(state, found.disagreement)), "disagree.png")
         made += (
             f"<div><b>{escape(title)}</b><table><tr><td></td>{head}</tr>{body}</table></div><figure>"
             f'<img src="{url}" alt="Where the maps of {escape(title)} disagree"><figcaption>Where '

@@ -38,8 +38,12 @@ def cook(
     model: VisionModel,
     original: PIL.Image.Image | None,
     seen: Callable[[Result], None] | None = None,
+    picture_of: Callable[[str], PIL.Image.Image] = pictures.get,
 ) -> Cooked:
-    """Make all of a recipe on its model and its picture; `seen` is given what is on the way."""
+    """Make all of a recipe on its model and its picture; `seen` is given what is on the way.
+
+    `picture_of` opens the picture of a target that is to be alike to one.
+    """
     for call in recipe.calls:
         if reason := METHODS[call.method].missing(model):
             raise WrongRequest(reason)
@@ -50,7 +54,7 @@ def cook(
     for call in recipe.calls:
         method, chosen = METHODS[call.method], dict(call.subject)
         if "target" in chosen:
-            chosen["target"] = target_named(model, chosen["target"])
+            chosen["target"] = target_named(model, chosen["target"], picture_of)
         if "image" in method.subject and image is not None:
             chosen["image"] = replace(image, values=image.values.to(model.like))
         made = method.run(model, **chosen, **call.params)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+
+import PIL.Image
 
 import zoo_adapters
 from featvis import Contrast, Likeness, VisionModel, WrongRequest
@@ -14,18 +17,22 @@ __all__ = ["class_like", "class_named", "likeness", "target_named"]
 CONTRAST = re.compile(r"([0-9]{1,9})-([0-9]{1,9})", re.ASCII)
 
 
-def target_named(model: VisionModel, text: str) -> int | Contrast | Likeness:
+def target_named(
+    model: VisionModel, text: str, picture_of: Callable[[str], PIL.Image.Image] = pictures.get
+) -> int | Contrast | Likeness:
     """The target of a text: a class, "3-5" (3 rather than 5), or a picture to be like."""
     if model.embeds:
-        return likeness(model, text)
+        return likeness(model, text, picture_of)
     if pair := CONTRAST.fullmatch(text.strip()):
         return Contrast(int(pair[1]), int(pair[2]))
     return class_named(model, text)
 
 
-def likeness(model: VisionModel, name: str) -> Likeness:
-    """The likeness to a picture: a drawn scene or a file."""
-    image = zoo_adapters.read_image(pictures.named(name), model)
+def likeness(
+    model: VisionModel, name: str, picture_of: Callable[[str], PIL.Image.Image] = pictures.get
+) -> Likeness:
+    """The likeness to a picture: a drawn scene or an upload; `picture_of` may open others."""
+    image = zoo_adapters.read_image(picture_of(name), model)
     return Likeness(model(image.values.to(model.like))[0], name)
 
 

@@ -19,8 +19,9 @@ from typing import Any, TypeVar
 
 from featvis import WrongRequest
 
+from .disk import OWNER
 from .limits import limits
-from .workers import OWNER, SHORT, WORKERS
+from .workers import SHORT, WORKERS
 
 __all__ = ["WAITS", "is_long", "long_job", "short_job"]
 
@@ -85,7 +86,7 @@ def short_job() -> Iterator[None]:
     if getattr(HERE, "long", False):
         yield
         return
-    with SHORT.turn():
+    with SHORT.one():
         yield
 
 

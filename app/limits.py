@@ -7,27 +7,23 @@ A limit with the name of a method's parameter bounds that parameter, wherever a 
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from typing import Annotated, Any, NamedTuple, get_args, get_type_hints
 
-import PIL.Image
-
 import zoo_adapters
 from featvis import Method, Param, Range, VisionModel, WrongRequest
-from zoo_adapters.pictures import upright
 
 __all__ = [
+    "FORMATS",
     "Limits",
     "check_job",
     "check_model",
     "hand_on",
     "limited",
     "limits",
-    "opened",
     "public",
     "rows",
 ]
@@ -49,16 +45,23 @@ class Limits:
 
     upload_mb: Annotated[float, Public(5, "MB of an uploaded file")] = 8
     upload_mpx: Annotated[float, Public(24, "million pixels of an uploaded picture")] = 24
+    scans: Annotated[int, Public(100, "scans of an uploaded JPEG")] = 500
+    metadata_mb: Annotated[float, Public(4, "MB of text and profile that a PNG unpacks")] = 16
+    decode_seconds: Annotated[float, Public(5, "seconds of decoding an upload")] = 20
+    decodes: Annotated[int, Public(32, "uploads that may wait to be decoded")] = 100
     stored_mb: Annotated[float, Public(500, "MB of all uploads kept on disk")] = 500
+    stored_each_mb: Annotated[float, Public(50, "MB of one visitor's uploads kept on disk")] = 0
+    stored_days: Annotated[
+        float, Public(30, "days that an upload is kept after it was last used")
+    ] = 0
     served_mb: Annotated[float, Public(2000, "MB of pictures made, kept on disk")] = 2000
+    served_each_mb: Annotated[float, Public(200, "MB of pictures made for one visitor")] = 0
     steps: Annotated[int, Public(512, "steps of an ascent, a dream or a path")] = 4096
     size: Annotated[int, Public(512, "longer side of a picture that is made, pixels")] = 2048
     samples: Annotated[int, Public(100, "noisy copies of a picture")] = 500
     batch: Annotated[int, Public(64, "pictures computed at once")] = 1024
     pictures: Annotated[int, Public(64, "pictures made at once: channels x copies")] = 4096
-    page_hours: Annotated[
-        float, Public(6, "hours that what visitors sent stays in the folder of the page")
-    ] = 24
+    page_hours: Annotated[float, Public(6, "hours that files of the page itself are kept")] = 24
     zoos: Annotated[
         str, Public("bundled,timm,torchvision,transformers", "zoos that may be used")
     ] = ""
@@ -161,27 +164,6 @@ def check_model(name: str) -> None:
             f"{name} has {count / 1e6:.0f} million weights, and networks of at most "
             f"{here.parameters:g} million are loaded here; choose a smaller variant"
         )
-
-
-def opened(data: bytes) -> PIL.Image.Image:
-    """The picture of an upload; one that is too large is refused before it is decoded."""
-    here = limits()
-    if len(data) > 1e6 * here.upload_mb:
-        raise WrongRequest(
-            f"the picture's file has {len(data) / 1e6:.1f} MB, and at most {here.upload_mb:g} are "
-            "taken; save it smaller"
-        )
-    try:
-        with PIL.Image.open(io.BytesIO(data), formats=FORMATS):
-            pass
-    except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning):
-        pass  # said better below
-    except Exception as error:  # decoders raise anything
-        known = ", ".join(FORMATS[:-1])
-        raise WrongRequest(
-            f"this is not a picture that can be read; save it as {known} or {FORMATS[-1]}"
-        ) from error
-    return upright(data, most=int(1e6 * here.upload_mpx))
 
 
 def _told() -> list[tuple[str, Public]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -45,14 +46,19 @@ def _query(state: State) -> str:
     return to_query(state.but(image="", params=plain))
 
 
-def remade(recipe: Recipe, image: str | None, *, arrays: bool) -> tuple[bytes, bytes, Recipe]:
-    """A page's sheet again, its numbers where `arrays` are wanted, and the recipe as of here."""
+def remade(
+    recipe: Recipe, image: str | None, lend: Callable[[str], str], *, arrays: bool
+) -> tuple[bytes, bytes, Recipe]:
+    """A page's sheet again, its numbers where `arrays` are wanted, and the recipe as of here.
+
+    `lend` gives the short name of a picture that the recipe, or `image`, names.
+    """
     name = image or recipe.image
     if not name:
         raise WrongRequest("this recipe names no picture; give one with --image")
     asked = from_query(recipe.page)
     kept = name.startswith("scene-") and IMAGE.fullmatch(name)
-    state = asked.but(model=recipe.model, image=name if kept else pictures.lend(name))
+    state = asked.but(model=recipe.model, image=name if kept else lend(name))
     page = _module(state.tab)
     with_all = state.having(download=True)
     sheet: PIL.Image.Image = page.sheet(with_all)

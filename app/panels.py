@@ -20,8 +20,8 @@ from featvis.measures.sanity import Stage
 from featvis.types import Attribution, Box, Heatmap, Place
 
 from . import pictures
+from .disk import file_url
 from .readout import on_original
-from .serve import served
 from .texts import sentence
 from .views import overlay, photograph, png
 
@@ -69,7 +69,7 @@ def panels(
     `of`: the network, for who cannot see them. `slider`: one for the opacity of all maps below.
     """
     base, data = _base(picture)
-    below = served(data, "picture.webp")
+    below = file_url(data, "picture.webp")
     marks = _crop(image)
     if marker is not None:
         x, y = (f"{100 * min(max(at, 0), 1):.2f}%" for at in marker)
@@ -113,7 +113,7 @@ def _figure(
     if panel.result is None:
         above = _cells(panel, image)
     else:
-        layer = served(_layer(panel.result, image, top), "map.webp")
+        layer = file_url(_layer(panel.result, image, top), "map.webp")
         kind = "strokes" if isinstance(panel.result, Attribution) and panel.result.colors else ""
         values = on_original(panel.result, image)
         told = escape(_told(panel.title, panel.result, values, of))
@@ -146,7 +146,7 @@ def _alone(panel: Panel, picture: Tensor) -> str:
     """A picture that lies over no other one."""
     lines = "".join(f"<p>{line}</p>" for line in panel.lines)
     return (
-        f'<figure>{_title(panel)}<img class="fv-alone" src="{served(png(picture), "made.png")}" '
+        f'<figure>{_title(panel)}<img class="fv-alone" src="{file_url(png(picture), "made.png")}" '
         f'alt="Picture made for {escape(panel.title)}"><figcaption>{lines}</figcaption></figure>'
     )
 
@@ -177,7 +177,7 @@ def _strip(stages: Sequence[Stage], image: Image, base: PIL.Image.Image) -> str:
     made = []
     for stage in stages:
         layer = render.over(stage.result, image)[0, :: _every(image), :: _every(image)]
-        url = served(png(render.compose(picture, layer)), "stage.png")
+        url = file_url(png(render.compose(picture, layer)), "stage.png")
         value = f"{float(stage.correlation[0]):.2f}"
         name = escape(stage.down_to)
         made.append(
@@ -207,7 +207,7 @@ def _cells(panel: Panel, image: Image) -> str:
     (h, w), (height, width) = panel.colors.shape[:2], image.values.shape[2:]
     return (
         f'<div class="fv-window" style="{_rectangle(image.box, image.original)}">'
-        f'<img class="fv-heat cells" src="{served(png(panel.colors), "map.png")}" style="'
+        f'<img class="fv-heat cells" src="{file_url(png(panel.colors), "map.png")}" style="'
         f"top:{100 * (y - down / 2) / height:.2f}%;left:{100 * (x - right / 2) / width:.2f}%;"
         f'height:{100 * h * down / height:.2f}%;width:{100 * w * right / width:.2f}%" '
         f'alt="{escape(panel.title)} over the picture"></div>'
@@ -235,7 +235,7 @@ def _rectangle(box: tuple[float, float, float, float], size: tuple[int, int]) ->
 
 def _legend(result: Heatmap | Attribution, top: float) -> str:
     signed = result.signed or (isinstance(result, Attribution) and result.colors)
-    bar = served(png(render.colorbar(result, 128, 1)), "bar.png")
+    bar = file_url(png(render.colorbar(result, 128, 1)), "bar.png")
     low = f"−{top:.3g}" if signed else "0"
     return (
         f'<div class="fv-legend"><span>{low}</span><img src="{bar}" alt="">'

@@ -4,70 +4,128 @@ from __future__ import annotations
 
 import hashlib
 import io
+import logging
 import re
-import tempfile
+from collections.abc import Callable
 from functools import lru_cache
-from pathlib import Path
 
 import PIL.Image
 import PIL.ImageDraw
+import PIL.WebPImagePlugin  # now: not when no more files can be opened
 
 from featvis import WrongRequest
 from featvis.types import Box
+from zoo_adapters import raster
 from zoo_adapters.bundled.scenes import CLASSES, scene
-from zoo_adapters.pictures import upright
 
-from . import disk
-from .limits import limits, opened
+from . import decoder, disk
 
-__all__ = ["EXAMPLES", "SCENE", "framed", "get", "keep", "lend", "named", "strip"]
+__all__ = [
+    "EXAMPLES",
+    "LARGEST",
+    "LENT",
+    "ON_DELETE",
+    "SCENE",
+    "delete",
+    "framed",
+    "get",
+    "group",
+    "keep",
+    "name_of",
+    "strip",
+]
+
+LOG = logging.getLogger("featvis")
 
 SCENE = 512  # side of a drawn scene, pixels
 NAME = re.compile(r"scene-[0-9]{1,7}|[0-9a-f]{16}", re.ASCII)
 THUMB = 96  # side of an example in the strip
 LARGEST = 1024  # longer side of a kept upload
-STORE = Path(tempfile.gettempdir()) / "featvis-pictures"
 EXAMPLES = tuple(f"scene-{seed}" for seed in (24, 2, 30, 8, 11, 5, 41, 16, 3, 54, 29, 60))
 
+LENT: dict[str, PIL.Image.Image] = {}  # of the command line: as they are, while it runs
+ON_DELETE: list[Callable[[str], None]] = []  # told the name of an upload that is deleted
 
-LENT: dict[str, PIL.Image.Image] = {}  # pictures of this process, as they are
+
+def get(name: str) -> PIL.Image.Image:
+    """The picture of that name, RGB: a drawn scene or an upload."""
+    if name in LENT:
+        return LENT[name]
+    if not NAME.fullmatch(name):  # a page may send anything
+        raise _gone()
+    if name.startswith("scene-"):
+        return _scene(name)
+    try:
+        if disk.uploads().find(f"{name}.webp") is None:
+            raise _gone()
+        picture = _upload(name)
+    except OSError as error:  # too many open files, say: nothing is wrong with the picture
+        LOG.exception("an upload cannot be read")
+        raise WrongRequest("this picture cannot be read now; try again later") from error
+    if name in disk.DELETED:  # while it was read
+        _upload.cache_clear()
+        raise _gone()
+    return picture
 
 
-def lend(name: str) -> str:
-    """The short name of a picture (see `named`) for as long as this process lives."""
-    picture = named(name)
-    pixels = f"{picture.size}".encode() + picture.tobytes()
-    short = hashlib.sha256(pixels).hexdigest()[:16]
-    LENT[short] = picture
-    return short
+@lru_cache(maxsize=16)
+def _scene(name: str) -> PIL.Image.Image:
+    return PIL.Image.fromarray(scene(int(name[6:]), size=SCENE).image)
 
 
 @lru_cache(maxsize=32)
-def get(name: str) -> PIL.Image.Image:
-    """The picture of that name, RGB."""
-    if name in LENT:
-        return LENT[name]
-    gone = WrongRequest("the picture of this link is no longer here; choose another one")
-    if not NAME.fullmatch(name):  # a page may send anything: nothing else is a file's name
-        raise gone
-    if name.startswith("scene-"):
-        return PIL.Image.fromarray(scene(int(name[6:]), size=SCENE).image)
-    file = STORE / f"{name}.webp"
-    if not file.is_file():
-        raise gone
+def _upload(name: str) -> PIL.Image.Image:
+    data = disk.uploads().read(f"{name}.webp")
+    if data is None:
+        raise _gone()
+    if name_of(data) != name:  # only bytes that were read can be damaged
+        disk.uploads().drop(f"{name}.webp")
+        raise WrongRequest("this picture is damaged here; send it again")
+    with PIL.Image.open(io.BytesIO(data), formats=("WEBP",)) as kept:
+        return kept.convert("RGB")
+
+
+def _gone() -> WrongRequest:
+    return WrongRequest("the picture of this link is no longer here; choose another one")
+
+
+def name_of(data: bytes) -> str:
+    """The name of a file's content."""
+    return hashlib.sha256(data).hexdigest()[:16]
+
+
+def group(name: str) -> str:
+    """The group of files that are made from a picture (see `disk.GROUP`)."""
+    return name if re.fullmatch("[0-9a-f]{16}", name) and name not in LENT else "-"
+
+
+def keep(picture: bytes | PIL.Image.Image) -> str:
+    """Keep an upload, reduced and without its metadata; its name."""
+    if isinstance(picture, bytes):
+        data = decoder.decode(picture, LARGEST)
+    else:  # of this process; no path: only the command line opens one
+        data = raster.webp(raster.thumbnail(raster.upright(picture), LARGEST))
+    name = name_of(data)
+    disk.allow(name)
     try:
-        with PIL.Image.open(file) as kept:
-            return kept.convert("RGB")
-    except (OSError, SyntaxError, ValueError):  # damaged on disk: an upload of it is kept anew
-        file.unlink(missing_ok=True)
-        raise gone from None
+        disk.uploads().put(f"{name}.webp", data)
+    except OSError as error:
+        LOG.exception("an upload cannot be kept")
+        raise WrongRequest("this picture cannot be kept now; try again later") from error
+    return name
 
 
-def named(name: str | Path) -> PIL.Image.Image:
-    """The picture of a file, a drawn scene by its name, or an upload that is kept here."""
-    if NAME.fullmatch(str(name)) and not Path(name).exists():
-        return get(str(name))
-    return upright(name)
+def delete(name: str) -> None:
+    """Delete an upload, and all that was made from it."""
+    if group(name) == "-":
+        raise WrongRequest("only a picture that was uploaded can be deleted")
+    gone = disk.delete(name)
+    _upload.cache_clear()
+    for forget in ON_DELETE:
+        forget(name)
+    if not gone:
+        LOG.error("the upload %s could not be deleted", name)
+        raise WrongRequest("this picture could not be deleted; try again later")
 
 
 @lru_cache(maxsize=1)
@@ -91,20 +149,3 @@ def framed(picture: PIL.Image.Image, box: Box, size: tuple[int, int]) -> PIL.Ima
     draw.rectangle(corners, outline="black", width=4)
     draw.rectangle([c + d for c, d in zip(corners, (1, 1, -1, -1), strict=True)], None, "white", 2)
     return made
-
-
-def keep(picture: str | Path | bytes | PIL.Image.Image) -> str:
-    """Keep an upload, reduced and without its metadata; its name."""
-    if isinstance(picture, str | Path):
-        picture = Path(picture).read_bytes()  # where it lay is said to nobody
-    made = opened(picture) if isinstance(picture, bytes) else upright(picture)
-    made.thumbnail((LARGEST, LARGEST))
-    data = io.BytesIO()
-    made.save(data, "WEBP", quality=92)
-    name = hashlib.sha256(data.getvalue()).hexdigest()[:16]
-    STORE.mkdir(parents=True, exist_ok=True)
-    file = STORE / f"{name}.webp"
-    if not file.exists():
-        disk.write(file, data.getvalue())
-        disk.make_room(STORE, "*", 1e6 * limits().stored_mb or 1e18, file)
-    return name

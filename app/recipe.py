@@ -15,7 +15,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 import PIL.Image
@@ -33,7 +32,6 @@ __all__ = [
     "facts",
     "from_json",
     "picture_hash",
-    "read",
     "stamped",
     "target_text",
 ]
@@ -196,22 +194,3 @@ def stamped(picture: PIL.Image.Image, recipe: Recipe | None) -> bytes:
         text.add_itxt(KEY, recipe.to_json())
     picture.save(data, "PNG", pnginfo=text, compress_type=zlib.Z_RLE)  # see views.png
     return data.getvalue()
-
-
-def read(path: str) -> Recipe:
-    """The recipe in a JSON file, or in a PNG that we made."""
-    try:
-        if path.lower().endswith(".png"):
-            with PIL.Image.open(path) as picture:
-                text = getattr(picture, "text", {}).get(KEY)
-            if text is None:
-                raise WrongRequest(f"{path} carries no recipe: it was not made by featvis")
-            return from_json(str(text))
-        return from_json(Path(path).read_text(encoding="utf-8"))
-    except WrongRequest:
-        raise
-    except (OSError, UnicodeDecodeError) as error:
-        raise WrongRequest(
-            f"{path} cannot be read as a recipe ({type(error).__name__}); give the JSON file, or a "
-            "PNG that featvis made"
-        ) from error

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import warnings
 from collections.abc import Callable
-from contextlib import suppress
 from importlib.util import find_spec
-from pathlib import Path
 from threading import Thread
 from typing import Any
 
@@ -19,48 +16,22 @@ os.environ.setdefault("FORWARDED_ALLOW_IPS", "")  # whom to believe is said in v
 import gradio as gr
 import PIL.Image
 from gradio.route_utils import get_root_url
-from gradio.utils import get_upload_folder
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 
 from featvis import WrongRequest
 
-from . import disk, health, heap
+from . import decoder, disk, health, heap
 from .callers import Callers
 from .health_page import Health
 from .limits import hand_on, limits
 from .visitors import Visitors
 
-__all__ = ["SIDE_BY_SIDE", "file_of", "guard", "launch", "served"]
+__all__ = ["SIDE_BY_SIDE", "guard", "launch"]
 
 LOG = logging.getLogger("featvis")
 SIDE_BY_SIDE = 48  # visitors that do the same thing, more than limits().waiting: short work passes
-OFTEN = 20_000_000  # bytes of files between two looks how many there are
-WRITTEN = 0  # bytes since the last
 THREADS = 96  # for all that they do; work.py and lanes.py have those that compute
-
-
-def served(data: bytes, name: str) -> str:
-    """The address of a file of the page that holds these bytes."""
-    return f"gradio_api/file={file_of(data, name)}"
-
-
-def file_of(data: bytes, name: str) -> str:
-    """A file that holds these bytes, where the page may read it."""
-    global WRITTEN
-    store = Path(get_upload_folder()).resolve()
-    file = store / hashlib.sha256(data).hexdigest() / name
-    with suppress(FileNotFoundError):
-        os.utime(file)  # made before, and used again: among the last to go
-        return str(file)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    disk.write(file, data)
-    WRITTEN += len(data)
-    if WRITTEN > OFTEN:
-        WRITTEN = 0
-        most = 1e6 * limits().served_mb or 1e18
-        Thread(target=disk.make_room, args=(store, "*/*", most, file), daemon=True).start()
-    return str(file)
 
 
 def _warm() -> None:
@@ -103,6 +74,8 @@ def launch(*, self_test: bool = False, **options: Any) -> tuple[gr.Blocks, str]:
     hand_on()
     guard()
     heap.keep_small()
+    disk.prepare()
+    decoder.warm()
     Thread(target=_warm, daemon=True).start()
     blocks = build()
     blocks.queue(max_size=here.queue or None, default_concurrency_limit=SIDE_BY_SIDE)

@@ -9,6 +9,7 @@ from html import escape
 from pathlib import Path
 from typing import NamedTuple
 
+from .disk import file_url
 from .state import State, to_query
 
 __all__ = ["COLUMNS", "FILE", "STARTS", "Start", "page", "view"]
@@ -100,9 +101,7 @@ STARTS = (
 
 def view() -> str:
     """All of them as small cards, each a plain link."""
-    from .serve import served  # the list itself is data, and needs no window
-
-    url = served(FILE.read_bytes(), "starts.webp")
+    url = file_url(FILE.read_bytes(), "starts.webp")
     rows = -(-len(STARTS) // COLUMNS)
     cards = "".join(_card(i, start, rows) for i, start in enumerate(STARTS))
     size = f"--u:url('{url}');--n:{COLUMNS}00% {rows}00%"

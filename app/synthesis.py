@@ -10,7 +10,7 @@ from torch import Tensor
 from featvis import render
 from featvis.types import Synthesis
 
-from .serve import served
+from .disk import file_url
 from .texts import sentence
 from .views import png
 
@@ -67,7 +67,7 @@ def _sheet(pictures: Tensor, result: Synthesis) -> str:
     for picture, words, value in zip(
         pictures[:, ::side, ::side], _subjects(result), result.activation.tolist(), strict=True
     ):
-        url = served(png(picture), "made.png")
+        url = file_url(png(picture), "made.png")
         short = words.rpartition("channel ")[2]
         made.append(
             f'<button data-pick="made:{escape(short)}" '
@@ -80,7 +80,7 @@ def _sheet(pictures: Tensor, result: Synthesis) -> str:
 def _figure(
     picture: Tensor, words: str, activation: float, curve: Tensor | None, place: str
 ) -> str:
-    url = served(png(picture), "made.png")
+    url = file_url(png(picture), "made.png")
     said = ", ".join(filter(None, (f"activation {activation:.3g}", place)))
     return (
         f'<figure><img src="{url}" alt="Picture made for {escape(words)}">'

@@ -10,7 +10,7 @@ import numpy as np
 import PIL.Image
 import torch
 
-from .serve import served
+from .disk import file_url
 from .views import png
 
 __all__ = ["Tile", "contact", "strip"]
@@ -34,7 +34,7 @@ def strip(tiles: Sequence[Tile], label: str, *, side: int = 96, kind: str = "") 
         return ""
     sheet = contact([tile.pictures for tile in tiles], side)
     rows = sheet.height // side
-    url = served(png(torch.from_numpy(np.array(sheet))), "tiles.png")
+    url = file_url(png(torch.from_numpy(np.array(sheet))), "tiles.png")
     size = f"{len(tiles)}00% {rows}00%"
     made = "".join(_tile(tile, i, len(tiles), rows) for i, tile in enumerate(tiles))
     return (

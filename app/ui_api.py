@@ -16,8 +16,9 @@ from featvis import WrongRequest
 
 from . import api, files, pictures
 from .callers import asked_by, listened_to
+from .disk import file_at, file_key, file_url
 from .faults import sentence
-from .serve import SIDE_BY_SIDE, file_of, served
+from .serve import SIDE_BY_SIDE
 from .state import from_query
 from .work import Work
 
@@ -38,7 +39,7 @@ def picture(link: str) -> FileData:
         link: as the other functions give it, "?tab=...&m=...", or the address of the window.
     """
     data, name = files.picture(from_query(link.partition("?")[2] or link))
-    return FileData(path=file_of(data, name), orig_name=name, mime_type="image/png")
+    return FileData(path=str(file_at(file_key(data, name))), orig_name=name, mime_type="image/png")
 
 
 def upload(picture: FileData) -> str:
@@ -52,7 +53,7 @@ def upload(picture: FileData) -> str:
     # nothing but what came over the network is opened: a path is only a string that anyone can send
     if not path.resolve().is_relative_to(Path(get_upload_folder()).resolve()):
         raise WrongRequest("a picture is uploaded first: give what the client's handle_file makes")
-    return pictures.keep(path)
+    return pictures.keep(path.read_bytes())
 
 
 def _endpoint(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -63,13 +64,17 @@ def _endpoint(function: Callable[..., Any]) -> Callable[..., Any]:
         key = (function.__name__, repr(args), repr(sorted(kwargs.items())))
         try:
             with asked_by(request):
-                work = Work.shared(key, lambda _: function(*args, **kwargs))
+                work = Work.shared(key, lambda _: _with_addresses(function(*args, **kwargs)))
             with listened_to(work, session, event):
-                result = await work.answer()
+                return await work.answer()
         except Exception as error:
             raise gr.Error(sentence(error), print_exception=False) from None
-        if isinstance(result, dict):  # a file's bytes and name -> its address
-            return {k: served(*v) if isinstance(v, tuple) else v for k, v in result.items()}
-        return result
 
     return answer
+
+
+def _with_addresses(result: Any) -> Any:
+    """The answer with the address of each file in place of its bytes and name."""
+    if not isinstance(result, dict):
+        return result
+    return {k: file_url(*v) if isinstance(v, tuple) else v for k, v in result.items()}

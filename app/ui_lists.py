@@ -15,10 +15,10 @@ from featvis import WrongRequest
 
 from . import choices, files, health, texts, views, words
 from .callers import asked_by, listened_to
+from .disk import file_url
 from .faults import sentence
 from .picker import listing
-from .serve import served
-from .state import from_query
+from .state import State, from_query
 from .ui_visit import Visit
 from .work import Work
 
@@ -82,12 +82,17 @@ async def save(values: Any, request: gr.Request) -> dict[str, str]:
     try:
         make = files.FILES.get(kind, files.picture)
         with asked_by(request):
-            work = Work.shared(("save", query, kind), lambda _: make(from_query(query)))
+            work = Work.shared(("save", query, kind), lambda _: _saved(make, query))
         with listened_to(work):
-            data, name = await work.answer()
-        return {"url": served(data, name), "name": name}
+            return await work.answer()
     except Exception as error:
         return {"error": words.said(sentence(error), str(values.get("lang") or "en"))}
+
+
+def _saved(make: Callable[[State], tuple[bytes, str]], query: str) -> dict[str, str]:
+    """The address of a file of a link, and its name."""
+    data, name = make(from_query(query))
+    return {"url": file_url(data, name), "name": name}
 
 
 def is_whole(text: str | None) -> bool:

@@ -18,7 +18,7 @@ from featvis.types import FeatureMaps, Filters
 from zoo_adapters import Facts
 
 from . import texts
-from .serve import served
+from .disk import file_url
 from .texts import sentence
 from .words import LANGUAGES
 
@@ -157,7 +157,7 @@ def _buttons(
     """Tiles (N, h, w, 3) of the channels in `order`, which can be picked."""
     columns = ceil(sqrt(len(tiles)))
     rows = ceil(len(tiles) / columns)
-    url = served(png(render.sheet(tiles, columns, gap=0)), "tiles.png")
+    url = file_url(png(render.sheet(tiles, columns, gap=0)), "tiles.png")
     made = []
     for i, channel in enumerate(order):
         x = 100 * (i % columns) / max(columns - 1, 1)
@@ -199,7 +199,7 @@ def filters(
     words = f'<div><b class="fv-title">{escape(layer)}</b>{line(facts)}{said}'
     picture = ""
     if large is not None:
-        url = served(png(large), "filter.png")
+        url = file_url(png(large), "filter.png")
         picture = f'<img class="fv-large" src="{url}" alt="{escape(title)}">'
         words += f"<p>{escape(title)}.</p>"
     return f'<div class="fv-filter">{picture}{words}</div></div>'

@@ -11,19 +11,17 @@ from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from contextvars import ContextVar
 from threading import Event, Lock
 from typing import Any
 
 from featvis import WrongRequest
 
+from .disk import OWNER
 from .limits import limits
 
-__all__ = ["OWNER", "SHORT", "WORKERS", "Turns", "Workers"]
+__all__ = ["SHORT", "WORKERS", "Rotation", "Slots", "Workers"]
 
 THREADS = 64  # kept alive, because torch keeps its own threads for each of them
-# The address of whoever asked; "" for the command line and for the server itself.
-OWNER: ContextVar[str] = ContextVar("owner", default="")
 Job = Callable[[], Any]
 
 
@@ -53,14 +51,14 @@ class Rotation:
         return None
 
 
-class Turns:
+class Slots:
     """A lock that `count` threads can hold at a time; owners who wait for it take turns."""
 
     def __init__(self, count: int) -> None:
         self._free, self._lock, self._waiting = count, Lock(), Rotation()
 
     @contextmanager
-    def turn(self) -> Iterator[None]:
+    def one(self) -> Iterator[None]:
         """Hold one of the places, once it is the owner's turn."""
         place = Event()
         with self._lock:
@@ -162,4 +160,4 @@ def _complete(future: Future[Any], job: Job) -> None:
 
 
 WORKERS = Workers(THREADS)
-SHORT = Turns(os.cpu_count() or 1)
+SHORT = Slots(os.cpu_count() or 1)

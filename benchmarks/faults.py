@@ -124,10 +124,10 @@ def main(arguments: Sequence[str] = ()) -> None:
     os.environ.update({f"FEATVIS_{name}": value for name, value in SMALL.items()})
     with tempfile.TemporaryDirectory() as folder:
         os.environ["GRADIO_TEMP_DIR"] = f"{folder}/gradio"
-        from app import pictures, serve
+        os.environ["TMPDIR"] = tempfile.tempdir = folder  # of the uploads
+        from app import serve
 
         serve.guard()
-        pictures.STORE = Path(folder) / "kept"
         _run(options.count, options.kinds)
 
 

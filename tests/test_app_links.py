@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import random
 
 import PIL.Image
 import pytest
 
-from app import pictures, tabs
+from app import disk, pictures, tabs
 from app.changes import set_point
-from app.limits import Limits
 from app.state import TABS, State, from_query, to_query
 from app.ui_events import _simpler
 from featvis import WrongRequest
@@ -69,17 +67,12 @@ def test_a_mutated_link_is_shown_as_far_as_it_can_be():
 
 
 def test_the_oldest_uploads_make_room_for_new_ones(tmp_path, monkeypatch):
-    monkeypatch.setattr(pictures, "STORE", tmp_path)
-    names = []
-    for i in range(4):
-        names.append(pictures.keep(PIL.Image.effect_noise((200, 200), 40 + i)))
-        os.utime(tmp_path / f"{names[-1]}.webp", (i, i))
-    size = (tmp_path / f"{names[0]}.webp").stat().st_size
-    monkeypatch.setattr(pictures, "limits", lambda: Limits(stored_mb=2.5e-6 * size))
-    names.append(pictures.keep(PIL.Image.effect_noise((200, 200), 90)))
-    left = {path.stem for path in tmp_path.glob("*.webp")}
-    assert names[-1] in left
-    assert names[0] not in left
+    store = disk.Store(tmp_path, 0, 0)
+    monkeypatch.setattr(disk, "uploads", lambda: store)
+    names = [pictures.keep(PIL.Image.effect_noise((200, 200), 40 + i)) for i in range(4)]
+    store.total = store.size
+    names.append(pictures.keep(PIL.Image.effect_noise((200, 200), 30)))
+    assert {path.stem for path in tmp_path.glob("*.webp")} == {*names[1:]}
     with pytest.raises(WrongRequest, match="no longer here"):
         pictures.get(names[0])
 

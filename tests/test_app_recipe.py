@@ -13,8 +13,9 @@ import pytest
 
 import zoo_adapters
 from app import cli, files, session, tabs
+from app.cli_files import read
 from app.code import python
-from app.recipe import Recipe, from_json, read
+from app.recipe import Recipe, from_json
 from app.state import State
 from featvis import METHODS, WrongRequest
 from featvis.spec import FAMILIES

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import zoo_adapters
-from app import changes, files, pictures, session, tabs
+from app import changes, disk, files, pictures, session, tabs
 from app.kept import Kept
 from app.labels import class_named
 from app.state import State
@@ -127,13 +127,13 @@ def test_a_class_is_found_by_a_part_of_its_label(state):
 
 
 def test_an_upload_is_kept_small_and_found_again(tmp_path, monkeypatch):
-    monkeypatch.setattr(pictures, "STORE", tmp_path)
+    store = disk.Store(tmp_path, 0, 0)
+    monkeypatch.setattr(disk, "uploads", lambda: store)
     name = pictures.keep(PIL.Image.effect_noise((3000, 1000), 50))
     assert pictures.get(name).size == (1024, 341)
     assert pictures.keep(PIL.Image.effect_noise((8, 8), 50)) != name
-    (tmp_path / "text.png").write_text("no picture")
     with pytest.raises(WrongRequest, match="not a picture"):
-        pictures.keep(str(tmp_path / "text.png"))
+        pictures.keep(b"no picture")
     with pytest.raises(WrongRequest, match="no longer here"):
         pictures.get("0123456789abcdef")
 

@@ -21,6 +21,28 @@ MODES += ["featvis/ascent/dead_relu.py", "benchmarks/sweep/*"]
 SEEDED = ["zoo_adapters/timm.py", "zoo_adapters/torchvision.py", "zoo_adapters/transformers.py"]
 TERMINAL = ["app/cli*.py", "app/__main__.py", "benchmarks/*", "zoo_adapters/bundled/train.py"]
 
+# Who opens files: each has its reason, and no name of a picture from a visitor leads there.
+ASSETS = [
+    "app/docs.py", "app/health_page.py", "app/preview.py", "app/starts.py", "app/theme.py",
+    "app/ui.py", "app/words.py",
+]  # of the package itself  # fmt: skip
+OPENERS = [
+    *ASSETS,
+    "app/cli*.py",  # whoever types a path there owns the machine
+    "app/index/*",  # folders that the owner of the server configures
+    "app/disk_store.py",  # by keys that are checked, in folders that are the server's alone
+    "app/health.py",  # /proc, for the memory
+    "featvis/ascent/memory.py",  # likewise
+    "app/ui_api.py",  # what Gradio wrote for an upload, in its own folder
+    "zoo_adapters/*", "benchmarks/*", "spaces/*",
+]  # fmt: skip
+DECODERS = [
+    "app/pictures.py",  # WebP that the server itself wrote, by its hash
+    "app/decoder_program.py",  # bytes of uploads, in a process of its own
+    "app/cli*.py", "app/index/*", "zoo_adapters/*", "benchmarks/*", "spaces/*",
+]  # fmt: skip
+FETCHERS = ["zoo_adapters/*", "benchmarks/*", "spaces/*"]
+
 # A name (a pattern, with dots where the code has them) -> the only files that may use it.
 # Called on an object that is not known by name, as in `x.backward()`, it is "*.backward".
 NAMES = {
@@ -41,10 +63,28 @@ NAMES = {
         "zoo_adapters/bundled/train.py",
     ],  # inside fork_rng, or a command
     "print": [*TERMINAL, "spaces/*.py", "zoo_adapters/bundled/evaluate.py"],
-    "sys.argv": [*TERMINAL, "spaces/*.py", "app/docs.py"],
+    "sys.argv": [*TERMINAL, "spaces/*.py", "app/docs.py", "app/decoder_program.py"],
+    "open": OPENERS,
+    "io.open": OPENERS,
+    "os.open": OPENERS,
+    "os.fdopen": ["app/decoder_program.py"],  # its own pipe
+    "*.read_bytes": OPENERS,
+    "*.read_text": OPENERS,
+    "*.open": [*OPENERS, *DECODERS],
+    "*Image.open": DECODERS,
+    "zoo_adapters.pictures.upright": ["app/cli_pictures.py", "app/index/*", "zoo_adapters/*"],
+    "cli_pictures*": ["app/cli*.py"],  # it opens whatever is named
+    "*urlopen": FETCHERS,
+    "*urlretrieve": FETCHERS,
 }
 # A module -> the only files that may import it (a module covers those below it).
 IMPORTS = {
+    "urllib.request": FETCHERS,
+    "http.client": FETCHERS,
+    "httpx": FETCHERS,
+    "requests": FETCHERS,
+    "aiohttp": [],
+    "socket": FETCHERS,
     "gradio": ["app/ui*.py", "app/theme.py", "app/widgets.py", "app/serve.py", "app/components/*"],
     "spaces": ["spaces/*"],
     "timm": ["zoo_adapters/timm.py", "zoo_adapters/bundled/*", "benchmarks/*"],
@@ -159,6 +199,16 @@ def test_every_line_is_in_its_room():
         ("zoo_adapters/a.py", "from featvis import cam"),
         ("zoo_adapters/a.py", "def f():\n    from featvis.cam import cam"),
         ("app/session.py", "import gradio as gr"),
+        ("app/session.py", "open('x')"),
+        ("app/api.py", "file.open('rb')"),
+        ("app/api.py", "Path(name).read_bytes()"),
+        ("app/api.py", "Path(name).read_text('utf8')"),
+        ("app/api.py", "PIL.Image.open(name)"),
+        ("app/api.py", "from zoo_adapters.pictures import upright"),
+        ("app/labels.py", "from .cli_pictures import named"),
+        ("app/changes.py", "import urllib.request"),
+        ("app/changes.py", "from urllib.request import urlopen"),
+        ("app/changes.py", "import httpx"),
         ("app/session.py", "from torchvision import models"),
     ],
 )
@@ -178,6 +228,8 @@ def test_a_line_in_the_wrong_room_is_found(tmp_path, file, line):
         ("featvis/hooks.py", "module.register_forward_hook(f)"),
         ("featvis/render.py", "def f():\n    from PIL import Image"),
         ("zoo_adapters/timm.py", "from timm import data\nfrom featvis.model import Layer"),
+        ("app/cli_x.py", "PIL.Image.open(path)\nfrom .cli_pictures import named"),
+        ("app/session.py", "from urllib.parse import quote"),
         ("app/ui_tabs.py", "from . import session\nimport gradio, featvis, zoo_adapters"),
     ],
 )

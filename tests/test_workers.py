@@ -10,10 +10,11 @@ import pytest
 
 from app import lanes, limits
 from app.callers import listened_to
+from app.disk import OWNER
 from app.faults import Cancelled
 from app.kept import Kept
 from app.work import SHARED, Work, cancel_all, under_way
-from app.workers import OWNER, Rotation, Turns, Workers
+from app.workers import Rotation, Slots, Workers
 from featvis import WrongRequest
 from featvis.progress import tick
 
@@ -94,12 +95,12 @@ def test_a_job_set_aside_lets_another_of_its_owner_run(few):
 
 
 def test_short_jobs_of_one_owner_do_not_come_before_all_others():
-    turns, order, begun = Turns(1), [], threading.Event()
+    slots, order, begun = Slots(1), [], threading.Event()
     gate = threading.Event()
 
     def job(owner):
         OWNER.set(owner)
-        with turns.turn():
+        with slots.one():
             order.append(owner)
             begun.set()
             gate.wait(SOON)
@@ -108,10 +109,10 @@ def test_short_jobs_of_one_owner_do_not_come_before_all_others():
     for thread in threads:
         thread.start()
     assert begun.wait(SOON)
-    until(lambda: turns._waiting.count("many") == 4)
+    until(lambda: slots._waiting.count("many") == 4)
     threads.append(threading.Thread(target=job, args=("one",)))
     threads[-1].start()
-    until(lambda: turns._waiting.count("one") == 1)
+    until(lambda: slots._waiting.count("one") == 1)
     gate.set()
     for thread in threads:
         thread.join(SOON)

@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import PIL.Image
-import PIL.ImageCms
-import PIL.ImageOps
 import torch
 from torch import Tensor
 
 from featvis.model import Image, Preprocessing, VisionModel, WrongRequest
+from zoo_adapters import raster
 
 __all__ = ["MAX_PIXELS", "Framing", "framing", "read_image", "upright"]
 
@@ -122,7 +121,7 @@ def upright(picture: Picture, *, most: int | None = None) -> PIL.Image.Image:
                 f"the picture has {opened.width} x {opened.height} pixels; at most "
                 f"{most / 1e6:g} million are read: make it smaller first"
             )
-        return _rgb(PIL.ImageOps.exif_transpose(opened))
+        return raster.upright(opened)
     except WrongRequest:
         raise
     except Exception as error:  # decoders raise anything on a damaged file
@@ -155,36 +154,6 @@ def _opened(picture: Picture, most: int) -> PIL.Image.Image:
 
 def _named(picture: Picture) -> str:
     return "this" if isinstance(picture, bytes | PIL.Image.Image) else str(picture)
-
-
-def _rgb(picture: PIL.Image.Image) -> PIL.Image.Image:
-    if picture.mode.startswith(("I", "F")):
-        return _deep(picture).convert("RGB")
-    if picture.mode.endswith(("A", "a")) or "transparency" in picture.info:
-        picture = picture.convert("RGBA")
-        white = PIL.Image.new("RGBA", picture.size, "white")
-        return PIL.Image.alpha_composite(white, picture).convert("RGB")
-    if picture.mode == "LAB":  # convert() would take its planes for red, green and blue
-        lab, srgb = PIL.ImageCms.createProfile("LAB"), PIL.ImageCms.createProfile("sRGB")
-        made = PIL.ImageCms.profileToProfile(picture, lab, srgb, outputMode="RGB")
-        assert made is not None
-        return made
-    return picture.convert("RGB")
-
-
-def _deep(picture: PIL.Image.Image) -> PIL.Image.Image:
-    """16-bit, 32-bit or floating-point grey as 8-bit grey: white is the format's, not 255."""
-    sixteen, real = picture.mode.startswith("I;16"), picture.mode == "F"
-    if not real:
-        picture = picture.convert("I")
-    raw = bytearray(picture.tobytes())
-    grey = torch.frombuffer(raw, dtype=torch.float32 if real else torch.int32).double()
-    brightest = float(grey.nan_to_num().max())
-    whites = (65535,) if sixteen else (1, 255, 65535) if real else (255, 65535)
-    white = next((w for w in whites if brightest <= w), brightest)
-    eight = bytearray(len(grey))
-    torch.frombuffer(eight, dtype=torch.uint8).copy_((grey.nan_to_num() * 255 / white).round())
-    return PIL.Image.frombytes("L", picture.size, bytes(eight))
 
 
 def _values(picture: PIL.Image.Image) -> Tensor:

@@ -17,7 +17,7 @@ import timm
 import torch
 
 import zoo_adapters
-from app import disk, faults, pictures, serve, stores
+from app import disk, faults, pictures, stores
 from app.index import build, open_index, source_of
 from app.index import store as indexes
 from app.work import Work
@@ -65,8 +65,8 @@ def full(monkeypatch):
 
 @pytest.fixture
 def kept(tmp_path, monkeypatch):
-    monkeypatch.setattr(pictures, "STORE", tmp_path / "kept")
-    pictures.get.cache_clear()
+    store = disk.Store(tmp_path / "kept", 0, 0)
+    monkeypatch.setattr(disk, "uploads", lambda: store)
     return tmp_path / "kept"
 
 
@@ -89,13 +89,15 @@ def test_an_upload_on_a_full_disk_is_refused_and_nothing_half_stays(kept, full):
 
 
 def test_a_picture_that_cannot_be_served_is_not_half_there(full, tmp_path, monkeypatch):
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    store = disk.Store(tmp_path, 0, 0)
+    monkeypatch.setattr(disk, "served", lambda: store)
     room = full()
     with pytest.raises(WrongRequest, match=FULL):
-        serve.file_of(b"x" * 100, "a.png")
+        disk.file_key(b"x" * 100, "a.png")
     assert files(tmp_path) == []
+    assert not store.size
     room()
-    again = Path(serve.file_of(b"x" * 100, "a.png"))
+    again = disk.file_at(disk.file_key(b"x" * 100, "a.png"))
     assert again.read_bytes() == b"x" * 100
 
 
@@ -154,7 +156,9 @@ def test_a_kept_picture_that_is_damaged_is_gone_and_can_be_sent_again(kept):
     whole = file.read_bytes()
     for damaged in (b"", whole[:20], bytes(len(whole))):
         file.write_bytes(damaged)
-        pictures.get.cache_clear()
+        pictures._upload.cache_clear()
+        with pytest.raises(WrongRequest, match="damaged here; send it again"):
+            pictures.get(name)
         with pytest.raises(WrongRequest, match="no longer here"):
             pictures.get(name)
         assert pictures.keep(noise()) != ""

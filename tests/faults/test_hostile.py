@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app import api, changes, limits, pictures, serve, tabs, visitors
+from app import api, changes, disk, limits, pictures, serve, tabs, visitors
 from app.faults import sentence
 from app.recipe import from_json
 from app.state import State, from_query, to_query
@@ -47,11 +47,11 @@ def small(tmp_path_factory):
         for name, value in faults.SMALL.items():
             patch.setenv(f"FEATVIS_{name}", value)
         folder = tmp_path_factory.mktemp("hostile")
-        patch.setenv("GRADIO_TEMP_DIR", str(folder / "gradio"))
-        patch.setattr(pictures, "STORE", folder / "kept")
+        uploads, served = (disk.Store(folder / name, 0, 0) for name in ("uploads", "served"))
+        patch.setattr(disk, "uploads", lambda: uploads)
+        patch.setattr(disk, "served", lambda: served)
         patch.setattr(pictures.PIL.Image, "MAX_IMAGE_PIXELS", pictures.PIL.Image.MAX_IMAGE_PIXELS)
         limits.limits.cache_clear()
-        pictures.get.cache_clear()
         serve.guard()
         yield
     limits.limits.cache_clear()

@@ -18,7 +18,7 @@ from types import SimpleNamespace
 import pytest
 
 import zoo_adapters
-from app import pictures, session
+from app import disk, pictures, session
 from app.state import State, from_query
 from featvis.progress import tick
 
@@ -253,16 +253,15 @@ def test_two_visitors_who_change_networks_at_once_see_their_own(events):
 KILLED = """
 import os, sys, threading, time
 from pathlib import Path
-from app import pictures, session
-from app.serve import file_of, guard
+from app import disk, pictures, session
 from app.state import State
-pictures.STORE = Path(sys.argv[1]) / "kept"
-os.environ["GRADIO_TEMP_DIR"] = str(Path(sys.argv[1]) / "made")
+KEPT, MADE = (disk.Store(Path(sys.argv[1]) / name, 0, 0) for name in ("kept", "made"))
+disk.uploads, disk.served = lambda: KEPT, lambda: MADE
 import PIL.Image
 def writes():
     for n in range(10**6):
         pictures.keep(PIL.Image.effect_noise((300, 300), 60))
-        file_of(os.urandom(300_000), "made.png")
+        disk.file_url(os.urandom(300_000), "made.png")
         time.sleep(0.05)
 threading.Thread(target=writes, daemon=True).start()
 state = State(tab="Synthesis").having(steps=600)
@@ -280,8 +279,8 @@ def test_a_process_that_is_killed_in_mid_job_leaves_nothing_half(tmp_path, monke
     assert process.wait(SOON) == -signal.SIGKILL
     process.stdout.close()
     assert all(re.match(r"step \d+", line) for line in seen)
-    monkeypatch.setattr(pictures, "STORE", tmp_path / "kept")
-    pictures.get.cache_clear()
+    store = disk.Store(tmp_path / "kept", 0, 0)
+    monkeypatch.setattr(disk, "uploads", lambda: store)
     kept = list((tmp_path / "kept").glob("*.webp"))
     assert kept
     for file in kept:
