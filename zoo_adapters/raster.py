@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import io
 
+import numpy as np
 import PIL.Image
+import PIL.ImageCms
 import PIL.ImageOps
 
 __all__ = ["rgb", "thumbnail", "upright", "webp"]
@@ -32,8 +34,6 @@ def rgb(picture: PIL.Image.Image) -> PIL.Image.Image:
 
 
 def _from_lab(picture: PIL.Image.Image) -> PIL.Image.Image:
-    import PIL.ImageCms
-
     lab, srgb = PIL.ImageCms.createProfile("LAB"), PIL.ImageCms.createProfile("sRGB")
     converted = PIL.ImageCms.profileToProfile(picture, lab, srgb, outputMode="RGB")
     assert converted is not None
@@ -42,8 +42,6 @@ def _from_lab(picture: PIL.Image.Image) -> PIL.Image.Image:
 
 def _eight_bits(picture: PIL.Image.Image) -> PIL.Image.Image:
     """16-bit, 32-bit or floating-point gray as 8-bit gray: white is the format's, not 255."""
-    import numpy as np  # few pictures need it, and it takes longer to load than Pillow
-
     sixteen, real = picture.mode.startswith("I;16"), picture.mode == "F"
     if not real:
         picture = picture.convert("I")
