@@ -1,18 +1,28 @@
-"""Disk: files that are written wholly or not at all, in folders that stay as small as they must."""
+"""Disk: files that are written wholly or not at all, in folders that stay as small as they must.
+
+Files that the page shows have keys, GROUP/SHA256/NAME; where they lie is said to nobody.
+"""
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
+import re
+import tempfile
 import uuid
 from contextlib import suppress
+from contextvars import ContextVar
 from pathlib import Path
 
 from featvis import WrongRequest
 
-__all__ = ["make_room", "sentence", "write"]
+__all__ = ["FILES", "OWNER", "file_at", "file_url", "make_room", "sentence", "write"]
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
+FILES = Path(tempfile.gettempdir()) / "featvis-files"
+KEY = re.compile(r"(?:-|[0-9a-f]{16})/[0-9a-f]{64}/[\w-][\w.-]{0,99}", re.ASCII)
+OWNER: ContextVar[str] = ContextVar("OWNER", default="")  # the address of whoever asked
 SETTLED = 600  # seconds after which nobody is still writing a part
 
 
@@ -33,6 +43,24 @@ def write(file: Path, data: bytes, *, sure: bool = False) -> None:
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)
+
+
+def file_url(data: bytes, name: str) -> str:
+    """The address, relative to the page, of a file that holds these bytes."""
+    key = f"-/{hashlib.sha256(data).hexdigest()}/{name}"
+    file = FILES / key
+    try:
+        os.utime(file)  # made before, and used again: among the last to go
+    except FileNotFoundError:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write(file, data)
+    return f"gradio_api/file={key}"
+
+
+def file_at(key: str) -> Path | None:
+    """The file of a key, if it is one."""
+    file = FILES / key
+    return file if KEY.fullmatch(key) and file.is_file() else None
 
 
 def sentence() -> str:

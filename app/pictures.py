@@ -20,7 +20,7 @@ from zoo_adapters.pictures import upright
 from . import disk
 from .limits import limits, opened
 
-__all__ = ["EXAMPLES", "SCENE", "framed", "get", "keep", "lend", "named", "strip"]
+__all__ = ["EXAMPLES", "SCENE", "framed", "get", "keep", "lend", "named", "strip", "upload_at"]
 
 SCENE = 512  # side of a drawn scene, pixels
 NAME = re.compile(r"scene-[0-9]{1,7}|[0-9a-f]{16}", re.ASCII)
@@ -61,6 +61,12 @@ def get(name: str) -> PIL.Image.Image:
     except (OSError, SyntaxError, ValueError):  # damaged on disk: an upload of it is kept anew
         file.unlink(missing_ok=True)
         raise gone from None
+
+
+def upload_at(name: str) -> Path | None:
+    """The file of a kept upload, if it is one."""
+    file = STORE / f"{name}.webp"
+    return file if re.fullmatch("[0-9a-f]{16}", name, re.ASCII) and file.is_file() else None
 
 
 def named(name: str | Path) -> PIL.Image.Image:

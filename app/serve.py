@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import warnings
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from importlib.util import find_spec
-from pathlib import Path
 from threading import Thread
 from typing import Any
 
@@ -25,13 +23,13 @@ from starlette.middleware.gzip import GZipMiddleware
 
 from featvis import WrongRequest
 
-from . import disk, health, heap
+from . import disk, gate, health, heap, mcp_pictures
 from .callers import Callers
 from .health_page import Health
 from .limits import hand_on, limits
-from .visitors import Visitors
+from .scrub import Scrub
 
-__all__ = ["SIDE_BY_SIDE", "file_of", "guard", "launch", "served"]
+__all__ = ["SIDE_BY_SIDE", "guard", "launch", "served"]
 
 LOG = logging.getLogger("featvis")
 SIDE_BY_SIDE = 48  # visitors that do the same thing, more than limits().waiting: short work passes
@@ -42,25 +40,14 @@ THREADS = 96  # for all that they do; work.py and lanes.py have those that compu
 
 def served(data: bytes, name: str) -> str:
     """The address of a file of the page that holds these bytes."""
-    return f"gradio_api/file={file_of(data, name)}"
-
-
-def file_of(data: bytes, name: str) -> str:
-    """A file that holds these bytes, where the page may read it."""
     global WRITTEN
-    store = Path(get_upload_folder()).resolve()
-    file = store / hashlib.sha256(data).hexdigest() / name
-    with suppress(FileNotFoundError):
-        os.utime(file)  # made before, and used again: among the last to go
-        return str(file)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    disk.write(file, data)
+    url = disk.file_url(data, name)
     WRITTEN += len(data)
     if WRITTEN > OFTEN:
         WRITTEN = 0
         most = 1e6 * limits().served_mb or 1e18
-        Thread(target=disk.make_room, args=(store, "*/*", most, file), daemon=True).start()
-    return str(file)
+        Thread(target=disk.make_room, args=(disk.FILES, "*/*/*", most), daemon=True).start()
+    return url
 
 
 def _warm() -> None:
@@ -79,6 +66,14 @@ def guard() -> None:
     """Let Pillow refuse what is too large, wherever a picture is opened."""
     PIL.Image.MAX_IMAGE_PIXELS = int(1e6 * limits().upload_mpx) or None
     warnings.simplefilter("error", PIL.Image.DecompressionBombWarning)
+
+
+@asynccontextmanager
+async def _lifespan(app: Any) -> AsyncIterator[None]:
+    """The gate stands before the app; tools show pictures by the keys of their files."""
+    mcp_pictures.join(app.get_blocks())
+    async with gate.stand(app):
+        yield
 
 
 def _root(path: str | None) -> Callable[[Any], str]:
@@ -114,17 +109,19 @@ def launch(*, self_test: bool = False, **options: Any) -> tuple[gr.Blocks, str]:
         theme=theme.theme(),
         css=theme.CSS,
         footer_links=[],
+        state_session_capacity=here.sessions or 10_000,
         run_history=False,
         max_file_size=int(1e6 * here.upload_mb) or None,
         app_kwargs={
             "middleware": [
                 Middleware(Health),
-                Middleware(Visitors),
                 Middleware(Callers),
                 Middleware(GZipMiddleware, minimum_size=1000),
                 Middleware(Page),
                 Middleware(Preview, root=_root(options.get("root_path"))),
-            ]
+                Middleware(Scrub, folder=get_upload_folder()),
+            ],
+            "lifespan": _lifespan,
         },
         **options,
     )

@@ -19,7 +19,7 @@ from .picker import FILTERS
 from .state import TABS, start
 from .ui_api import offer
 from .ui_events import connect, save
-from .widgets import widget
+from .widgets import Picture, widget
 
 __all__ = ["Window", "build"]
 
@@ -153,7 +153,7 @@ class Window:
     def _picture(self) -> None:
         with gr.Group(elem_classes="fv-card"):
             gr.HTML('<h2 class="fv-label">Picture</h2>')
-            self.picture = gr.Image(
+            self.picture = Picture(
                 type="filepath",
                 sources=["upload", "clipboard", "webcam"],
                 label="Your picture",

@@ -25,6 +25,7 @@ from . import (
     words,
 )
 from .faults import sentence
+from .incoming import picture_name
 from .picker import listing
 from .serve import served
 from .state import State, from_query, start
@@ -271,12 +272,11 @@ def _simpler(asked: State) -> Iterator[State]:
 
 
 def _uploaded(state: State, sent: Any) -> State:
-    """Of a picture's file as it was sent: Gradio itself would decode it before it is checked.
+    """Of a picture's name, which the upload's route gave.
 
     Where the picture was only removed, another one is about to come: nothing is drawn over it.
     """
-    path = sent.get("path") if isinstance(sent, dict) else None
-    return changes.set_upload(state, path) if path else state
+    return changes.set_picture(state, picture_name(sent)) if sent else state
 
 
 def _is_whole(text: str | None) -> bool:

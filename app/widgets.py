@@ -6,10 +6,42 @@ from math import floor, log10
 from typing import Any
 
 import gradio as gr
+import PIL.Image
 
 from featvis import Param
 
-__all__ = ["widget"]
+from .incoming import picture_url
+
+__all__ = ["Picture", "on_use", "widget"]
+
+
+class Picture(gr.Image):
+    """The component that shows a picture by its name, and gives the name of an upload.
+
+    Gradio's own takes and gives files; here no file's path comes from outside, or leaves.
+    """
+
+    is_template = True  # in the page it is Gradio's own
+    data_model = None
+
+    def preprocess(self, payload: Any) -> Any:
+        return payload
+
+    def postprocess(self, value: str | PIL.Image.Image | None) -> dict[str, Any] | None:
+        if value is None:
+            return None
+        url = picture_url(value)
+        return {"path": url.partition("=")[2], "url": url, "orig_name": "picture.webp",
+                "mime_type": "image/webp", "is_stream": False}  # fmt: skip
+
+    def api_info(self) -> dict[str, str]:
+        return {"type": "string"}
+
+    def example_payload(self) -> str:
+        return "scene-24"
+
+    def example_value(self) -> str:
+        return "scene-24"
 
 
 def widget(param: Param) -> Any:
