@@ -150,7 +150,10 @@ def _places(root: list[Any]) -> Iterator[tuple[Any, Any, Any]]:
             waiting += [(value, index, depth + 1) for index in range(len(value))]
 
 
-def _name_in(file: dict[str, Any]) -> str:
+def _name_in(file: dict[str, Any]) -> str | None:
+    """The picture's name in a file object; none in one that the page has emptied."""
+    if file.get("__type__") == "update" and "path" not in file:
+        return None
     name = file.get("path")
     if isinstance(name, str) and NAME.fullmatch(name):
         return name

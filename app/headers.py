@@ -47,8 +47,7 @@ EVERY = {
 def secured(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     """The headers of an answer, with those that every answer has."""
     own = {name.lower() for name, _ in headers}
-    kept = [pair for pair in headers if pair[0].lower() != b"server"]
-    return [*kept, *(pair for pair in EVERY.items() if pair[0] not in own)]
+    return [*headers, *(pair for pair in EVERY.items() if pair[0] not in own)]
 
 
 def checked(scope: Scope) -> list[tuple[bytes, bytes]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import io
 import time
+from functools import lru_cache
 from typing import Any
 
 import httpx
@@ -53,10 +54,19 @@ def picture_url(picture: str | PIL.Image.Image) -> str:
     """The address of a picture, by its name or as it is, relative to the page."""
     if isinstance(picture, str) and pictures.upload_at(picture):
         return f"gradio_api/file={picture}"
-    shown = pictures.get(picture) if isinstance(picture, str) else picture
+    data = _drawn(picture) if isinstance(picture, str) else _encoded(picture)
+    return disk.file_url(data, "picture.webp")
+
+
+@lru_cache(maxsize=32)
+def _drawn(name: str) -> bytes:
+    return _encoded(pictures.get(name))
+
+
+def _encoded(picture: PIL.Image.Image) -> bytes:
     data = io.BytesIO()
-    shown.convert("RGB").save(data, "WEBP", quality=92)
-    return disk.file_url(data.getvalue(), "picture.webp")
+    picture.convert("RGB").save(data, "WEBP", quality=92)
+    return data.getvalue()
 
 
 def _short(value: Any) -> str:
@@ -67,9 +77,7 @@ def _short(value: Any) -> str:
 def _decoded(text: str) -> bytes:
     most = int(1e6 * (limits().upload_mb or 1000) * 4 / 3) + 4
     if len(text) > most:
-        raise WrongRequest(
-            f"the data: URL has more than {limits().upload_mb:g} MB; make it smaller"
-        )
+        raise WrongRequest(f"the picture has more than {limits().upload_mb:g} MB; make it smaller")
     try:
         return base64.b64decode(text, validate=True)
     except ValueError:

@@ -41,7 +41,8 @@ class Drawing:
         if before is None or before.model != state.model:
             made |= self._of_model(state)
         if before is None or before.image != state.image:
-            made[w.picture] = pictures.get(state.image)
+            pictures.get(state.image)  # or it is said that it is gone
+            made[w.picture] = state.image
             made[w.examples] = choices.examples(state.image)
         if before is None:
             made[w.tabs] = gr.Tabs(selected=state.tab)

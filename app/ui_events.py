@@ -222,7 +222,7 @@ class Events:
         if after == before:  # what was used shows the state again
             return after, {
                 **self.drawing.controls(after),
-                self.w.picture: pictures.get(after.image),
+                self.w.picture: after.image,
             }
         if before is None or before.model != after.model:
             work.say(f"Loading {after.model}")

@@ -83,7 +83,7 @@ class Uploads:
             progress.done = True
         await answer(send, 200, "application/json", json.dumps([name]).encode())
 
-    async def tell(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def tell(self, scope: Scope, send: Send) -> None:
         """Answer how far an upload is, until it is done."""
         told, name, begin = 0, _upload_id(scope), time.monotonic()
         event = await stream(send)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABCMeta
 from math import floor, log10
 from typing import Any
 
@@ -15,7 +16,14 @@ from .incoming import picture_url
 __all__ = ["Picture", "on_use", "widget"]
 
 
-class Picture(gr.Image):
+class Quiet(type(gr.Image)):  # type: ignore[misc]
+    """Gradio's own kind of class writes a .pyi beside the file; this one writes nothing."""
+
+    def __new__(cls, name: str, bases: Any, attributes: Any) -> Any:
+        return ABCMeta.__new__(cls, name, bases, attributes)
+
+
+class Picture(gr.Image, metaclass=Quiet):
     """The component that shows a picture by its name, and gives the name of an upload.
 
     Gradio's own takes and gives files; here no file's path comes from outside, or leaves.
