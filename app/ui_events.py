@@ -16,7 +16,6 @@ from . import (
     choices,
     files,
     health,
-    pictures,
     session,
     tabs,
     texts,

@@ -1,4 +1,4 @@
-"""The gate: only known routes answer, nothing from outside reaches Gradio as a file, all has bounds."""
+"""The gate: only known routes answer, no file from outside reaches Gradio, all has bounds."""
 
 from __future__ import annotations
 
@@ -263,10 +263,10 @@ def test_no_file_object_is_read_and_the_sentence_tells_nothing(client, blocks, s
 @pytest.mark.parametrize("name", ["upload", "run", "neighbours"])
 def test_no_plain_text_is_opened_or_fetched(client, secret, fetched, name):
     address, asked = fetched
-    told = set()
+    told, model = set(), "bundled:scenes-resnet"
     for path in paths(secret, address):
-        values = {"upload": [path], "run": ["cam", "bundled:scenes-resnet", path, "", "", -1, "", "{}"],
-                  "neighbours": ["bundled:scenes-resnet", path, 3, "embedding", "", -1]}[name]  # fmt: skip
+        values = {"upload": [path], "run": ["cam", model, path, "", "", -1, "", "{}"],
+                  "neighbours": [model, path, 3, "embedding", "", -1]}[name]  # fmt: skip
         told.add(called(client, name, *values).replace(json.dumps(path)[1:-1], "IT"))
     assert len(told) == 1
     assert "is no picture" in told.pop()
@@ -290,8 +290,9 @@ def test_no_tool_opens_or_fetches(blocks, secret, fetched):
 
 WRONG_BODIES = [
     (b"{", "not JSON"), (b"[1]", "JSON object"), (b"\xff\xfe{}", "not JSON"),
-    (b'{"data": [NaN]}', "finite"), (b'{"data": [1e400]}', "finite"), (b'{"data": [Infinity]}', "finite"),
-    (b'{"data": [' + 5000 * b"9" + b"]}", "18 digits"), (b'{"data": [' + 30 * b"9" + b"]}", "18 digits"),
+    (b'{"data": [NaN]}', "finite"), (b'{"data": [1e400]}', "finite"),
+    (b'{"data": [Infinity]}', "finite"), (b'{"data": [' + 5000 * b"9" + b"]}", "18 digits"),
+    (b'{"data": [' + 30 * b"9" + b"]}", "18 digits"),
     (b'{"data": ' + 20000 * b"[" + 20000 * b"]" + b"}", "JSON"),
     (b'{"data": ' + 20 * b"[" + 20 * b"]" + b"}", "levels deep"),
     (b'{"data": [' + b",".join(3000 * [b"1"]) + b"]}", "2,000 values"),
