@@ -119,8 +119,8 @@ class Gate:
             return
         wait = (self.asks if asked else self.looks).wait(who, time.monotonic(), a_minute)
         if wait:
-            words = f"at most {a_minute} requests a minute: wait {max(1, round(wait))} s"
-            raise Refusal(words, 429, wait)
+            seconds = max(1, round(wait))
+            raise Refusal(f"at most {a_minute} requests a minute: wait {seconds} s", 429, wait)
 
     async def _own(self, request: Request) -> None:
         """Uploads, their progress, and files: Gradio knows nothing of them."""

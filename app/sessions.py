@@ -30,10 +30,11 @@ class Sessions:
         here = limits()
         own = [name for name, owner in self.owners.items() if owner == who]
         if len(own) >= here.sessions_each > 0 and not self._drop_idle(own):
-            words = (
-                f"at most {here.sessions_each} pages or calls work at the same time for one visitor"
+            raise Refusal(
+                f"at most {here.sessions_each} pages or calls work at the same time: wait for one",
+                429,
+                wait=1,
             )
-            raise Refusal(f"{words}: wait for one of them", 429, wait=1)
         if len(self.owners) >= here.sessions > 0 and not self._drop_of_the_largest():
             raise Refusal("the server is full: try again in a minute", 503, wait=60)
         self.owners[session] = who

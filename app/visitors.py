@@ -53,8 +53,11 @@ class UnderWay:
     def one(self, who: str, most: int) -> Iterator[None]:
         """One request of an address, which may have `most` at the same time; 0: any number."""
         if self.counts[who] >= most > 0:
-            words = f"at most {most} requests at the same time: close a page, or wait for an answer"
-            raise Refusal(words, 429, wait=1)
+            raise Refusal(
+                f"at most {most} requests at the same time: close a page, or wait for an answer",
+                429,
+                wait=1,
+            )
         self.add(who)
         try:
             yield
