@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 from .answers import Receive, Refusal
+from .disk import KEY
 from .limits import limits
 from .pictures import NAME
 from .visitors import UnderWay
@@ -151,10 +152,12 @@ def _places(root: list[Any]) -> Iterator[tuple[Any, Any, Any]]:
 
 
 def _name_in(file: dict[str, Any]) -> str | None:
-    """The picture's name in a file object; none in one that the page has emptied."""
-    if file.get("__type__") == "update" and "path" not in file:
-        return None
+    """The picture's name in a file object; none in one that the page is about to empty."""
     name = file.get("path")
+    if isinstance(name, str) and KEY.fullmatch(name):  # an example as it was shown: not opened
+        return None
+    if file.get("__type__") == "update" and name is None:
+        return None
     if isinstance(name, str) and NAME.fullmatch(name):
         return name
     raise Refusal(NO_FILE)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from featvis import WrongRequest
 
-__all__ = ["FILES", "OWNER", "file_at", "file_url", "make_room", "sentence", "write"]
+__all__ = ["FILES", "KEY", "OWNER", "file_at", "file_url", "make_room", "sentence", "write"]
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 FILES = Path(tempfile.gettempdir()) / "featvis-files"
