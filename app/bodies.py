@@ -23,7 +23,7 @@ from .visitors import UnderWay
 __all__ = ["DATA", "parsed", "read", "with_names"]
 
 PLAIN = 64_000  # bytes of a body beside the pictures in it
-DEEP, ITEMS, LONGEST, KEY, DIGITS = 12, 2000, 2000, 100, 18
+DEEP, ITEMS, LONGEST, LONGEST_NAME, DIGITS = 12, 2000, 2000, 100, 18
 PICTURES = 2  # in a body
 FILE = {"path", "url", "meta", "is_stream", "orig_name", "mime_type"}  # keys of Gradio's FileData
 DATA = re.compile(r"data:image/[a-z0-9.+-]{1,20};base64,([A-Za-z0-9+/=\s]*)", re.ASCII)
@@ -143,8 +143,8 @@ def _places(root: list[Any]) -> Iterator[tuple[Any, Any, Any]]:
         value = place[key]  # a file object has become a name
         if isinstance(value, dict):
             for name in value:
-                if len(name) > KEY:
-                    raise Refusal(f"a name has at most {KEY} characters")
+                if len(name) > LONGEST_NAME:
+                    raise Refusal(f"a name has at most {LONGEST_NAME} characters")
                 _encodable(name)
             waiting += [(value, name, depth + 1) for name in value]
         elif isinstance(value, list):
