@@ -16,11 +16,12 @@ from featvis import METHODS, WrongRequest
 from . import changes, files, kin_told, probed, session
 from .compare_files import sheet_of
 from .comparison import agreements, compared, told
+from .incoming import picture_name
 from .labels import target_named
 from .neighbours import nearest
 from .page_recipe import of_page
 from .recipe import stamped, target_text
-from .state import DISPLAY, IMAGE, POSITION, State, to_query
+from .state import DISPLAY, POSITION, State, to_query
 
 __all__ = ["ENDPOINTS"]
 
@@ -278,6 +279,4 @@ def _parameters(text: str) -> dict[str, Any]:
 
 
 def _image(name: str) -> str:
-    if not IMAGE.fullmatch(name):
-        raise WrongRequest(f"{name!r} is no picture; give scene-17, or what `upload` gave")
-    return name
+    return picture_name(name)

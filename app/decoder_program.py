@@ -24,7 +24,7 @@ DONE, REFUSED, SHORT = b"+", b"-", b"!"  # how an answer begins; the last is sho
 DRAFT = 1.9  # times the wanted size: a JPEG is decoded no larger than it must be
 
 
-class Refusal(Exception):
+class Rejection(Exception):
     """A picture that is not decoded; the arguments are the reason and its numbers."""
 
 
@@ -66,7 +66,7 @@ def _answer(job: dict[str, Any], data: bytes, raster: Any) -> tuple[bytes, bytes
     """The WebP file, or why there is none."""
     try:
         return DONE, _decoded(job, data, raster)
-    except Refusal as error:
+    except Rejection as error:
         return REFUSED, json.dumps(error.args).encode()
     except MemoryError:
         return SHORT, b""
@@ -86,19 +86,19 @@ def _decoded(job: dict[str, Any], data: bytes, raster: Any) -> bytes:
     try:
         picture = PIL.Image.open(io.BytesIO(data), formats=job["formats"])
     except bomb:
-        raise Refusal("pixels", 0, 0) from None
+        raise Rejection("pixels", 0, 0) from None
     except MemoryError:
         raise
     except Exception:  # likewise
-        raise Refusal("unreadable") from None
+        raise Rejection("unreadable") from None
     with picture:
         if picture.width * picture.height > (job["pixels"] or math.inf):
-            raise Refusal("pixels", picture.width, picture.height)
+            raise Rejection("pixels", picture.width, picture.height)
         try:
             _reduce(picture, job["side"])
             return bytes(raster.webp(raster.thumbnail(raster.upright(picture), job["side"])))
         except bomb:
-            raise Refusal("pixels", 0, 0) from None
+            raise Rejection("pixels", 0, 0) from None
 
 
 def _reduce(picture: Any, side: int) -> None:

@@ -31,6 +31,7 @@ __all__ = [
     "allow",
     "delete",
     "file_at",
+    "file_bytes",
     "file_key",
     "file_url",
     "make_room",
@@ -90,6 +91,11 @@ def file_key(data: bytes, name: str) -> str:
 def file_at(key: str) -> Path | None:
     """The place of a file that is shown, by its key; None of anything else."""
     return served().find(key) if FILE.fullmatch(key) else None
+
+
+def file_bytes(key: str) -> bytes | None:
+    """The content of a file that is shown, by its key."""
+    return served().read(key) if FILE.fullmatch(key) else None
 
 
 def delete(name: str) -> bool:

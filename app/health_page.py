@@ -11,9 +11,9 @@ from typing import Any
 from featvis import METHODS
 
 from . import health
+from .answers import Receive, Scope, Send
 from .limits import rows
 from .texts import sentence
-from .visitors import Receive, Scope, Send
 
 __all__ = ["Health", "page"]
 

@@ -74,6 +74,14 @@ class Limits:
     requests: Annotated[int, Public(120, "requests of one visitor in a minute")] = 0
     at_once: Annotated[int, Public(12, "jobs of one visitor that run or wait")] = 0
     running: Annotated[int, Public(2, "jobs of one visitor that run at the same time")] = 0
+    looks: Annotated[int, Public(1500, "files and pages that one visitor asks for in a minute")] = 0
+    under_way: Annotated[int, Public(64, "requests of one visitor at the same time")] = 0
+    sessions_each: Annotated[int, Public(12, "open pages of one visitor that are kept")] = 0
+    sessions: Annotated[int, Public(300, "open pages that are kept, of all visitors")] = 2000
+    body_seconds: Annotated[float, Public(30, "seconds in which a request must arrive")] = 120
+    fetch: Annotated[
+        bool, Public(False, "pictures are fetched from addresses; never on a public server")
+    ] = False
     queue: Annotated[int, Public(100, "requests that may wait at the same time")] = 100
     long_jobs: Annotated[int, Public(1, "long jobs that run at the same time")] = 1
     waiting: Annotated[int, Public(32, "long jobs that may wait for their turn")] = 32

@@ -30,15 +30,18 @@ __all__ = [
     "framed",
     "get",
     "group",
+    "is_upload",
     "keep",
     "name_of",
     "strip",
+    "upload_bytes",
 ]
 
 LOG = logging.getLogger("featvis")
 
 SCENE = 512  # side of a drawn scene, pixels
-NAME = re.compile(r"scene-[0-9]{1,7}|[0-9a-f]{16}", re.ASCII)
+UPLOAD = re.compile(r"[0-9a-f]{16}", re.ASCII)
+NAME = re.compile(rf"scene-[0-9]{{1,7}}|{UPLOAD.pattern}", re.ASCII)
 THUMB = 96  # side of an example in the strip
 LARGEST = 1024  # longer side of a kept upload
 EXAMPLES = tuple(f"scene-{seed}" for seed in (24, 2, 30, 8, 11, 5, 41, 16, 3, 54, 29, 60))
@@ -96,7 +99,7 @@ def name_of(data: bytes) -> str:
 
 def group(name: str) -> str:
     """The group of files that are made from a picture (see `disk.GROUP`)."""
-    return name if re.fullmatch("[0-9a-f]{16}", name) and name not in LENT else "-"
+    return name if UPLOAD.fullmatch(name) and name not in LENT else "-"
 
 
 def keep(picture: bytes | PIL.Image.Image) -> str:
@@ -113,6 +116,16 @@ def keep(picture: bytes | PIL.Image.Image) -> str:
         LOG.exception("an upload cannot be kept")
         raise WrongRequest("this picture cannot be kept now; try again later") from error
     return name
+
+
+def upload_bytes(name: str) -> bytes | None:
+    """The file of an upload, if it is here."""
+    return disk.uploads().read(f"{name}.webp") if UPLOAD.fullmatch(name) else None
+
+
+def is_upload(name: str) -> bool:
+    """Is it the name of an upload that is here?"""
+    return bool(UPLOAD.fullmatch(name)) and disk.uploads().find(f"{name}.webp") is not None
 
 
 def delete(name: str) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from importlib.util import find_spec
 from threading import Thread
 from typing import Any
@@ -16,16 +17,17 @@ os.environ.setdefault("FORWARDED_ALLOW_IPS", "")  # whom to believe is said in v
 import gradio as gr
 import PIL.Image
 from gradio.route_utils import get_root_url
+from gradio.utils import get_upload_folder
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 
 from featvis import WrongRequest
 
-from . import decoder, disk, health, heap
+from . import decoder, disk, gate, health, heap, mcp_pictures
 from .callers import Callers
 from .health_page import Health
 from .limits import hand_on, limits
-from .visitors import Visitors
+from .scrub import Scrub
 
 __all__ = ["SIDE_BY_SIDE", "guard", "launch"]
 
@@ -50,6 +52,14 @@ def guard() -> None:
     """Let Pillow refuse what is too large, wherever a picture is opened."""
     PIL.Image.MAX_IMAGE_PIXELS = int(1e6 * limits().upload_mpx) or None
     warnings.simplefilter("error", PIL.Image.DecompressionBombWarning)
+
+
+@asynccontextmanager
+async def _lifespan(app: Any) -> AsyncIterator[None]:
+    """The gate stands before the app; tools show pictures by the keys of their files."""
+    mcp_pictures.join(app.get_blocks())
+    async with gate.stand(app):
+        yield
 
 
 def _root(path: str | None) -> Callable[[Any], str]:
@@ -87,17 +97,19 @@ def launch(*, self_test: bool = False, **options: Any) -> tuple[gr.Blocks, str]:
         theme=theme.theme(),
         css=theme.CSS,
         footer_links=[],
+        state_session_capacity=here.sessions or 10_000,
         run_history=False,
         max_file_size=int(1e6 * here.upload_mb) or None,
         app_kwargs={
             "middleware": [
                 Middleware(Health),
-                Middleware(Visitors),
                 Middleware(Callers),
                 Middleware(GZipMiddleware, minimum_size=1000),
                 Middleware(Page),
                 Middleware(Preview, root=_root(options.get("root_path"))),
-            ]
+                Middleware(Scrub, folder=get_upload_folder()),
+            ],
+            "lifespan": _lifespan,
         },
         **options,
     )

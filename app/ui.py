@@ -20,7 +20,7 @@ from .state import TABS, start
 from .ui_api import offer
 from .ui_events import connect
 from .ui_lists import save
-from .widgets import widget
+from .widgets import Picture, widget
 
 __all__ = ["Window", "build"]
 
@@ -154,7 +154,7 @@ class Window:
     def _picture(self) -> None:
         with gr.Group(elem_classes="fv-card"):
             gr.HTML('<h2 class="fv-label">Picture</h2>')
-            self.picture = gr.Image(
+            self.picture = Picture(
                 type="filepath",
                 sources=["upload", "clipboard", "webcam"],
                 label="Your picture",

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from gradio.context import LocalContext
 from gradio.data_classes import FileData
-from gradio.utils import get_upload_folder
 
-from featvis import WrongRequest
-
-from . import api, files, pictures
+from . import api, files
 from .callers import asked_by, listened_to
-from .disk import file_at, file_key, file_url
+from .disk import file_key, file_url
 from .faults import sentence
+from .incoming import picture_name
 from .serve import SIDE_BY_SIDE
 from .state import from_query
 from .work import Work
@@ -39,21 +36,24 @@ def picture(link: str) -> FileData:
         link: as the other functions give it, "?tab=...&m=...", or the address of the window.
     """
     data, name = files.picture(from_query(link.partition("?")[2] or link))
-    return FileData(path=str(file_at(file_key(data, name))), orig_name=name, mime_type="image/png")
+    key = file_key(data, name)
+    return {  # plain values: Gradio would look for a file of this path, and copy it
+        "path": key,
+        "url": f"gradio_api/file={key}",
+        "orig_name": name,
+        "mime_type": "image/png",
+        "is_stream": False,
+    }  # type: ignore[return-value]
 
 
-def upload(picture: FileData) -> str:
+def upload(picture: str) -> str:
     """Keep a picture, and get the name by which the other tools take it as `image`.
 
     Args:
-        picture: a picture file of at most 8 MB (in MCP: its http or https address, or a data: URL).
+        picture: the picture as a data: URL of at most 8 MB ("data:image/png;base64,..."); a client
+            in Python gives handle_file("cat.png").
     """
-    given: Any = picture  # Gradio hands over the plain values
-    path = Path(str(given.get("path") or "")) if isinstance(given, dict) else Path()
-    # nothing but what came over the network is opened: a path is only a string that anyone can send
-    if not path.resolve().is_relative_to(Path(get_upload_folder()).resolve()):
-        raise WrongRequest("a picture is uploaded first: give what the client's handle_file makes")
-    return pictures.keep(path.read_bytes())
+    return picture_name(picture)
 
 
 def _endpoint(function: Callable[..., Any]) -> Callable[..., Any]:

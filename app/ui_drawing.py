@@ -10,6 +10,7 @@ import gradio as gr
 import zoo_adapters
 
 from . import changes, choices, pictures, session, tabs, views
+from .incoming import picture_url
 from .shown import Shown
 from .state import State, to_query
 from .title import title
@@ -41,7 +42,8 @@ class Drawing:
         if before is None or before.model != state.model:
             made |= self._of_model(state)
         if before is None or before.image != state.image:
-            made[w.picture] = pictures.get(state.image)
+            pictures.get(state.image)  # or it is said that it is gone
+            made[w.picture] = picture_url(state.image)
             made[w.examples] = choices.examples(state.image)
         if before is None:
             made[w.tabs] = gr.Tabs(selected=state.tab)

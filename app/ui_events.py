@@ -12,10 +12,11 @@ import gradio as gr
 import zoo_adapters
 from featvis import WrongRequest
 
-from . import changes, pictures, session, tabs, tries, views
+from . import changes, session, tabs, tries, views
 from . import ui_lists as lists
 from .callers import address_of, asked_by
 from .faults import sentence
+from .incoming import picture_name, picture_url
 from .state import State, from_query, start
 from .ui_drawing import Drawing
 from .ui_visit import Change, Updates, Visit
@@ -249,7 +250,7 @@ class Events:
         if after == before:  # what was used shows the state again
             return after, {
                 **self.drawing.controls(after),
-                self.w.picture: pictures.get(after.image),
+                self.w.picture: picture_url(after.image),
             }
         if before is None or before.model != after.model:
             work.say(f"Loading {after.model}")
@@ -284,10 +285,9 @@ def _simpler(asked: State) -> Iterator[State]:
         yield start().but(model=name)
 
 
-def _uploaded(state: State, sent: Any) -> State:
-    """Of a picture's file as it was sent: Gradio itself would decode it before it is checked.
+def _uploaded(state: State, name: Any) -> State:
+    """The state with an upload, which the gate has kept under this name.
 
-    Where the picture was only removed, another one is about to come: nothing is drawn over it.
+    When the picture was only removed, another one is about to come: nothing is drawn over it.
     """
-    path = sent.get("path") if isinstance(sent, dict) else None
-    return changes.set_upload(state, path) if path else state
+    return changes.set_picture(state, picture_name(name)) if name else state

@@ -1,30 +1,22 @@
-"""Visitors: how often one may ask, and how much one may send; before a request is even read.
+"""Visitors: who asks, how often, and how much at the same time.
 
 A token bucket for each address: as many requests as a minute has may come at once, and they are
-given back evenly. What only looks, such as files and the page, is not counted.
+given back evenly.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import time
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections import Counter, OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from ipaddress import ip_address, ip_network
-from typing import Any
 
-from .limits import limits
+from .answers import Refusal, Scope
 
-__all__ = ["Buckets", "Visitors", "address"]
+__all__ = ["Buckets", "UnderWay", "address"]
 
-COUNTED = ("queue/join", "/call/", "/run/", "/api/", "/upload", "component_server", "/mcp")
 MOST = 10_000  # addresses that are remembered
-BESIDE = 1_000_000  # bytes of a request beside an upload
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 class Buckets:
@@ -43,27 +35,34 @@ class Buckets:
         return 0.0 if left >= 1 else (1 - left) * 60 / a_minute
 
 
-class Visitors:
-    """Refuses, in a sentence, what comes too often or is too large."""
+class UnderWay:
+    """What each address, and all together, have under way: requests, or bytes."""
 
-    def __init__(self, app: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:
-        self.app, self.buckets = app, Buckets()
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.total = 0
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
-        if scope["type"] != "http" or scope["method"] != "POST":
-            return await self.app(scope, receive, send)
-        a_minute, path = limits().requests, scope["path"]
-        if a_minute and any(part in path for part in COUNTED):
-            wait = self.buckets.wait(address(scope), time.monotonic(), a_minute)
-            if wait:
-                words = f"at most {a_minute} requests a minute: wait {max(1, round(wait))} s"
-                return await _refuse(send, 429, words, round(wait) + 1)
-        most = int(1e6 * limits().upload_mb) + BESIDE if limits().upload_mb else 0
-        told = dict(scope["headers"]).get(b"content-length", b"0")
-        if most and told.isdigit() and int(told) > most:
-            return await _refuse(send, 413, f"a request has at most {most / 1e6:g} MB", 0)
-        return await self.app(scope, _counted(receive, most) if most else receive, send)
+    def add(self, who: str, count: int = 1) -> None:
+        """Count `count` more of an address; negative when they are done."""
+        self.total += count
+        self.counts[who] += count
+        if not self.counts[who]:
+            del self.counts[who]
+
+    @contextmanager
+    def one(self, who: str, most: int) -> Iterator[None]:
+        """One request of an address, which may have `most` at the same time; 0: any number."""
+        if self.counts[who] >= most > 0:
+            raise Refusal(
+                f"at most {most} requests at the same time: close a page, or wait for an answer",
+                429,
+                wait=1,
+            )
+        self.add(who)
+        try:
+            yield
+        finally:
+            self.add(who, -1)
 
 
 def address(scope: Scope) -> str:
@@ -83,26 +82,5 @@ def address(scope: Scope) -> str:
         known = ip_address(who)
     except ValueError:
         return who[:50]
+    known = getattr(known, "ipv4_mapped", None) or known
     return str(known) if known.version == 4 else str(ip_network(f"{known}/64", strict=False))
-
-
-def _counted(receive: Receive, most: int) -> Receive:
-    """The same, but a body without an announced length ends where it becomes too long."""
-    seen = 0
-
-    async def counted() -> MutableMapping[str, Any]:
-        nonlocal seen
-        message = await receive()
-        seen += len(message.get("body", b""))
-        return {"type": "http.disconnect"} if seen > most else message
-
-    return counted
-
-
-async def _refuse(send: Send, code: int, words: str, wait: int) -> None:
-    """An answer of one sentence, as Gradio's page and its client show it."""
-    body = json.dumps({"detail": words}).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-    headers += [(b"retry-after", b"%d" % wait)] if wait else []
-    await send({"type": "http.response.start", "status": code, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABCMeta
 from math import floor, log10
 from typing import Any
 
@@ -9,7 +10,48 @@ import gradio as gr
 
 from featvis import Param
 
-__all__ = ["widget"]
+__all__ = ["Picture", "on_use", "widget"]
+
+
+class Quiet(type(gr.Image)):  # type: ignore[misc]
+    """Gradio's own kind of class writes a .pyi beside the file; this one writes nothing."""
+
+    def __new__(cls, name: str, bases: Any, attributes: Any) -> Any:
+        return ABCMeta.__new__(cls, name, bases, attributes)
+
+
+class Picture(gr.Image, metaclass=Quiet):
+    """The component that shows a picture by its name, and gives the name of an upload.
+
+    Gradio's own takes and gives files; here no file's path comes from outside, or leaves.
+    """
+
+    is_template = True  # in the page it is Gradio's own
+    data_model = None
+
+    def preprocess(self, payload: Any) -> Any:
+        return payload
+
+    def postprocess(self, value: str | None) -> dict[str, Any] | None:
+        """Show the picture at an address (see `incoming.picture_url`)."""
+        if value is None:
+            return None
+        return {
+            "path": value.partition("=")[2],
+            "url": value,
+            "orig_name": "picture.webp",
+            "mime_type": "image/webp",
+            "is_stream": False,
+        }
+
+    def api_info(self) -> dict[str, str]:
+        return {"type": "string"}
+
+    def example_payload(self) -> str:
+        return "scene-24"
+
+    def example_value(self) -> str:
+        return "scene-24"
 
 
 def widget(param: Param) -> Any:

@@ -133,8 +133,8 @@ WRONG = [
     ("/compare", {"models": [MODEL]}, "at least two"),
     ("/compare", {"models": [MODEL, NAMES[0]], "methods": "camera"}, "at least one method"),
     ("/channel", {"model": MODEL, "layer": "no.layer", "channel": 0}, "no layer"),
-    ("/upload", {"picture": "/etc/passwd"}, "uploaded first"),
-    ("/upload", {"picture": {"path": "/etc/passwd"}}, ""),  # refused by Gradio, or by us
+    ("/upload", {"picture": "/etc/passwd"}, "no picture"),
+    ("/upload", {"picture": {"path": "/etc/passwd"}}, "400"),
 ]
 
 

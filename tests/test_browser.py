@@ -227,3 +227,40 @@ def test_a_link_makes_its_picture_on_a_phone_too(window, tab, tmp_path):
     overflow = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
     assert overflow <= 0
     page.screenshot(path=tmp_path / f"{tab}.png", full_page=True)
+
+
+def test_a_pasted_picture_is_shown_and_then_an_example(window):
+    page = window(permissions=["clipboard-read", "clipboard-write"])
+    page.evaluate(
+        """async () => {
+            const canvas = Object.assign(document.createElement('canvas'), {width: 90, height: 60});
+            canvas.getContext('2d').fillRect(9, 9, 40, 40);
+            const blob = await new Promise((done) => canvas.toBlob(done, 'image/png'));
+            await navigator.clipboard.write([new ClipboardItem({'image/png': blob})]);
+        }"""
+    )
+    page.locator("#fv-picture button[aria-label='Clear'], #fv-picture button").first.click()
+    page.locator("#fv-picture [aria-label='Paste from clipboard']").first.click()
+    page.locator("#fv-picture button:has-text('Paste')").or_(
+        page.locator("#fv-picture button.upload-container")
+    ).first.click()
+    page.wait_for_function(r"() => /img=[0-9a-f]{16}/.test(location.search)")
+    settled(page)
+    shown = page.locator("#fv-picture img").first.get_attribute("src")
+    assert shown.endswith("gradio_api/file=" + page.url.partition("img=")[2][:16])
+    page.locator("#fv-examples [data-pick]").nth(2).click()
+    page.wait_for_function("() => /img=scene-/.test(location.search)")
+    settled(page)
+    assert "/picture.webp" in page.locator("#fv-picture img").first.get_attribute("src")
+
+
+def test_an_upload_that_is_refused_says_why(browser, address, tmp_path):
+    (tmp_path / "mine.png").write_bytes(b"<svg/>")
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(address)
+    page.locator("figure").first.wait_for()
+    page.locator("#fv-picture button[aria-label='Clear'], #fv-picture button").first.click()
+    page.locator("#fv-picture input[type=file]").first.set_input_files(tmp_path / "mine.png")
+    page.get_by_text("this is not a picture that can be read").first.wait_for()
+    context.close()

@@ -15,7 +15,7 @@ import PIL.ImageFile
 import pytest
 
 import zoo_adapters
-from app import api, changes, faults, files, limits, pictures, session, stores, visitors, work
+from app import api, changes, faults, files, gate, limits, pictures, session, stores, visitors, work
 from app.cli_pictures import named
 from app.kept import Kept, holding
 from app.state import State, from_query
@@ -241,7 +241,7 @@ def test_a_bucket_gives_a_minute_its_requests():
 
 
 def asked(path="/gradio_api/queue/join", forwarded="", client="192.0.2.1", length=2):
-    headers = [(b"content-length", b"%d" % length)]
+    headers = [(b"content-length", b"%d" % length), (b"content-type", b"application/json")]
     headers += [(b"x-forwarded-for", forwarded.encode())] if forwarded else []
     return {"type": "http", "method": "POST", "path": path, "headers": headers,
             "client": (client, 1)}  # fmt: skip
@@ -261,15 +261,15 @@ def test_what_a_proxy_says_is_believed_where_there_is_one(monkeypatch):
     assert len(set(near)) == 1
 
 
-def test_who_asks_too_often_or_sends_too_much_is_told(set_limits):
-    set_limits(FEATVIS_REQUESTS="2", FEATVIS_UPLOAD_MB="1")
+def test_who_asks_too_often_or_too_much_at_once_is_told(set_limits):
+    set_limits(FEATVIS_REQUESTS="2", FEATVIS_UNDER_WAY="1")
 
     async def app(scope, receive, send):
         body = await receive()
         await send({"type": "http.response.start", "status": 200, "headers": []})
-        await send({"type": "http.response.body", "body": body["type"].encode()})
+        await send({"type": "http.response.body", "body": body["body"]})
 
-    door = visitors.Visitors(app)
+    door = gate.Gate(app, None)
 
     def ask(body=b"{}", **how):
         sent = []
@@ -283,12 +283,14 @@ def test_who_asks_too_often_or_sends_too_much_is_told(set_limits):
         awaited(door(asked(**how), receive, send))
         return sent[0]["status"], sent[1]["body"]
 
-    assert [ask()[0] for _ in range(4)] == [200, 200, 429, 429]
+    reset = "/gradio_api/reset"  # costs nothing; the other has no functions here
+    assert ask(path=reset)[0] == 200
+    assert [ask()[0] for _ in range(4)] == [400, 400, 429, 429]
     assert "at most 2 requests a minute" in json.loads(ask()[1])["detail"]
-    assert ask(client="192.0.2.2")[0] == 200
-    assert ask(path="/gradio_api/file=x")[0] == 200
-    assert ask(path="/gradio_api/cancel", length=3_000_000)[0] == 413
-    assert ask(bytes(3_000_000), path="/gradio_api/cancel", length=0)[1] == b"http.disconnect"
+    assert ask(client="192.0.2.2")[0] == 400
+    with door.requests.one("192.0.2.1", 1):
+        assert "at the same time" in json.loads(ask(path=reset)[1])["detail"]
+        assert ask(path=reset, client="192.0.2.2")[0] == 200
 
 
 def test_uploads_that_fit_are_kept():

@@ -33,15 +33,18 @@ OPENERS = [
     "app/disk_store.py",  # by keys that are checked, in folders that are the server's alone
     "app/health.py",  # /proc, for the memory
     "featvis/ascent/memory.py",  # likewise
-    "app/ui_api.py",  # what Gradio wrote for an upload, in its own folder
     "zoo_adapters/*", "benchmarks/*", "spaces/*",
 ]  # fmt: skip
 DECODERS = [
     "app/pictures.py",  # WebP that the server itself wrote, by its hash
     "app/decoder_program.py",  # bytes of uploads, in a process of its own
+    "app/mcp_pictures.py",  # PNG that the server itself wrote, by its hash
     "app/cli*.py", "app/index/*", "zoo_adapters/*", "benchmarks/*", "spaces/*",
 ]  # fmt: skip
-FETCHERS = ["zoo_adapters/*", "benchmarks/*", "spaces/*"]
+FETCHERS = [
+    "app/incoming.py",  # a picture's address, on a private server that its owner started so
+    "zoo_adapters/*", "benchmarks/*", "spaces/*",
+]  # fmt: skip
 
 # A name (a pattern, with dots where the code has them) -> the only files that may use it.
 # Called on an object that is not known by name, as in `x.backward()`, it is "*.backward".

@@ -71,7 +71,7 @@ def test_everything_that_a_tab_shows_has_korean(query):
     assert not missing, MENDED + "\n".join(missing)
 
 
-@pytest.mark.parametrize("call", ["WrongRequest", "say", "busy", "sentence"])
+@pytest.mark.parametrize("call", ["WrongRequest", "Refusal", "say", "busy", "sentence"])
 def test_every_message_has_korean(call):
     missing = []
     for file in SEEN:
