@@ -32,7 +32,7 @@ atexit.register(lambda: close())
 
 def decode(data: bytes, side: int) -> bytes:
     """The picture of an upload as WebP, no side longer than `side`, without metadata."""
-    header = _checked(data)
+    header = _check_header(data)
     try:
         with TURNS.one(OWNER.get(), limits().decodes or sys.maxsize) as process:
             kind, answer = process.ask(_job(side, header), data)
@@ -72,14 +72,14 @@ def close() -> None:
 
 def _job(side: int, header: headers.Header) -> dict[str, Any]:
     pixels = int(1e6 * limits().upload_mpx)
-    decoded = header.width * header.height or pixels
+    count = header.width * header.height or pixels
     return {
         "side": side,
         "formats": FORMATS,
         "pixels": pixels,
         "metadata": _metadata(),
         "seconds": _seconds(),
-        "memory": FIXED + PER_PIXEL * decoded if decoded else 0,
+        "memory": FIXED + PER_PIXEL * count if count else 0,
     }
 
 
@@ -94,7 +94,7 @@ def _seconds() -> float:
 # --- refusals -------------------------------------------------------------------------------------
 
 
-def _checked(data: bytes) -> headers.Header:
+def _check_header(data: bytes) -> headers.Header:
     """The header of a file, or a refusal where it is too large in any way."""
     here, bound = limits(), _metadata()
     if len(data) > (1e6 * here.upload_mb or math.inf):

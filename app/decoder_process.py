@@ -62,7 +62,7 @@ class Process:
     def warm(self) -> None:
         """Start the process if it does not run."""
         with self.lock, suppress(Unavailable, Ended):
-            self._running()
+            self._ensure()
 
     def end(self) -> None:
         """End the process."""
@@ -70,8 +70,8 @@ class Process:
             self._end()
 
     def _ask(self, job: dict[str, Any], data: bytes) -> tuple[bytes, bytes]:
-        popen, text = self._running(), json.dumps(job).encode()
-        with self._timed(popen, job["seconds"]):
+        popen, text = self._ensure(), json.dumps(job).encode()
+        with self._deadline(popen, job["seconds"]):
             _write(popen, struct.pack(">II", len(text), len(data)), text, data)
             kind, length = struct.unpack(">cI", _read(popen, 5))
             if kind not in (DONE, REFUSED, SHORT) or length > LONGEST:
@@ -81,7 +81,7 @@ class Process:
             self._end()
         return kind, answer
 
-    def _running(self) -> subprocess.Popen[bytes]:
+    def _ensure(self) -> subprocess.Popen[bytes]:
         """The process, ready to be asked."""
         if self.popen is not None and self.popen.poll() is None:
             return self.popen
@@ -89,7 +89,7 @@ class Process:
         popen = None
         try:
             popen = self.popen = _start()
-            with self._timed(popen, START):
+            with self._deadline(popen, START):
                 _read(popen, 1)
         except (OSError, Ended, Slow) as error:
             if isinstance(error, Ended) and popen is not None and popen.wait() < 0:
@@ -99,7 +99,7 @@ class Process:
         return popen
 
     @contextmanager
-    def _timed(self, popen: subprocess.Popen[bytes], seconds: float) -> Iterator[None]:
+    def _deadline(self, popen: subprocess.Popen[bytes], seconds: float) -> Iterator[None]:
         """Within: kill the process after so many seconds, and end it where anything goes wrong."""
         rang = Event()
 
@@ -138,8 +138,8 @@ class Process:
 
 def _start() -> subprocess.Popen[bytes]:
     """Start the program with nothing but Pillow, numpy and the file that converts."""
-    found = [find_spec(name) for name in ("PIL", "numpy")]
-    folders = dict.fromkeys(str(Path(str(s.origin)).parents[1]) for s in found if s is not None)
+    specs = [find_spec(name) for name in ("PIL", "numpy")]
+    folders = dict.fromkeys(str(Path(str(s.origin)).parents[1]) for s in specs if s is not None)
     command = [sys.executable, "-I", decoder_program.__file__, str(raster.__file__), *folders]
     environment = {name: os.environ[name] for name in HANDED_ON if name in os.environ}
     return subprocess.Popen(

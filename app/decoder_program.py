@@ -38,13 +38,13 @@ def main(raster_file: str, *folders: str) -> None:
     spec.loader.exec_module(raster)
     _load_decoders()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the server, which ends this
-    asked, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # no library writes among the answers
     answers.write(DONE)
     answers.flush()
-    while size := asked.read(8):
+    while size := requests.read(8):
         lengths = struct.unpack(">II", size)
-        job, data = json.loads(asked.read(lengths[0])), asked.read(lengths[1])
+        job, data = json.loads(requests.read(lengths[0])), requests.read(lengths[1])
         _bound(job)
         kind, answer = _answer(job, data, raster)
         answers.write(struct.pack(">cI", kind, len(answer)) + answer)
@@ -65,7 +65,7 @@ def _load_decoders() -> None:
 def _answer(job: dict[str, Any], data: bytes, raster: Any) -> tuple[bytes, bytes]:
     """The WebP file, or why there is none."""
     try:
-        return DONE, _decoded(job, data, raster)
+        return DONE, _decode(job, data, raster)
     except Rejection as error:
         return REFUSED, json.dumps(error.args).encode()
     except MemoryError:
@@ -74,7 +74,7 @@ def _answer(job: dict[str, Any], data: bytes, raster: Any) -> tuple[bytes, bytes
         return REFUSED, json.dumps(["damaged"]).encode()
 
 
-def _decoded(job: dict[str, Any], data: bytes, raster: Any) -> bytes:
+def _decode(job: dict[str, Any], data: bytes, raster: Any) -> bytes:
     import PIL.Image
     import PIL.PngImagePlugin
 

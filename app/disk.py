@@ -35,10 +35,10 @@ __all__ = [
     "file_key",
     "file_url",
     "make_room",
+    "page_files",
     "prepare",
     "problems",
     "sentence",
-    "served",
     "uploads",
     "write",
 ]
@@ -58,15 +58,15 @@ _problems: list[str] = []
 def uploads() -> Store:
     """The pictures that visitors sent."""
     here = limits()
-    folder = _private(Path(tempfile.gettempdir()) / "featvis-pictures", "uploads")
+    folder = _private_folder(Path(tempfile.gettempdir()) / "featvis-pictures", "uploads")
     return Store(folder, 1e6 * here.stored_mb, 1e6 * here.stored_each_mb, days=here.stored_days)
 
 
 @lru_cache(maxsize=1)
-def served() -> Store:
+def page_files() -> Store:
     """The files that the window and the API show."""
     here = limits()
-    folder = _private(_gradio() / "featvis", "pictures made")
+    folder = _private_folder(_gradio() / "featvis", "pictures made")
     return Store(folder, 1e6 * here.served_mb, 1e6 * here.served_each_mb, days=here.stored_days)
 
 
@@ -81,21 +81,21 @@ def file_key(data: bytes, name: str) -> str:
     stem = stem if len(stem) <= 80 else f"{stem[:70]}{Path(stem).suffix[:8]}"
     key = f"{group}/{hashlib.sha256(data).hexdigest()}/{stem}"
     assert FILE.fullmatch(key), key
-    served().put(key, data)
+    page_files().put(key, data)
     if group in DELETED:  # while this was made
-        served().drop(f"{group}/")
+        page_files().drop(f"{group}/")
         raise WrongRequest("the picture of this link is no longer here; choose another one")
     return key
 
 
 def file_at(key: str) -> Path | None:
     """The place of a file that is shown, by its key; None of anything else."""
-    return served().find(key) if FILE.fullmatch(key) else None
+    return page_files().find(key) if FILE.fullmatch(key) else None
 
 
 def file_bytes(key: str) -> bytes | None:
     """The content of a file that is shown, by its key."""
-    return served().read(key) if FILE.fullmatch(key) else None
+    return page_files().read(key) if FILE.fullmatch(key) else None
 
 
 def delete(name: str) -> bool:
@@ -104,7 +104,7 @@ def delete(name: str) -> bool:
     while len(DELETED) > REMEMBERED:
         DELETED.popitem(last=False)
     gone = uploads().drop(f"{name}.webp")
-    return served().drop(f"{name}/") and gone
+    return page_files().drop(f"{name}/") and gone
 
 
 def allow(name: str) -> None:
@@ -124,7 +124,7 @@ def prepare() -> None:
     """Make the folders ready before the window is built, and keep them small from now on."""
     os.environ["GRADIO_TEMP_DIR"] = str(_gradio())
     uploads()
-    served()
+    page_files()
     Thread(target=_sweep, daemon=True, name="sweep").start()
 
 
@@ -132,10 +132,10 @@ def _gradio() -> Path:
     """Gradio's folder for files; another one where its own cannot be used."""
     if chosen := os.environ.get("GRADIO_TEMP_DIR"):
         return Path(chosen)
-    return _private(Path(tempfile.gettempdir()) / "gradio", "the window's files")
+    return _private_folder(Path(tempfile.gettempdir()) / "gradio", "the window's files")
 
 
-def _private(wanted: Path, content: str) -> Path:
+def _private_folder(wanted: Path, content: str) -> Path:
     """The folder where it is nobody else's and can be written, or a new one for this process."""
     try:
         wanted.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -153,12 +153,12 @@ def _private(wanted: Path, content: str) -> Path:
 
 def _reason(folder: Path) -> str:
     """Why a folder cannot be used, or ""."""
-    found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode):
+    info = folder.lstat()
+    if not stat.S_ISDIR(info.st_mode):
         return "is a link or a file"
-    if hasattr(os, "geteuid") and found.st_uid != os.geteuid():
+    if hasattr(os, "geteuid") and info.st_uid != os.geteuid():
         return "belongs to another user"
-    if found.st_mode & 0o077 and os.name == "posix":
+    if info.st_mode & 0o077 and os.name == "posix":
         folder.chmod(0o700)
     with tempfile.TemporaryFile(dir=folder):
         return ""
@@ -173,7 +173,7 @@ def _sweep() -> None:
             make_room(root, "*/*", 1e6 * limits().served_mb or 1e18)
             if count % SWEEPS == 0:
                 uploads().sweep()
-                served().sweep()
+                page_files().sweep()
         except Exception:
             LOG.exception("the folders could not be swept")
 
@@ -183,13 +183,13 @@ def make_room(folder: Path, pattern: str, most: float, kept: Path | None = None)
 
     Parts that a process left behind when it died go, too, and folders in it that become empty.
     """
-    found: list[tuple[float, int, Path]] = []
+    entries: list[tuple[float, int, Path]] = []
     for path in folder.glob(pattern):
         with suppress(OSError):  # removed by another process
             info = path.stat()
-            found.append((info.st_mtime, info.st_size, path))
-    newest, total = max((when for when, _, _ in found), default=0.0), 0
-    for when, size, path in sorted(found, reverse=True):
+            entries.append((info.st_mtime, info.st_size, path))
+    newest, total = max((when for when, _, _ in entries), default=0.0), 0
+    for when, size, path in sorted(entries, reverse=True):
         total += size
         part = path.suffix == ".part"
         if (when < newest - SETTLED if part else total > most) and path != kept and path.is_file():

@@ -115,14 +115,14 @@ class Store:
         path = self._path(key)
         with self.lock:
             try:
-                found = path.lstat()
+                info = path.lstat()
             except FileNotFoundError:
                 self._forget(key)
                 return None
-            if not stat.S_ISREG(found.st_mode) or self._is_old(found.st_mtime):
+            if not stat.S_ISREG(info.st_mode) or self._is_old(info.st_mtime):
                 return None
             if key not in self.files:  # of another process
-                self._add(key, found.st_size, found.st_mtime, "")
+                self._add(key, info.st_size, info.st_mtime, "")
             self._use(key, path)
             return path
 
@@ -141,14 +141,14 @@ class Store:
 
     def sweep(self) -> None:
         """Read the folder again, and remove from it whatever is too old, too much, or half."""
-        there = dict(self._walk())
+        on_disk = dict(self._walk())
         with self.lock:
-            for key in self.files.keys() - there.keys():
+            for key in self.files.keys() - on_disk.keys():
                 if not (self.folder / key).exists():  # else it came after the folder was read
                     self._forget(key)
-            for key, found in sorted(there.items(), key=lambda item: item[1].st_mtime):
+            for key, info in sorted(on_disk.items(), key=lambda item: item[1].st_mtime):
                 if key not in self.files:
-                    self._add(key, found.st_size, found.st_mtime, "")
+                    self._add(key, info.st_size, info.st_mtime, "")
             for key in [key for key, file in self.files.items() if self._is_old(file.used)]:
                 self._remove(key)
             self._shrink("", "")
@@ -159,10 +159,10 @@ class Store:
             for name in names:
                 path = Path(folder, name)
                 with suppress(OSError):  # another process removed it
-                    found = path.lstat()
+                    info = path.lstat()
                     if path.suffix != ".part":
-                        yield path.relative_to(self.folder).as_posix(), found
-                    elif now - found.st_mtime > SETTLED:
+                        yield path.relative_to(self.folder).as_posix(), info
+                    elif now - info.st_mtime > SETTLED:
                         path.unlink()
 
     def _path(self, key: str) -> Path:

@@ -51,7 +51,7 @@ def _png(data: bytes, bound: int) -> Header:
     width, height = struct.unpack_from(">II", data, 16)
     total = 0
     for kind, part in _chunks(data):
-        total += _unpacked(kind, part, bound - total) if kind in ZIPPED else len(part)
+        total += _unpacked_size(kind, part, bound - total) if kind in ZIPPED else len(part)
         if total > bound:
             break
     return Header("PNG", width, height, metadata=total)
@@ -69,7 +69,7 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         at += 12 + length
 
 
-def _unpacked(kind: bytes, part: bytes, bound: int) -> int:
+def _unpacked_size(kind: bytes, part: bytes, bound: int) -> int:
     """Bytes of a compressed chunk, at most one more than the bound."""
     _, _, rest = part.partition(b"\0")  # after its keyword
     packed = rest[1:]  # after the method of compression

@@ -84,8 +84,8 @@ def _upload(name: str) -> PIL.Image.Image:
     if name_of(data) != name:  # only bytes that were read can be damaged
         disk.uploads().drop(f"{name}.webp")
         raise WrongRequest("this picture is damaged here; send it again")
-    with PIL.Image.open(io.BytesIO(data), formats=("WEBP",)) as kept:
-        return kept.convert("RGB")
+    with PIL.Image.open(io.BytesIO(data), formats=("WEBP",)) as picture:
+        return picture.convert("RGB")
 
 
 def _gone() -> WrongRequest:

@@ -48,7 +48,7 @@ def stores(tmp_path, monkeypatch):
     """Uploads and served files of this test, without bounds."""
     uploads, served = Store(tmp_path / "uploads", 0, 0), Store(tmp_path / "served", 0, 0)
     monkeypatch.setattr(disk, "uploads", lambda: uploads)
-    monkeypatch.setattr(disk, "served", lambda: served)
+    monkeypatch.setattr(disk, "page_files", lambda: served)
     monkeypatch.setattr(disk, "DELETED", type(disk.DELETED)())
     return uploads, served
 
@@ -313,7 +313,7 @@ def private(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temp"))
     (tmp_path / "temp").mkdir()
     monkeypatch.setattr(disk, "_problems", [])
-    return disk._private
+    return disk._private_folder
 
 
 @POSIX
@@ -375,14 +375,14 @@ def test_a_folder_that_is_not_ours_is_replaced_and_told(
 def test_the_stores_lie_where_the_environment_says(private, tmp_path, monkeypatch):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "gradio"))
     limits.limits.cache_clear()
-    for store in (disk.uploads, disk.served):
+    for store in (disk.uploads, disk.page_files):
         store.cache_clear()
     assert disk.uploads().folder == tmp_path / "temp" / "featvis-pictures"
-    assert disk.served().folder == tmp_path / "gradio" / "featvis"
+    assert disk.page_files().folder == tmp_path / "gradio" / "featvis"
     monkeypatch.delenv("GRADIO_TEMP_DIR")
-    disk.served.cache_clear()
-    assert disk.served().folder == tmp_path / "temp" / "gradio" / "featvis"
-    for store in (disk.uploads, disk.served):
+    disk.page_files.cache_clear()
+    assert disk.page_files().folder == tmp_path / "temp" / "gradio" / "featvis"
+    for store in (disk.uploads, disk.page_files):
         store.cache_clear()
 
 

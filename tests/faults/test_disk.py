@@ -90,7 +90,7 @@ def test_an_upload_on_a_full_disk_is_refused_and_nothing_half_stays(kept, full):
 
 def test_a_picture_that_cannot_be_served_is_not_half_there(full, tmp_path, monkeypatch):
     store = disk.Store(tmp_path, 0, 0)
-    monkeypatch.setattr(disk, "served", lambda: store)
+    monkeypatch.setattr(disk, "page_files", lambda: store)
     room = full()
     with pytest.raises(WrongRequest, match=FULL):
         disk.file_key(b"x" * 100, "a.png")

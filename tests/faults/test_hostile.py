@@ -49,7 +49,7 @@ def small(tmp_path_factory):
         folder = tmp_path_factory.mktemp("hostile")
         uploads, served = (disk.Store(folder / name, 0, 0) for name in ("uploads", "served"))
         patch.setattr(disk, "uploads", lambda: uploads)
-        patch.setattr(disk, "served", lambda: served)
+        patch.setattr(disk, "page_files", lambda: served)
         patch.setattr(pictures.PIL.Image, "MAX_IMAGE_PIXELS", pictures.PIL.Image.MAX_IMAGE_PIXELS)
         limits.limits.cache_clear()
         serve.guard()

@@ -256,7 +256,7 @@ from pathlib import Path
 from app import disk, pictures, session
 from app.state import State
 KEPT, MADE = (disk.Store(Path(sys.argv[1]) / name, 0, 0) for name in ("kept", "made"))
-disk.uploads, disk.served = lambda: KEPT, lambda: MADE
+disk.uploads, disk.page_files = lambda: KEPT, lambda: MADE
 import PIL.Image
 def writes():
     for n in range(10**6):

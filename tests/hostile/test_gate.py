@@ -63,7 +63,7 @@ def blocks(tmp_path_factory):
     from app.serve import launch
 
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("uploads", "served"):
+        for name in ("uploads", "page_files"):
             store = disk.Store(tmp_path_factory.mktemp(name), 0, 0)
             patch.setattr(disk, name, lambda store=store: store)
         with warnings.catch_warnings():
@@ -409,7 +409,7 @@ def test_files_that_were_made_are_taken_away_or_shown_but_never_as_a_page(client
 def test_every_answer_has_its_headers_and_no_folder(client, tmp_path_factory):
     folders = [
         str(folder)
-        for folder in (disk.served().folder, disk.uploads().folder, Path.home() / "x", "/tmp/")
+        for folder in (disk.page_files().folder, disk.uploads().folder, Path.home() / "x", "/tmp/")
     ]
     link = "?tab=Class+evidence&m=bundled:scenes-resnet&method=cam&img=scene-2"
     texts = [client.get(p) for p in ("/", "/config", "/gradio_api/info", "/nothing", "/healthz")]
