@@ -196,7 +196,7 @@ def run(options: argparse.Namespace) -> None:
     recipe = Recipe(options.model, image, (call,), not options.random, display)
     frames: list[Any] = []
     seen = (lambda step: frames.append(small(step))) if animation_of(options) else None
-    cooked = cook(recipe, model, original, seen)
+    cooked = cook(recipe, model, original, seen, named)
     if animation := animation_of(options):
         write(animation, moving(frames, ending(animation)))
     finish(cooked, options)
@@ -213,7 +213,8 @@ def again(options: argparse.Namespace) -> None:
         return
     name = options.image or recipe.image
     original = named(name) if name else None
-    cooked = cook(recipe, _model(recipe.model, pretrained=recipe.pretrained), original)
+    model = _model(recipe.model, pretrained=recipe.pretrained)
+    cooked = cook(recipe, model, original, picture=named)
     for difference in differences(recipe, cooked.recipe.facts):
         print(f"note: {difference}")
     finish(cooked, options)

@@ -17,9 +17,18 @@ from torch import Tensor, nn
 
 from featvis.head import Head
 from featvis.node import ATTENTION
-from featvis.types import Layout, Place, WrongRequest
+from featvis.types import Layout, Place, WrongRequest, brief
 
-__all__ = ["Head", "Image", "Layer", "Layout", "Preprocessing", "VisionModel", "WrongRequest"]
+__all__ = [
+    "Head",
+    "Image",
+    "Layer",
+    "Layout",
+    "Preprocessing",
+    "VisionModel",
+    "WrongRequest",
+    "brief",
+]
 
 
 @dataclass(frozen=True)
