@@ -72,8 +72,8 @@ def class_named(model: VisionModel, text: str) -> int:
         return near[0]
     if not near:
         raise WrongRequest(
-            f"{model.name} has no class {brief(text)} among its {len(model.labels)} labels; give a part "
-            "of one of them, or a class number"
+            f"{model.name} has no class {brief(text)} among its {len(model.labels)} labels; give a "
+            "part of one of them, or a class number"
         )
     some = ", ".join(f"{model.labels[i]} ({i})" for i in near[:6])
     raise WrongRequest(f"{brief(text)} is part of {len(near)} labels, as of {some}; give a number")

@@ -54,17 +54,16 @@ def names(what: str, value: object, most: int) -> list[str]:
         raise WrongRequest(f"{what} is a list of names, not {brief(value)}")
     if len(value) > most:
         raise WrongRequest(
-            f"{what} is a list of at most {most} names, and {len(value):,} were sent"
+            f"{what} is a list of at most {most} names, not of {len(value):,}"
         )
     return [text(what, one) for one in value]
 
 
 def whole(what: str, value: object, low: int = -MOST, high: int = MOST) -> int:
     """A whole number, as JSON, a page or a link writes it: 3, 3.0, "3"."""
-    possible = f"{what} is a whole number"
-    if (low, high) != (-MOST, MOST):
-        possible += f" from {low} to {high}"
-    refused = WrongRequest(f"{possible}, not {brief(value)}")
+    refused = WrongRequest(f"{what} is a whole number from {low} to {high}, not {brief(value)}")
+    if (low, high) == (-MOST, MOST):
+        refused = WrongRequest(f"{what} is a whole number, not {brief(value)}")
     if isinstance(value, str):
         if not DIGITS.fullmatch(value):
             raise refused
