@@ -27,7 +27,6 @@ from .state import MOST as NETWORKS
 __all__ = ["ENDPOINTS"]
 
 MOST = 500  # names in an answer
-WORDS, LETTERS = 10, 200  # of a search
 
 
 def models(zoo: str = "", search: str = "") -> list[str]:
@@ -37,7 +36,7 @@ def models(zoo: str = "", search: str = "") -> list[str]:
         zoo: one zoo, as "timm"; empty for all of them.
         search: words that must be in the name.
     """
-    zoo, words = values.text("zoo", zoo), _words(search)
+    zoo, words = values.text("zoo", zoo), values.words(search)
     zoos = [zoo] if zoo else [known.name for known in zoo_adapters.zoos()]
     listed = (name for one in zoos for name in zoo_adapters.names(one))
     return list(islice((n for n in listed if all(w in n.lower() for w in words)), MOST))
@@ -266,13 +265,6 @@ def _state(
     )
     of_neuron = state.channel is not None and METHODS[method].family == "Class evidence"
     return state.having(explain="neuron") if of_neuron else state
-
-
-def _words(search: str) -> list[str]:
-    words = list(dict.fromkeys(values.text("search", search, LETTERS).lower().split()))
-    if len(words) > WORDS:
-        raise WrongRequest(f"search takes at most {WORDS} words; these are {len(words)}")
-    return words
 
 
 def _image(name: str) -> str:

@@ -15,9 +15,21 @@ from typing import Any
 from featvis import WrongRequest
 from featvis.model import brief
 
-__all__ = ["LONGEST", "flag", "name", "names", "pick", "position", "settings", "text", "whole"]
+__all__ = [
+    "LONGEST",
+    "flag",
+    "name",
+    "names",
+    "pick",
+    "position",
+    "settings",
+    "text",
+    "whole",
+    "words",
+]
 
 LONGEST = 300  # characters of any text but a search or JSON
+WORDS, LETTERS = 10, 200  # of a search
 MOST = 1_000_000_000  # no number here is larger, nor further below zero
 JSON = 4000  # characters of parameters
 DIGITS = re.compile(r"-?[0-9]{1,10}", re.ASCII)
@@ -53,10 +65,16 @@ def names(what: str, value: object, most: int) -> list[str]:
     if not isinstance(value, list | tuple):
         raise WrongRequest(f"{what} is a list of names, not {brief(value)}")
     if len(value) > most:
-        raise WrongRequest(
-            f"{what} is a list of at most {most} names, not of {len(value):,}"
-        )
+        raise WrongRequest(f"{what} is a list of at most {most} names, not of {len(value):,}")
     return [text(what, one) for one in value]
+
+
+def words(value: object) -> list[str]:
+    """The words of a search, in small letters, each once."""
+    found = list(dict.fromkeys(text("search", value, LETTERS).lower().split()))
+    if len(found) > WORDS:
+        raise WrongRequest(f"a search takes at most {WORDS} words, not {len(found)}")
+    return found
 
 
 def whole(what: str, value: object, low: int = -MOST, high: int = MOST) -> int:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from featvis.model import WrongRequest
 from zoo_adapters import weights
+from zoo_adapters.registry import repository
 from zoo_adapters.weights import Progress, Unavailable
 
 __all__ = ["Found", "configuration", "inspect", "licence_of", "search_hub", "unreachable"]
@@ -84,14 +85,14 @@ def inspect(name: str) -> Found:
     from huggingface_hub import HfApi
 
     library, _, rest = name.partition(":")
-    repo, _, revision = rest.removeprefix("hf-hub:").partition("@")
-    if library not in ("timm", "transformers") or repo.count("/") != 1:
+    repo, revision = repository(rest.removeprefix("hf-hub:"), name)
+    if library not in ("timm", "transformers"):
         raise WrongRequest(
             f"{name!r} is no repository of the hub; write timm:hf-hub:organization/name or "
             "transformers:organization/name"
         )
     told = _patiently(
-        lambda: HfApi().model_info(repo, revision=revision or None, files_metadata=True), name
+        lambda: HfApi().model_info(repo, revision=revision, files_metadata=True), name
     )
     sizes = {file.rfilename: file.size for file in told.siblings or []}
     size = next((sizes[file] for file in weights.NAMES if sizes.get(file)), None)

@@ -18,7 +18,7 @@ from zoo_adapters.facts import Facts, training_data
 from zoo_adapters.folders import FILES, config, has_weights, measured_of
 from zoo_adapters.measured import completed
 from zoo_adapters.module import wrap
-from zoo_adapters.registry import elsewhere, unknown
+from zoo_adapters.registry import elsewhere, repository, unknown
 from zoo_adapters.weights import Progress
 
 __all__ = ["describe", "describe_folder", "families", "folder", "load", "names", "parameters"]
@@ -82,9 +82,9 @@ def describe(name: str) -> Facts:
     if source == "local-dir":
         return describe_folder(Path(rest), name=f"timm:{name}")
     if source == "hf-hub":
-        repo, _, revision = rest.partition("@")
-        told = weights.cached(repo, ["config.json"], revision or None)
-        on_disk = bool(told and weights.cached(repo, FILES, revision or None))
+        repo, revision = repository(rest, f"timm:{name}")
+        told = weights.cached(repo, ["config.json"], revision)
+        on_disk = bool(told and weights.cached(repo, FILES, revision))
         address = f"https://huggingface.co/{repo}"
         cfg = config(told.parent) if told else {}
         if told and not cfg.get("license"):
@@ -135,10 +135,8 @@ def folder(path: Path, *, name: str, pretrained: bool = True) -> VisionModel:
 
 def _from_hub(rest: str, pretrained: bool, progress: Progress | None) -> VisionModel:
     """A repository of the hub: its two files are fetched, then it is a folder."""
-    repo, _, revision = rest.partition("@")
-    name, at = f"timm:hf-hub:{rest}", revision or None
-    if repo.count("/") != 1 or not all(repo.split("/")):
-        raise WrongRequest(f"{name}: a repository is named organization/name; write it so")
+    name = f"timm:hf-hub:{rest}"
+    repo, at = repository(rest, name)
     told = hub.configuration(repo, model=name, revision=at, progress=progress)
     if pretrained:
         file = weights.hub_file(repo, FILES, model=name, revision=at, progress=progress)

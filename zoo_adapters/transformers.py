@@ -20,7 +20,7 @@ from zoo_adapters import transformers_types as types
 from zoo_adapters.facts import Facts
 from zoo_adapters.measured import completed, table
 from zoo_adapters.module import wrap
-from zoo_adapters.registry import unknown
+from zoo_adapters.registry import repository, unknown
 from zoo_adapters.towers import POPULAR, UNUSABLE, Patches, Tower, rgb_first
 from zoo_adapters.weights import Progress
 
@@ -125,13 +125,7 @@ def _split(name: str) -> tuple[str, str, str | None]:
         if name not in types.classes():
             unknown("transformers", name, names())
         return "type", name, None
-    repo, _, revision = name.partition("@")
-    if repo.count("/") != 1 or not all(repo.split("/")):
-        raise WrongRequest(
-            f"transformers:{name}: a repository is named organization/name, a folder "
-            f"local-dir:PATH; write transformers:local-dir:{name} for a folder"
-        )
-    return "hub", repo, revision or None
+    return ("hub", *repository(name, f"transformers:{name}"))
 
 
 def _fetched(
