@@ -18,6 +18,7 @@ from zoo_adapters.weights import Progress, Unavailable
 
 __all__ = ["Found", "configuration", "inspect", "licence_of", "search_hub", "unreachable"]
 
+LONGEST = 1_000_000  # bytes of a page
 PATIENCE = 8.0  # seconds that a search may take
 KEPT = 600.0  # seconds that an answer is used again
 KINDS = (  # libraries and tasks that can be loaded here
@@ -170,10 +171,12 @@ def licence_of(folder: Path) -> str:
 
     page = folder / "README.md"
     try:
-        told = (metadata_load(page) if page.is_file() else None) or {}
+        told = metadata_load(page) if 0 < page.stat().st_size < LONGEST else None
     except Exception:  # a page may hold anything
         return "unknown"
-    licence = told.get("license")
-    named = told.get("license_name") if licence == "other" else None
+    table = told if isinstance(told, dict) else {}
+    licence = table.get("license")
+    named = table.get("license_name") if licence == "other" else None
     first = licence[0] if isinstance(licence, list) and licence else licence
-    return str(named or first or "unknown")
+    word = named or first
+    return word[:80] if isinstance(word, str) else "unknown"

@@ -15,7 +15,7 @@ from timm.data.imagenet_info import ImageNetInfo, infer_imagenet_subset
 from featvis.model import Preprocessing, VisionModel, WrongRequest
 from zoo_adapters import hub, labels, weights
 from zoo_adapters.facts import Facts, training_data
-from zoo_adapters.folders import FILES, config, has_weights, measured_of
+from zoo_adapters.folders import FILES, config, has_weights, measured_of, reason
 from zoo_adapters.measured import completed
 from zoo_adapters.module import wrap
 from zoo_adapters.registry import elsewhere, repository, unknown
@@ -86,7 +86,7 @@ def describe(name: str) -> Facts:
         told = weights.cached(repo, ["config.json"], revision)
         on_disk = bool(told and weights.cached(repo, FILES, revision))
         address = f"https://huggingface.co/{repo}"
-        cfg = config(told.parent) if told else {}
+        cfg = config(told.parent, f"timm:{name}") if told else {}
         if told and not cfg.get("license"):
             cfg["license"] = hub.licence_of(told.parent)
         return _facts(f"timm:{name}", cfg, address, on_disk=on_disk)
@@ -96,7 +96,7 @@ def describe(name: str) -> Facts:
 
 def describe_folder(path: Path, *, name: str) -> Facts:
     """What the configuration of a folder tells."""
-    return _facts(name, config(path), str(path), on_disk=has_weights(path))
+    return _facts(name, config(path, name), str(path), on_disk=has_weights(path, name))
 
 
 def parameters(name: str) -> int:
@@ -123,14 +123,22 @@ def load(name: str, *, pretrained: bool = True, progress: Progress | None = None
 
 def folder(path: Path, *, name: str, pretrained: bool = True) -> VisionModel:
     """A folder in the hub's format: config.json and the weights."""
-    config(path)
-    if pretrained and not has_weights(path):
+    _check(path, name)
+    if pretrained and not has_weights(path, name):
         raise WrongRequest(
-            f"{name}: {path} holds no weights; put model.safetensors there, or load it with "
+            f"{name} holds no weights; put model.safetensors into the folder, or load it with "
             "pretrained=False (random weights)"
         )
     module = _build(f"local-dir:{path}", name, pretrained)
     return _record(module, name, str(path), pretrained, learned=True)
+
+
+def _check(path: Path, name: str) -> None:
+    """Refuse a folder whose network is too large, before any of its weights are made."""
+    config(path, name)
+    with torch.device("meta"):
+        module = _build(f"local-dir:{path}", name, pretrained=False)
+    weights.refuse_unfit(sum(p.numel() for p in module.parameters()), name)
 
 
 def _from_hub(rest: str, pretrained: bool, progress: Progress | None) -> VisionModel:
@@ -143,6 +151,7 @@ def _from_hub(rest: str, pretrained: bool, progress: Progress | None) -> VisionM
         if file.parent != told.parent:  # the repository changed since its configuration was cached
             commit = file.parent.name
             told = hub.configuration(repo, model=name, revision=commit)
+    _check(told.parent, name)
     module = _build(f"local-dir:{told.parent}", name, pretrained)
     source, commit = f"https://huggingface.co/{repo}", weights.commit(told)
     model = _record(module, name, source, pretrained, learned=True, revision=commit)
@@ -192,10 +201,9 @@ def _build(made: str, name: str, pretrained: bool, **how: Any) -> torch.nn.Modul
             torch.manual_seed(0)
             return timm.create_model(made, pretrained=pretrained, **how)
     except Exception as error:  # damaged files, foreign architectures, wrong shapes
-        said = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(":.")
         raise WrongRequest(
-            f"{name} cannot be built: {said}; its files may be damaged or made for another version "
-            f"of timm than {timm.__version__}"
+            f"{name} cannot be built: {reason(error)}; its files may be damaged or made for "
+            f"another version of timm than {timm.__version__}"
         ) from error
 
 
