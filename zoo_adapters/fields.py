@@ -97,6 +97,7 @@ def _are_arguments(value: Any) -> bool:
 
 
 NOTHING = Field(lambda value: value is None, "null")
+NEVER = Field(lambda value: False, "left out, as it would load other files")
 ABSENT = Field(lambda value: value is None, "left out, as it would load other files")
 FLAG = Field(lambda value: isinstance(value, bool), "true or false")
 TEXT = Field(lambda value: isinstance(value, str) and len(value) <= LETTERS,
@@ -161,7 +162,7 @@ TRANSFORMERS: Mapping[str, Field] = {
     "pretrained_cfg": _either(OBJECT, NOTHING),
     "backbone": ABSENT,
     "backbone_config": ABSENT,
-    "configuration_files": ABSENT,
+    "configuration_files": NEVER,
     "quantization_config": ABSENT,
 }
 PROCESSOR: Mapping[str, Field] = {

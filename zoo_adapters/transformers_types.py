@@ -62,6 +62,11 @@ def read(path: Path, full: str) -> tuple[Any, dict[str, Any]]:
         raise WrongRequest(f"{full}: config.json names no model_type, as transformers writes it")
     if kind in UNUSABLE:
         raise WrongRequest(f"{full} cannot be shown: {UNUSABLE[kind]}")
+    if kind not in transformers.CONFIG_MAPPING:
+        raise WrongRequest(
+            f"{full}: config.json has the model_type {kind}, which transformers "
+            f"{transformers.__version__} does not have"
+        )
     try:
         config = transformers.AutoConfig.from_pretrained(
             path, trust_remote_code=False, local_files_only=True
