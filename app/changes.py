@@ -116,7 +116,10 @@ def explained_class(state: State) -> int | None:
         return None
     if state.target is None:
         return int(session.logits_of(state).argmax())
-    return int(state.target.partition("-")[0])
+    number = state.target.partition("-")[0]
+    if not number.isdecimal():
+        raise WrongRequest(f"{state.model} has classes: choose one of them, and no other picture")
+    return _class(state, number)
 
 
 def _class(state: State, text: str) -> int:

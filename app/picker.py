@@ -54,8 +54,8 @@ def listing(
 def _check(*chosen: str) -> None:
     """Refuse a filter that the page does not offer; none is chosen where a page sends nothing."""
     for (label, choices), value in zip(FILTERS.items(), chosen, strict=True):
-        if value and value not in (meant for _, meant in choices):
-            raise WrongRequest(f"{label}: {brief(value)} is not one of the choices; choose another")
+        if (text := values.text(label, value)) and text not in (meant for _, meant in choices):
+            raise WrongRequest(f"{label}: {brief(text)} is not one of the choices; choose another")
 
 
 def _list(rows: list[str], what: str) -> str:

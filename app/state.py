@@ -193,12 +193,10 @@ def _read(reading: Callable[..., T], *arguments: object) -> T | None:
 
 def _params(given: Mapping[str, str]) -> dict[str, str]:
     """The parameters in a link that some method has, with values it takes."""
-    found = {}
-    for name in dict.fromkeys([*DISPLAY, *(p.name for m in METHODS.values() for p in m.params)]):
-        text = given.get(f"p.{name}")
-        if text is not None and _read(accepted, name, text) is not None:
-            found[name] = text
-    return found
+    names = dict.fromkeys([*DISPLAY, *(p.name for m in METHODS.values() for p in m.params)])
+    texts = {name: given[f"p.{name}"] for name in names if f"p.{name}" in given}
+    read = {name: _read(accepted, name, text) for name, text in texts.items()}
+    return {name: value for name, value in read.items() if value is not None}
 
 
 def accepted(name: str, value: object) -> str:

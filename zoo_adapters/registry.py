@@ -91,11 +91,12 @@ def zoos() -> tuple[Zoo, ...]:
 
 def adapter(name: str) -> ModuleType:
     """The adapter of a zoo, imported now; a missing library is refused with its pip line."""
-    for zoo, path in BUILTIN.items():
-        if zoo.name == name:
-            return _imported(zoo, path)
-    if isinstance(name, str) and name in plugins():
-        return plugins()[name][1]
+    if isinstance(name, str):
+        for zoo, path in BUILTIN.items():
+            if zoo.name == name:
+                return _imported(zoo, path)
+        if name in plugins():
+            return plugins()[name][1]
     known = ", ".join(zoo.name for zoo in zoos())
     raise WrongRequest(f"there is no zoo {brief(name)}; the zoos are {known}")
 

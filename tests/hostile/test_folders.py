@@ -23,7 +23,8 @@ transformers = pytest.importorskip("transformers", reason="the extra transformer
 NOTHING = object()  # the field is left out
 VALUES = {
     "null": None, "true": True, "a list": [], "of lists": [[[]]], "a table": {},
-    "of text": {"a": "b"}, "text": "abc", "no text": "", "a number as text": "224", "surrogate": "\ud800", "NUL": "a\0b",
+    "of text": {"a": "b"}, "text": "abc", "no text": "", "a number as text": "224",
+    "surrogate": "\ud800", "NUL": "a\0b",
     "a path": "../../../etc/passwd", "an address": "https://127.0.0.1:9/x", "long": "a" * 100_000,
     "negative": -5, "zero": 0, "fraction": 0.5, "huge": 10**9, "more than 64 bits": 10**40,
     "infinite": float("inf"), "NaN": float("nan"), "two": [224, 224], "four": [1, 2, 3, 4],
