@@ -26,7 +26,7 @@ def own(tmp_path, monkeypatch):
 
 
 def test_together_they_have_at_most_six_megabytes():
-    files = [f for f in store.shipped("").rglob("*") if f.is_file() and ".part" not in str(f)]
+    files = [f for f in bundled.indexes().rglob("*") if f.is_file() and ".part" not in str(f)]
     assert {f.parent.name for f in files} == {name.partition(":")[2] for name in NAMES}
     assert sum(f.stat().st_size for f in files) <= 6_000_000
 

@@ -22,7 +22,6 @@ FILES = (  # safetensors first: they cannot hold code
 )
 ENDINGS = (".safetensors", ".bin", ".pth", ".tar")
 LONGEST = 16_000_000  # bytes of a file that describes a network
-STRANGE = "holds a file of weights that is no plain file"
 
 
 def document(
@@ -83,7 +82,9 @@ def has_weights(path: Path, name: str) -> bool:
     except OSError:
         return False
     if not all(map(_is_file, found)):
-        raise WrongRequest(f"{name} {STRANGE}; take it away, or put the file itself there")
+        raise WrongRequest(
+            f"{name} holds weights that are no plain file; take them away, or put the file there"
+        )
     return bool(found)
 
 
@@ -94,9 +95,9 @@ def measured_of(cfg: dict[str, Any]) -> dict[str, Any]:
         return {}
     count, gmacs = told.get("parameters"), told.get("gmacs")
     found: dict[str, Any] = {}
-    if type(count) is int and count >= 0:
+    if isinstance(count, int) and not isinstance(count, bool) and count >= 0:
         found |= {"parameters": count, "about": count}
-    if type(gmacs) in (int, float) and gmacs >= 0:
+    if isinstance(gmacs, int | float) and not isinstance(gmacs, bool) and 0 <= gmacs < 1e9:
         found["gmacs"] = float(gmacs)
     for name, possible in (("kind", KINDS), ("head", HEADS)):
         if told.get(name) in possible:
