@@ -7,13 +7,14 @@ sentence that the window would say.
 from __future__ import annotations
 
 import json
+from itertools import islice
 from types import MappingProxyType
 from typing import Any
 
 import zoo_adapters
 from featvis import METHODS, WrongRequest
 
-from . import changes, files, kin_told, probed, session
+from . import changes, disk, files, kin_told, pictures, probed, session, values
 from .compare_files import sheet_of
 from .comparison import agreements, compared, told
 from .incoming import picture_name
@@ -21,7 +22,8 @@ from .labels import target_named
 from .neighbours import nearest
 from .page_recipe import of_page
 from .recipe import stamped, target_text
-from .state import DISPLAY, POSITION, State, to_query
+from .state import DISPLAY, SEEDS, State, to_query
+from .state import MOST as NETWORKS
 
 __all__ = ["ENDPOINTS"]
 
@@ -35,10 +37,10 @@ def models(zoo: str = "", search: str = "") -> list[str]:
         zoo: one zoo, as "timm"; empty for all of them.
         search: words that must be in the name.
     """
+    zoo, words = values.text("zoo", zoo), values.words(search)
     zoos = [zoo] if zoo else [known.name for known in zoo_adapters.zoos()]
-    words = search.lower().split()
-    found = (n for z in zoos for n in zoo_adapters.names(z) if all(w in n.lower() for w in words))
-    return [name for name, _ in zip(found, range(MOST), strict=False)]
+    listed = (name for one in zoos for name in zoo_adapters.names(one))
+    return list(islice((n for n in listed if all(w in n.lower() for w in words)), MOST))
 
 
 def methods() -> list[dict[str, Any]]:
@@ -79,7 +81,7 @@ def layers(model: str) -> list[dict[str, Any]]:
             "kind": layer.kind,
             "depth": round(layer.depth, 3),
         }
-        for layer in session.model_of(model).layers.values()
+        for layer in session.model_of(values.name("model", model)).layers.values()
     ]
 
 
@@ -141,15 +143,19 @@ def compare(
         layers: how alike all layers of the first network and of each other one are (CKA).
         neighbours: how many nearest neighbours they have in common, over their indexes.
     """
+    models = [name.strip() for name in values.names("models", models, NETWORKS)]
+    columns = [name.strip() for name in values.text("methods", methods).split(",")]
+    target, image = values.text("target", target), _image(image)
+    wanted = {"trust": trust, "layers": layers, "neighbours": neighbours}
+    wanted = {name: values.flag(name, on) for name, on in wanted.items()} | {"download": True}
     if len(models) < 2:
         raise WrongRequest("name at least two networks to compare")
-    first = session.model_of(models[0])
-    state = State(tab="Compare", model=models[0], image=_image(image))
-    state = changes.set_others(state, list(models[1:]))
-    state = changes.set_methods(state, [name.strip() for name in methods.split(",")])
+    first = session.model_of(values.name("model", models[0]))
+    state = State(tab="Compare", model=models[0], image=image)
+    state = changes.set_others(state, models[1:])
+    state = changes.set_methods(state, columns)
     if target:
         state = state.but(target=target_text(target_named(first, target)))
-    wanted = {"trust": trust, "layers": layers, "neighbours": neighbours, "download": True}
     state = state.having(**{name: True for name, on in wanted.items() if on})
     *_, rows = compared(state)
     kin = kin_told.told(state, [row.state.model for row in rows[1:] if row.model is not None])
@@ -172,12 +178,13 @@ def channel(model: str, layer: str, channel: int, count: int = 9) -> dict[str, A
         channel: its number.
         count: how many pictures and similar channels.
     """
-    channel, count = _whole("channel", channel), min(_whole("count", count), MOST)
+    channel, count = values.whole("channel", channel, 0), values.whole("count", count, 1)
+    model, layer = values.name("model", model), values.name("layer", layer)
     state = State(tab="Channel", model=model, layer=layer, channel=channel)
     index = probed.index_of(state)
     if index is None:
         raise WrongRequest(f"{model} has no index; featvis index build --model {model} makes one")
-    count = max(1, min(count, MOST))
+    count = min(count, MOST)
     stats, chosen = index.stats(layer, channel), index.selectivity(layer, channel)
     return {
         "pictures": index.count,
@@ -211,17 +218,20 @@ def neighbours(
         layer: name of a layer, for the last two.
         channel: its number, for the last one.
     """
-    channel, known = _whole("channel", channel), DISPLAY["by"].choices
+    channel, count = values.whole("channel", channel), values.whole("count", count, 1)
+    model, image = values.name("model", model), _image(image)
+    by, layer = values.text("by", by), values.text("layer", layer)
+    known = DISPLAY["by"].choices
     if by not in known or (by != "embedding" and not layer) or (by == "channel" and channel < 0):
         raise WrongRequest(f"by is one of {', '.join(known)}; the last two need a layer, and the "
                            "last one its channel")  # fmt: skip
     place = (layer, channel if by == "channel" else None) if by != "embedding" else (None, None)
-    state = State(tab="Neighbours", model=model, image=_image(image), layer=place[0],
+    state = State(tab="Neighbours", model=model, image=image, layer=place[0],
                   channel=place[1]).having(by=by)  # fmt: skip
     index = probed.index_of(state)
     if index is None:
         raise WrongRequest(f"{model} has no index; featvis index build --model {model} makes one")
-    found = nearest(state, index, max(1, min(_whole("count", count), MOST)))
+    found = nearest(state, index, min(count, MOST))
     return [{**one._asdict(), "label": index.label(one.image)} for one in found.near]
 
 
@@ -233,50 +243,33 @@ def _state(
     parameters: str,
 ) -> State:  # fmt: skip
     """The state that asks for all that, every value checked."""
+    method, params = values.text("method", method), values.settings(parameters)
     if method not in METHODS:
         raise WrongRequest(f"there is no method {method!r}; the methods are {', '.join(METHODS)}")
+    model, image = values.name("model", model), _image(image)
+    target, layer = values.text("target", target), values.text("layer", layer)
+    channel, place = values.whole("channel", channel), values.position(position)
+    seed = values.whole("seed", params.pop("seed", 0), 0, SEEDS)
+    checked = METHODS[method].check(params)
     network = session.model_of(model)
-    place = POSITION.fullmatch(position) if position else None
-    if position and place is None:
-        raise WrongRequest(f"a position is ROW,COLUMN as in 3,4, not {position!r}")
-    given = _parameters(parameters)
-    channel = _whole("channel", channel)
-    chosen = target_text(target_named(network, target)) if target else None
-    seed = int(given.pop("seed", 0))
-    params = {name: str(value) for name, value in METHODS[method].check(given).items()
-              if name in given}  # fmt: skip
     state = State(
         tab=METHODS[method].family,
         model=model,
-        image=_image(image),
+        image=image,
         methods=(method,),
         layer=network.layer(layer).name if layer else None,
         channel=None if channel < 0 else channel,
-        position=(int(place[1]), int(place[2])) if place else None,
-        target=chosen,
+        position=place,
+        target=target_text(target_named(network, target)) if target else None,
         seed=seed,
-        params=MappingProxyType(params),
+        params=MappingProxyType({name: str(checked[name]) for name in params}),
     )
     of_neuron = state.channel is not None and METHODS[method].family == "Class evidence"
     return state.having(explain="neuron") if of_neuron else state
 
 
-def _whole(name: str, value: float) -> int:
-    """A number as an API caller sends it, which may be of any kind."""
-    if not isinstance(value, int | float) or not -1e9 < value < 1e9 or value != int(value):
-        raise WrongRequest(f"{name} is a whole number, not {value!r}")
-    return int(value)
-
-
-def _parameters(text: str) -> dict[str, Any]:
-    try:
-        given = json.loads(text or "{}")
-    except (ValueError, RecursionError):
-        given = None
-    if not isinstance(given, dict) or not str(given.get("seed", 0)).isdecimal():
-        raise WrongRequest('parameters are names and values as JSON, as {"samples": 25}')
-    return given
-
-
-def _image(name: str) -> str:
-    return picture_name(name)
+def _image(value: str) -> str:
+    """The name of a picture; the files that are made from an upload are deleted with it."""
+    name = picture_name(value)
+    disk.GROUP.set(pictures.group(name))
+    return name

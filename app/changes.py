@@ -13,11 +13,11 @@ from typing import Any
 import zoo_adapters
 from featvis import METHODS, WrongRequest
 
-from . import pictures, probed, session, tabs, trainings
+from . import pictures, probed, session, tabs, trainings, values
 from .labels import class_named
 from .limits import check_model
 from .state import MOST as NETWORKS
-from .state import State
+from .state import State, accepted
 
 __all__ = [
     "explained_class",
@@ -60,7 +60,7 @@ def set_tab(state: State, tab: str) -> State:
 
 def set_model(state: State, name: str | None) -> State:
     """Another network; what belonged to the old one is given up."""
-    name = _text(name).strip()
+    name = values.text("model", name).strip()
     if not name or name == state.model:
         return state
     others = tuple(other for other in state.others if other != name)
@@ -73,13 +73,13 @@ def set_upload(state: State, name: str | None) -> State:
     """An upload, by the name under which it is kept; when it is taken away, the picture stays."""
     if not name:
         return state.but()
-    pictures.get(_text(name))  # a name that is none is refused
-    return set_picture(state, _text(name))
+    pictures.get(name)  # a name that is none is refused
+    return set_picture(state, name)
 
 
 def set_picture(state: State, name: str) -> State:
     """A picture by its name; what was predicted of the old one is given up."""
-    if _text(name) == state.image:
+    if values.text("picture", name) == state.image:
         return state
     return state.but(image=name, target=None, position=None)
 
@@ -89,25 +89,25 @@ def set_class(state: State, text: str | None) -> State:
 
     Of a network without classes: the picture that this one is to be like; none: the norm.
     """
-    state = _of_class(state)
+    text, state = _chosen(text), _of_class(state)
     if state.tab in session.MADE:  # a picture of the class, and not of a layer
         state = state.but(layer=None, channel=None)
-    if not text or not str(text).strip():
+    if not text:
         return state.but(target=None)
     if session.model_of(state.model).embeds and text in pictures.EXAMPLES:
-        return state.but(target=str(text))
-    return state.but(target=str(_class(state, str(text))))
+        return state.but(target=text)
+    return state.but(target=str(_class(state, text)))
 
 
 def set_against(state: State, text: str | None) -> State:
     """The class that the explained one is held against; none: it alone is explained."""
-    of = explained_class(state)
+    text, of = _chosen(text), explained_class(state)
     if of is None:
         raise WrongRequest(f"{state.model} has no classes to hold against each other")
     state = _of_class(state)
-    if not text or not str(text).strip():
+    if not text:
         return state.but(target=str(of))
-    against = _class(state, str(text))
+    against = _class(state, text)
     if against == of:
         raise WrongRequest("a class cannot be held against itself; choose another one")
     return state.but(target=f"{of}-{against}")
@@ -119,7 +119,10 @@ def explained_class(state: State) -> int | None:
         return None
     if state.target is None:
         return int(session.logits_of(state).argmax())
-    return int(state.target.partition("-")[0])
+    number = state.target.partition("-")[0]
+    if not number.isdecimal():
+        raise WrongRequest(f"{state.model} has classes: choose one of them, and no other picture")
+    return _class(state, number)
 
 
 def _class(state: State, text: str) -> int:
@@ -137,7 +140,7 @@ def _of_class(state: State) -> State:
 
 def set_layer(state: State, name: str | None) -> State:
     """Another layer, or none: the one that the tab chooses. Its channels are its own."""
-    name = _text(name) or None
+    name = values.text("layer", name) or None
     if name == state.layer:
         return state
     if name is not None:
@@ -150,9 +153,10 @@ def set_channel(state: State, channel: float | None) -> State:
     if channel is None:
         return state.but(channel=None)
     layer, count = _channels(state)
-    if not isinstance(channel, int | float) or not 0 <= channel < count or channel != int(channel):
-        raise WrongRequest(f"channel {channel} of {layer}: its channels go from 0 to {count - 1}")
-    return _with_channel(state, int(channel))
+    number = values.whole("channel", channel)
+    if not 0 <= number < count:
+        raise WrongRequest(f"channel {number} of {layer}: its channels go from 0 to {count - 1}")
+    return _with_channel(state, number)
 
 
 def step_channel(step: int | None) -> Callable[[State], State]:
@@ -170,13 +174,13 @@ def step_channel(step: int | None) -> Callable[[State], State]:
 
 def set_tile(state: State, data: dict[str, Any]) -> State:
     """A tile of the grid: its channel."""
-    pick = str(data.get("pick", ""))
+    pick = values.pick(data)
     return set_channel(state, int(pick)) if pick.isdecimal() and len(pick) < 9 else state
 
 
 def set_shown(state: State, data: dict[str, Any]) -> State:
     """What was clicked in a tab: a channel, a picture of the index, or a point of the picture."""
-    kind, _, name = str(data.get("pick", "")).partition(":")
+    kind, _, name = values.pick(data).partition(":")
     if kind == "channel":
         return set_tile(state, {"pick": name})
     if kind == "made":  # one of a sheet of all channels: it alone, at its size
@@ -215,7 +219,7 @@ def set_point(state: State, data: dict[str, Any]) -> State:
     """A point of the picture, as fractions of it: the nearest position of the layer's map."""
     try:
         x, y = float(data["x"]), float(data["y"])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return state
     model, image = session.model_of(state.model), session.image_of(state)
     layer = model.layer(session.layer_of(state, model))
@@ -241,7 +245,7 @@ def set_point(state: State, data: dict[str, Any]) -> State:
 
 def set_methods(state: State, names: list[str]) -> State:
     """The methods that the tab shows."""
-    names = _texts(names)
+    names = values.names("methods", names, len(METHODS))
     known = [n for n in METHODS if n in names and METHODS[n].family == tabs.family_of(state.tab)]
     if not known:
         raise WrongRequest("choose at least one method to see something")
@@ -252,7 +256,8 @@ def set_methods(state: State, names: list[str]) -> State:
 
 def set_others(state: State, names: list[str] | None) -> State:
     """The networks that the one in view is compared with; each name is one of a zoo."""
-    found = tuple(dict.fromkeys(name.strip() for name in _texts(names) if name.strip()))
+    given = (name.strip() for name in values.names("networks", names, 10 * NETWORKS))
+    found = tuple(dict.fromkeys(filter(None, given)))
     found = tuple(name for name in found if name != state.model)
     if len(found) >= NETWORKS:
         raise WrongRequest(f"choose at most {NETWORKS - 1} networks beside {state.model}")
@@ -264,21 +269,14 @@ def set_others(state: State, names: list[str] | None) -> State:
 
 def set_param(name: str) -> Callable[[State, Any], State]:
     """A parameter of a method, or of what is shown and how."""
-    return lambda state, value: state.having(**{name: value})
+    return lambda state, value: state.having(**{name: accepted(name, value)})
 
 
-def _text(value: object) -> str:
-    """A value of the page that is text, or nothing; any other is refused: anyone can send it."""
-    if value is not None and not isinstance(value, str):
-        raise WrongRequest(f"{value!r} is nothing that can be chosen here; choose again")
-    return value or ""
-
-
-def _texts(values: object) -> list[str]:
-    """A value of the page that is a list of texts, or nothing."""
-    if values is not None and not isinstance(values, list | tuple):
-        raise WrongRequest(f"{values!r} is nothing that can be chosen here; choose again")
-    return [_text(value) for value in values or ()]
+def _chosen(value: object) -> str:
+    """A class as a list or a text field of the page sends it."""
+    if isinstance(value, int | float):
+        return str(values.whole("class", value, 0))
+    return values.text("class", value).strip()
 
 
 def _with_channel(state: State, channel: int) -> State:

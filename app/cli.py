@@ -214,7 +214,7 @@ def again(options: argparse.Namespace) -> None:
     name = options.image or recipe.image
     original = named(name) if name else None
     model = _model(recipe.model, pretrained=recipe.pretrained)
-    cooked = cook(recipe, model, original, picture_of=named)
+    cooked = cook(recipe, model, original, picture=named)
     for difference in differences(recipe, cooked.recipe.facts):
         print(f"note: {difference}")
     finish(cooked, options)

@@ -12,7 +12,7 @@ from featvis import WrongRequest
 
 from .animation import ending
 from .cook import Cooked, differences
-from .recipe import KEY, Recipe, from_json, stamped
+from .recipe import KEY, LARGEST, Recipe, from_json, stamped
 
 __all__ = ["animation_of", "check_files", "finish", "finish_page", "read", "write"]
 
@@ -92,10 +92,11 @@ def read(path: str) -> Recipe:
             if text is None:
                 raise WrongRequest(f"{path} carries no recipe: it was not made by featvis")
             return from_json(str(text))
-        return from_json(Path(path).read_text(encoding="utf-8"))
+        with Path(path).open(encoding="utf-8") as file:
+            return from_json(file.read(LARGEST + 1))
     except WrongRequest:
         raise
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:
         raise WrongRequest(
             f"{path} cannot be read as a recipe ({type(error).__name__}); give the JSON file, or a "
             "PNG that featvis made"

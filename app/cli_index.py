@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import zoo_adapters
 from featvis import Image, VisionModel, WrongRequest
+from zoo_adapters import bundled
 
 if TYPE_CHECKING:
     from .index import Index
@@ -194,7 +195,8 @@ def listed(options: argparse.Namespace) -> None:
     """All indexes, those that come with featvis last."""
     from .index import store
 
-    places = [*store.own(), *sorted(p.parent for p in store.shipped("").glob("*/manifest.json"))]
+    shipped = sorted(path.parent for path in bundled.indexes().glob("*/manifest.json"))
+    places = [*store.own(), *shipped]
     if not places:
         print("there is none; featvis index build --model bundled:scenes-resnet makes one")
     for place in places:

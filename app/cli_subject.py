@@ -6,7 +6,9 @@ import argparse
 from typing import Any
 
 from featvis import Method, VisionModel, WrongRequest
+from featvis.model import brief
 
+from . import values
 from .labels import class_named
 
 __all__ = ["FORMS", "subject_of"]
@@ -36,10 +38,7 @@ def subject_of(method: Method, model: VisionModel, options: argparse.Namespace) 
     if chosen.get("channel") is not None:
         chosen["channel"] = _channel(method, model, chosen.get("layer"), chosen["channel"])
     if chosen.get("position") is not None:
-        parts = chosen["position"].split(",")
-        if len(parts) != 2 or not all(part.strip().isdecimal() for part in parts):
-            raise WrongRequest(f"a position is ROW,COLUMN as in 3,4, not {chosen['position']!r}")
-        chosen["position"] = (int(parts[0]), int(parts[1]))
+        chosen["position"] = values.position(chosen["position"])
     return {name: value for name, value in chosen.items() if value is not None}
 
 
@@ -49,12 +48,13 @@ def _channel(method: Method, model: VisionModel, layer: str | None, text: str) -
         return list(range(model.layer(layer or model.last_layer).channels))
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isdecimal() for part in parts):
-        raise WrongRequest(f"a channel is a whole number as in 3, not {text!r}")
-    if len(parts) == 1:
-        return int(parts[0])
+        raise WrongRequest(f"a channel is a whole number as in 3, not {brief(text)}")
+    numbers = [values.whole("channel", part, 0) for part in parts]
+    if len(numbers) == 1:
+        return numbers[0]
     if method.name != "maximize":
-        raise WrongRequest(f"{method.name} takes one channel, not {text!r}")
-    return [int(part) for part in parts]
+        raise WrongRequest(f"{method.name} takes one channel, not {brief(text)}")
+    return numbers
 
 
 def _contrast(model: VisionModel, of: str | None, against: str) -> str:

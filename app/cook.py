@@ -16,7 +16,7 @@ from featvis import METHODS, Image, VisionModel, WrongRequest, render
 from featvis.types import Attribution, Box, FeatureMaps, Filters, Heatmap, Result
 
 from . import pictures
-from .labels import target_named
+from .labels import Opening, target_named
 from .recipe import Recipe, facts
 from .trust import box
 
@@ -38,11 +38,11 @@ def cook(
     model: VisionModel,
     original: PIL.Image.Image | None,
     seen: Callable[[Result], None] | None = None,
-    picture_of: Callable[[str], PIL.Image.Image] = pictures.get,
+    picture: Opening = pictures.get,
 ) -> Cooked:
     """Make all of a recipe on its model and its picture; `seen` is given what is on the way.
 
-    `picture_of` opens the picture of a target that is to be alike to one.
+    `picture` opens the picture that a target is to be like.
     """
     for call in recipe.calls:
         if reason := METHODS[call.method].missing(model):
@@ -54,7 +54,7 @@ def cook(
     for call in recipe.calls:
         method, chosen = METHODS[call.method], dict(call.subject)
         if "target" in chosen:
-            chosen["target"] = target_named(model, chosen["target"], picture_of)
+            chosen["target"] = target_named(model, chosen["target"], picture)
         if "image" in method.subject and image is not None:
             chosen["image"] = replace(image, values=image.values.to(model.like))
         made = method.run(model, **chosen, **call.params)

@@ -20,14 +20,32 @@ from featvis import WrongRequest
 from . import disk, stores
 from .limits import public
 
-__all__ = ["REQUEST", "Cancelled", "log_requests", "new_request", "sentence"]
+__all__ = ["REQUEST", "Cancelled", "log_requests", "masked", "new_request", "sentence"]
 
 LOG = logging.getLogger("featvis")
 REQUEST: ContextVar[str] = ContextVar("request", default="-")
 OUT = re.compile(r"out of memory|can't allocate memory|cannot allocate memory", re.IGNORECASE)
 LONGEST = 1500  # letters of a sentence
-PATH = re.compile(r"(?<![\w:/.-])(?:/|[A-Za-z]:\\)[\w.@+-]+(?:[/\\][\w.@+-]+)+")
-TOKEN = re.compile(r"\bhf_\w{8,}")
+HIDDEN = "a file of this server"
+# Whatever begins as a path of any system does, to its end: that of its quotes, or the last of its
+# parts; a blank within a path is one if a slash follows before the next blank.
+START = r"(?:file:/*|~[\w.-]*[/\\]|(?<![\w/.:-])/|[A-Za-z]:[/\\]|\\\\)"
+QUOTED = re.compile(
+    rf"(?P<quote>['\"`])(?!https?:)(?:[\w-]+:)*(?:{START}|/).*?(?P=quote)", re.IGNORECASE
+)
+PART = r"[^\s'\"`,;:()<>|/\\]"
+PATH = re.compile(
+    rf"(?:(?<=\w:)/(?!/)|(?<![A-Za-z]){START}){PART}+(?:[/\\]+{PART}*|[ ]{PART}+[/\\]{PART}*)*"
+    r"(?<![.?!])",
+    re.IGNORECASE,
+)
+SECRETS = (  # what is hidden, and what of it stays
+    (re.compile(r"\bhf_\w{8,}"), "hf_..."),
+    (re.compile(r"\b(bearer|basic) [\w.~+/=-]{8,}", re.IGNORECASE), r"\1 ..."),
+    (re.compile(r"\b(\w*(?:token|secret|passw(?:or)?d|api_?key)\w*[=:] ?)[^\s&;,'\"]+",
+                re.IGNORECASE), r"\1..."),
+    (re.compile(r"(?<=://)[^\s/@]+@"), "...@"),
+)  # fmt: skip
 
 
 class Cancelled(Exception):
@@ -46,7 +64,7 @@ def sentence(error: BaseException) -> str:
     if isinstance(error, WrongRequest):
         text = str(error)
         text = text if len(text) <= LONGEST else f"{text[:LONGEST]} …"  # of what was asked
-        return _masked(text) if public() else text
+        return masked(text) if public() else text
     if isinstance(error, OSError) and error.errno in disk.FULL:
         LOG.error("the disk is full", exc_info=error)
         return disk.sentence()
@@ -80,8 +98,12 @@ def _free(error: BaseException) -> None:
         torch.cuda.empty_cache()
 
 
-def _masked(text: str) -> str:
-    return TOKEN.sub("hf_...", PATH.sub("a file of this server", text))
+def masked(text: str) -> str:
+    """A sentence without the paths and the secrets of this machine."""
+    text = PATH.sub(HIDDEN, QUOTED.sub(HIDDEN, text))
+    for pattern, left in SECRETS:
+        text = pattern.sub(left, text)
+    return text
 
 
 def log_requests() -> None:

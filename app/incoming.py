@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 
 from featvis import WrongRequest
+from featvis.model import brief
 from zoo_adapters import raster
 
 from . import disk, pictures
@@ -37,7 +38,7 @@ def picture_name(value: Any) -> str:
         if value.startswith(SCHEMES) and limits().fetch and not public():
             return pictures.keep(_fetched(value))
     raise WrongRequest(
-        f"{_short(value)} is no picture; give the name of an example as scene-17, what `upload` "
+        f"{brief(value)} is no picture; give the name of an example as scene-17, what `upload` "
         "gave, or a data: URL"
     )
 
@@ -46,7 +47,7 @@ def model_name(value: Any) -> str:
     """The name of a network; whether it may be loaded is asked where it is."""
     if isinstance(value, str) and 0 < len(value.strip()) <= LONGEST and value.isprintable():
         return value.strip()
-    raise WrongRequest(f"{_short(value)} is no name of a network; bundled:scenes-resnet is one")
+    raise WrongRequest(f"{brief(value)} is no name of a network; bundled:scenes-resnet is one")
 
 
 def picture_url(name: str) -> str:
@@ -59,11 +60,6 @@ def picture_url(name: str) -> str:
 @lru_cache(maxsize=32)
 def _drawn(name: str) -> bytes:
     return raster.webp(pictures.get(name))
-
-
-def _short(value: Any) -> str:
-    text = repr(value) if isinstance(value, str | int | float | None) else "this"
-    return text if len(text) <= 60 else f"{text[:56]} ...{text[:1]}"
 
 
 def _decoded(text: str) -> bytes:

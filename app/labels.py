@@ -9,30 +9,32 @@ import PIL.Image
 
 import zoo_adapters
 from featvis import Contrast, Likeness, VisionModel, WrongRequest
+from featvis.model import brief
 
-from . import pictures
+from . import pictures, values
 
-__all__ = ["class_like", "class_named", "likeness", "target_named"]
+__all__ = ["Opening", "class_like", "class_named", "likeness", "target_named"]
 
+Target = int | Contrast | Likeness
+Opening = Callable[[str], PIL.Image.Image]
 CONTRAST = re.compile(r"([0-9]{1,9})-([0-9]{1,9})", re.ASCII)
 
 
-def target_named(
-    model: VisionModel, text: str, picture_of: Callable[[str], PIL.Image.Image] = pictures.get
-) -> int | Contrast | Likeness:
-    """The target of a text: a class, "3-5" (3 rather than 5), or a picture to be like."""
+def target_named(model: VisionModel, text: str, picture: Opening = pictures.get) -> Target:
+    """The target of a text: a class, "3-5" (3 rather than 5), or a picture to be like.
+
+    `picture` opens the picture of a name: the command line alone opens files, too.
+    """
     if model.embeds:
-        return likeness(model, text, picture_of)
+        return likeness(model, text, picture)
     if pair := CONTRAST.fullmatch(text.strip()):
         return Contrast(int(pair[1]), int(pair[2]))
     return class_named(model, text)
 
 
-def likeness(
-    model: VisionModel, name: str, picture_of: Callable[[str], PIL.Image.Image] = pictures.get
-) -> Likeness:
-    """The likeness to a picture: a drawn scene or an upload; `picture_of` may open others."""
-    image = zoo_adapters.read_image(picture_of(name), model)
+def likeness(model: VisionModel, name: str, picture: Opening = pictures.get) -> Likeness:
+    """The likeness to a picture, which `picture` opens by its name."""
+    image = zoo_adapters.read_image(picture(name), model)
     return Likeness(model(image.values.to(model.like))[0], name)
 
 
@@ -62,7 +64,7 @@ def class_named(model: VisionModel, text: str) -> int:
             "another picture, or a neuron"
         )
     if text.strip().isdecimal():
-        return int(text)
+        return values.whole("class", text.strip(), 0)
     wanted = text.strip().lower()
     exact = [i for i, name in enumerate(model.labels) if name.lower() == wanted]
     near = exact[:1] or [i for i, name in enumerate(model.labels) if wanted in name.lower()]
@@ -70,8 +72,8 @@ def class_named(model: VisionModel, text: str) -> int:
         return near[0]
     if not near:
         raise WrongRequest(
-            f"{model.name} has no class {text!r} among its {len(model.labels)} labels; give a part "
-            "of one of them, or a class number"
+            f"{model.name} has no class {brief(text)} among its {len(model.labels)} labels; give a "
+            "part of one of them, or a class number"
         )
     some = ", ".join(f"{model.labels[i]} ({i})" for i in near[:6])
-    raise WrongRequest(f"{text!r} is part of {len(near)} labels, as of {some}; give a number")
+    raise WrongRequest(f"{brief(text)} is part of {len(near)} labels, as of {some}; give a number")

@@ -15,6 +15,9 @@ from typing import Annotated, Any, NamedTuple, get_args, get_type_hints
 
 import zoo_adapters
 from featvis import Method, Param, Range, VisionModel, WrongRequest
+from zoo_adapters.registry import adapter, unknown
+
+from . import values
 
 __all__ = [
     "FORMATS",
@@ -154,12 +157,14 @@ def check_job(
 
 def check_model(name: str) -> None:
     """Refuse a network that may not be loaded here, before anything is asked or downloaded."""
-    here, (zoo, _, rest) = limits(), name.partition(":")
+    here, (zoo, _, rest) = limits(), values.name("model", name).partition(":")
     allowed = [word.strip() for word in here.zoos.split(",") if word.strip()]
     if allowed and zoo not in allowed:
         known = ", ".join(f"{word}:" for word in allowed)
         raise WrongRequest(f"{name!r} cannot be loaded here: names begin with {known}")
-    if here.listed and set(":/\\") & set(rest) and name not in zoo_adapters.names(zoo):
+    if here.listed and not zoo_adapters.listed(name):
+        if not set(":/\\") & set(rest):  # no folder and no repository: a slip
+            unknown(zoo, rest, adapter(zoo).names())
         raise WrongRequest(
             f"{name!r} is in no list, and this server loads listed networks only; featvis on a "
             "machine of yours loads it"

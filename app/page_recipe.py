@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import PurePath
 from types import ModuleType
 from typing import Any
 
@@ -25,8 +26,14 @@ def of_page(state: State, image: str | None = None) -> Recipe:
     for name in state.others if state.tab == "Compare" else ():
         known[f"weights of {name}"] = _fingerprint(name)
     if state.tab != "Compare" and (index := probed.index_of(state)):
-        known["index"] = f"{index.manifest.source}, {index.manifest.digest}"
+        known["index"] = f"{_public(index.manifest.source)}, {index.manifest.digest}"
     return Recipe(state.model, image or state.image, (), page=_query(state), facts=known)
+
+
+def _public(source: str) -> str:
+    """A source of pictures as anyone may read it: of a folder its name, not where it lies."""
+    kind, _, rest = source.partition(":")
+    return f"folder:{PurePath(rest).name}" if kind == "folder" else source
 
 
 def _fingerprint(name: str) -> str:

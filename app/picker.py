@@ -7,11 +7,13 @@ from html import escape
 
 import zoo_adapters
 from featvis import WrongRequest
+from featvis.model import brief
 from zoo_adapters import Facts
 from zoo_adapters.facts import KINDS
 from zoo_adapters.find import SORTS, nearest
 from zoo_adapters.hub import Found, search_hub
 
+from . import values
 from .texts import sentence, told
 
 __all__ = ["FILTERS", "listing"]
@@ -33,18 +35,27 @@ def listing(
 ) -> str:
     """The networks that fit, as buttons; what cannot be found says why."""
     try:
+        text = " ".join(values.words(text))
+        _check(where, kind, head, size, licence, order)
         if where == "hub":
-            return _list([_button(found) for found in search_hub(text or "")], "repositories")
+            return _list([_button(found) for found in search_hub(text)], "repositories")
         found = zoo_adapters.find(
-            text or "", kind=kind or None, head=head or None, licence=licence or None,
+            text, kind=kind or None, head=head or None, licence=licence or None,
             most_parameters=float(size) if size else None, sort=order or "popular",
             seed=random.randrange(2**31),
         )  # fmt: skip
     except WrongRequest as error:
         return f'<p class="fv-note">{escape(sentence(error))}</p>'
-    if not found and (near := nearest(text or "")):
+    if not found and (near := nearest(text)):
         return f'<p class="fv-note">No name is like that; near are {escape(", ".join(near))}.</p>'
     return _list([_button(facts) for facts in found], "networks")
+
+
+def _check(*chosen: str) -> None:
+    """Refuse a filter that the page does not offer; none is chosen where a page sends nothing."""
+    for (label, choices), value in zip(FILTERS.items(), chosen, strict=True):
+        if (text := values.text(label, value)) and text not in (meant for _, meant in choices):
+            raise WrongRequest(f"{label}: {brief(text)} is not one of the choices; choose another")
 
 
 def _list(rows: list[str], what: str) -> str:

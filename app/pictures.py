@@ -52,10 +52,10 @@ ON_DELETE: list[Callable[[str], None]] = []  # told the name of an upload that i
 
 def get(name: str) -> PIL.Image.Image:
     """The picture of that name, RGB: a drawn scene or an upload."""
+    if not isinstance(name, str) or not NAME.fullmatch(name):  # a page may send anything
+        raise _gone()
     if name in LENT:
         return LENT[name]
-    if not NAME.fullmatch(name):  # a page may send anything
-        raise _gone()
     if name.startswith("scene-"):
         return _scene(name)
     try:

@@ -22,8 +22,9 @@ import PIL.PngImagePlugin
 import torch
 
 from featvis import METHODS, Contrast, Likeness, VisionModel, WrongRequest
+from featvis.model import brief
 
-from .state import DISPLAY
+from .state import DISPLAY, SEEDS
 
 __all__ = [
     "DRAWN",
@@ -90,7 +91,7 @@ def from_json(text: str) -> Recipe:
         raise WrongRequest("this is no recipe: a recipe is the JSON that featvis writes")
     if given["featvis"] != FORM:
         raise WrongRequest(
-            f"this recipe has the form {given['featvis']!r}, and this featvis reads {FORM}; "
+            f"this recipe has the form {brief(given['featvis'])}, and this featvis reads {FORM}; "
             "use the version that wrote it"
         )
     model, image = given.get("model"), given.get("image")
@@ -117,7 +118,9 @@ def _call(given: Any) -> Call:
     """One call, checked against its method's signature."""
     name = given.get("method") if isinstance(given, dict) else None
     if not isinstance(name, str) or name not in METHODS:
-        raise WrongRequest(f"there is no method {name!r}; the methods are {', '.join(METHODS)}")
+        raise WrongRequest(
+            f"there is no method {brief(name)}; the methods are {', '.join(METHODS)}"
+        )
     method, params = METHODS[name], given.get("params", {})
     if not isinstance(params, dict):
         raise WrongRequest(f"the parameters of {name} are not a list of names and values")
@@ -129,15 +132,15 @@ def _call(given: Any) -> Call:
 
 def _valid(key: str, value: Any) -> Any:
     """A part of the subject, of the type that methods take."""
-    pair = isinstance(value, list | tuple) and len(value) == 2
-    if key == "position" and pair and all(type(part) is int for part in value):
-        return (value[0], value[1])
+    several = value if isinstance(value, list | tuple) else [value]
+    numbers = bool(several) and all(type(one) is int and 0 <= one <= SEEDS for one in several)
+    if key == "position" and numbers and several is value and len(several) == 2:
+        return (several[0], several[1])
     if key in ("target", "layer") and isinstance(value, str):
         return value
-    several = isinstance(value, list) and value and all(type(part) is int for part in value)
-    if key == "channel" and (type(value) is int or several):
+    if key == "channel" and numbers and isinstance(value, int | list):
         return value
-    raise WrongRequest(f"{value!r} is no {key}")
+    raise WrongRequest(f"{brief(value)} is no {key}")
 
 
 def target_text(target: Any) -> str | None:

@@ -4,36 +4,41 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
+from typing import TypeVar
 from urllib.parse import parse_qsl, urlencode
 
-from featvis import METHODS
+from featvis import METHODS, WrongRequest
+from featvis.model import brief
 from featvis.spec import Param
+
+from . import values
 
 __all__ = [
     "DISPLAY",
     "IMAGE",
     "MOST",
     "ON",
-    "POSITION",
+    "SEEDS",
     "TABS",
     "State",
+    "accepted",
     "from_query",
     "start",
     "to_query",
 ]
 
+T = TypeVar("T")
 VERSION = "1"
 MODEL = "bundled:scenes-resnet"
 PICTURE = "scene-24"
-LENGTH = 300  # characters of any value in a link
 FIELDS = 200  # values in a link
+LETTERS = 20_000  # of a link
 MOST = 6  # networks side by side
-NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
+SEEDS = 999_999_999  # the largest seed, and the largest number in a link
 TARGET = re.compile(r"[0-9]{1,9}(-[0-9]{1,9})?|scene-[0-9]{1,7}|[0-9a-f]{16}", re.ASCII)
-POSITION = re.compile(r"([0-9]{1,5}),([0-9]{1,5})", re.ASCII)
 IMAGE = re.compile(r"scene-[0-9]{1,7}|[0-9a-f]{16}", re.ASCII)
 
 # Those of one family of methods each, and the pages that put several questions to one subject.
@@ -148,15 +153,15 @@ def from_query(query: str, default: State | None = None) -> State:
 
     Whether a model has the layer, or the layer the channel, is checked where it is used.
     """
-    pairs = parse_qsl(query.lstrip("?"))[:FIELDS]  # a longer link is cut, not refused
-    given = {k: v for k, v in reversed(pairs) if 0 < len(v) <= LENGTH}
+    pairs = _pairs(query)
+    given = dict(reversed(pairs))
     changes: dict[str, object] = {"params": MappingProxyType(_params(given))}
     if given.get("tab") in TABS:
         changes["tab"] = given["tab"]
-    if _is_name(layer := given.get("layer", "")):
+    if layer := given.get("layer", "").strip():
         changes["layer"] = layer
-    named = [value for key, value in pairs if key == "m" and len(value) <= LENGTH]
-    if models := list(dict.fromkeys(filter(_is_name, named))):
+    named = (value.strip() for key, value in pairs if key == "m")
+    if models := list(dict.fromkeys(filter(None, named))):
         changes["model"], changes["others"] = models[0], tuple(models[1:MOST])
     if IMAGE.fullmatch(given.get("img", "")):
         changes["image"] = given["img"]
@@ -165,28 +170,43 @@ def from_query(query: str, default: State | None = None) -> State:
     if TARGET.fullmatch(given.get("cls", "")):
         changes["target"] = given["cls"]
     for key, name in (("ch", "channel"), ("seed", "seed")):
-        if NUMBER.fullmatch(given.get(key, "")):
-            changes[name] = int(given[key])
-    if found := POSITION.fullmatch(given.get("pos", "")):
-        changes["position"] = (int(found[1]), int(found[2]))
+        number = _read(values.whole, key, given.get(key), 0, SEEDS)
+        changes |= {} if number is None else {name: number}
+    if (place := _read(values.position, given.get("pos"))) is not None:
+        changes["position"] = place
     return (default or start()).but(**changes)
 
 
-def _is_name(text: str) -> bool:
-    return bool(text.strip()) and text.isprintable()
+def _pairs(query: str) -> list[tuple[str, str]]:
+    """Names and values of a link, without values that are empty, too long or no line of text."""
+    pairs = parse_qsl(query.lstrip("?")[:LETTERS])[:FIELDS]  # a longer link is cut, not refused
+    return [(k, v) for k, v in pairs if v and _read(values.text, k, v)]
+
+
+def _read(reading: Callable[..., T], *arguments: object) -> T | None:
+    """What a value of a link is read as; None where it is not there, or of the wrong form."""
+    try:
+        return reading(*arguments)
+    except WrongRequest:
+        return None
 
 
 def _params(given: Mapping[str, str]) -> dict[str, str]:
     """The parameters in a link that some method has, with values it takes."""
-    known = [param for method in METHODS.values() for param in method.params]
-    made = {}
-    for param in [*known, *DISPLAY.values()]:
-        text = given.get(f"p.{param.name}")
-        if text is None:
-            continue
+    names = dict.fromkeys([*DISPLAY, *(p.name for m in METHODS.values() for p in m.params)])
+    texts = {name: given[f"p.{name}"] for name in names if f"p.{name}" in given}
+    read = {name: _read(accepted, name, text) for name, text in texts.items()}
+    return {name: value for name, value in read.items() if value is not None}
+
+
+def accepted(name: str, value: object) -> str:
+    """A parameter's value as a state keeps it, if any method, or the page, takes it."""
+    params = [p for m in METHODS.values() for p in m.params if p.name == name]
+    params += [DISPLAY[name]] if name in DISPLAY else []
+    refused = WrongRequest(f"there is no parameter {brief(name)}; choose one of those shown")
+    for param in params:
         try:
-            param.check(text)
-        except ValueError:  # of another method, perhaps, with the same parameter
-            continue
-        made[param.name] = text
-    return made
+            return str(param.check(value))
+        except WrongRequest as error:
+            refused = error
+    raise refused

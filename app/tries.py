@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
+from . import values
 from .state import State, from_query
 
 __all__ = ["TRIES", "offered", "tried"]
@@ -55,7 +56,7 @@ def offered(tab: str) -> str:
 
 def tried(tab: str, state: State, data: dict[str, Any]) -> State:
     """The state of an example that was clicked."""
-    number = str(data.get("try", ""))
-    if not number.isdecimal() or not int(number) < len(TRIES[tab]):
+    number = values.pick(data, "try")
+    if number not in map(str, range(len(TRIES[tab]))):
         return state
     return from_query(f"tab={tab}&{TRIES[tab][int(number)][1]}")

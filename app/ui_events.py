@@ -290,4 +290,4 @@ def _uploaded(state: State, name: Any) -> State:
 
     When the picture was only removed, another one is about to come: nothing is drawn over it.
     """
-    return changes.set_picture(state, picture_name(name)) if name else state
+    return changes.set_upload(state, picture_name(name)) if name else state

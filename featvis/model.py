@@ -16,7 +16,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from featvis.types import ATTENTION, Layout, Place, WrongRequest
+from featvis.types import ATTENTION, Layout, Place, WrongRequest, brief
 
 __all__ = [
     "Head",
@@ -27,6 +27,7 @@ __all__ = [
     "Source",
     "VisionModel",
     "WrongRequest",
+    "brief",
 ]
 
 

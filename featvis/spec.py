@@ -8,8 +8,11 @@ line, the endpoints, the README and the tests are derived from METHODS.
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from numbers import Integral, Real
+from types import MappingProxyType
 from typing import (
     Annotated,
     Any,
@@ -21,11 +24,12 @@ from typing import (
     get_type_hints,
 )
 
-from featvis.model import VisionModel, WrongRequest
+from featvis.model import VisionModel, WrongRequest, brief
 
 __all__ = ["FAMILIES", "METHODS", "SUBJECT", "Method", "Param", "Range", "Tuning", "method"]
 
 SUBJECT = ("model", "image", "target", "layer", "channel", "position")
+LONGEST = 300  # characters of a parameter that is text
 FAMILIES = ("Filters", "Feature maps", "Class evidence", "Synthesis", "DeepDream")
 METHODS: dict[str, Method] = {}
 
@@ -61,24 +65,24 @@ class Param:
     def check(self, value: Any) -> bool | int | float | str:
         """`value` (also as text) in this parameter's type; a wrong one is refused in a sentence."""
         try:
-            made = _truth(value) if self.type is bool else self.type(value)
-        except (TypeError, ValueError):
+            read = READINGS[self.type](value)
+        except (TypeError, ValueError, OverflowError):
             raise WrongRequest(self._refusal(value)) from None
-        if self.choices and made not in self.choices:
+        if self.choices and read not in self.choices:
             raise WrongRequest(self._refusal(value))
-        if self.range and not self.range.low <= made <= self.range.high:
+        if self.range and not self.range.low <= read <= self.range.high:
             raise WrongRequest(self._refusal(value))
-        return made
+        return read
 
     def _refusal(self, value: Any) -> str:
         possible = {bool: "true or false", int: "a whole number", float: "a number"}.get(
-            self.type, "text"
+            self.type, f"text of at most {LONGEST} characters"
         )
         if self.choices:
             possible = "one of " + ", ".join(self.choices)
         elif self.range:
             possible += f" from {self.range.low:g} to {self.range.high:g}"
-        return f"{self.name} is {possible}, not {value!r}"
+        return f"{self.name} is {possible}, not {brief(value)}"
 
 
 @dataclass(frozen=True)
@@ -116,7 +120,9 @@ class Method:
         for name in params:
             if name not in known:
                 possible = ", ".join(known) or "none"
-                raise WrongRequest(f"{self.name} has no parameter {name!r}; it has: {possible}")
+                raise WrongRequest(
+                    f"{self.name} has no parameter {brief(name)}; it has: {possible}"
+                )
         return {n: p.check(params[n]) if n in params else p.default for n, p in known.items()}
 
 
@@ -202,7 +208,35 @@ def _param(name: str, hint: Any, default: Any) -> Param:
 
 def _truth(value: Any) -> bool:
     words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
-    text = str(value).lower()
+    text = "" if not isinstance(value, str | Integral) else str(value).lower()
     if text not in words:
-        raise ValueError(value)
+        raise ValueError
     return words[text]
+
+
+def _whole(value: Any) -> int:
+    """2.0 is a whole number, as pages send it; 2.5 is none, and true is no number."""
+    number = int(value) if isinstance(value, str) else _number(value)
+    if number != int(number):
+        raise ValueError
+    return int(value)
+
+
+def _number(value: Any) -> float:
+    if not isinstance(value, str | Real) or isinstance(value, bool):
+        raise TypeError
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError
+    return number
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or len(value) > LONGEST or not value.isprintable():
+        raise ValueError
+    return value
+
+
+READINGS: Mapping[type, Callable[[Any], Any]] = MappingProxyType(
+    {bool: _truth, int: _whole, float: _number, str: _text}
+)

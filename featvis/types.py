@@ -6,6 +6,7 @@ A result says nothing about colour: `featvis.render` alone turns it into a pictu
 
 from __future__ import annotations
 
+import reprlib
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -25,6 +26,7 @@ __all__ = [
     "Result",
     "Synthesis",
     "WrongRequest",
+    "brief",
 ]
 
 
@@ -34,6 +36,25 @@ WEIGHTS = "weights"  # ... or with learned ones: token mixing, recurrence
 
 class WrongRequest(ValueError):
     """A request that cannot be met: what was asked, what is possible, what to do."""
+
+
+class _Brief(reprlib.Repr):
+    """Values of any type in a few words; that of a long whole number would raise."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring, self.maxother, self.maxlevel = 80, 80, 2
+
+    def repr_int(self, x: int, level: int) -> str:
+        return repr(x) if x.bit_length() < 128 else "a number of very many digits"
+
+
+def brief(value: object) -> str:
+    """A wrong value as a sentence quotes it: one short line, whatever it is."""
+    return _BRIEF.repr(value)
+
+
+_BRIEF = _Brief()
 
 
 class Box(NamedTuple):

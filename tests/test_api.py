@@ -128,7 +128,7 @@ WRONG = [
     ("/run", {"method": "saliency", "layer": "layer1", "channel": 10**6}, "channels go from"),
     ("/run", {"method": "smoothgrad", "parameters": "{"}, "JSON"),
     ("/run", {"method": "smoothgrad", "parameters": '{"samples": 10000000}'}, "samples"),
-    ("/run", {"method": "smoothgrad", "parameters": '{"seed": [1]}'}, "JSON"),
+    ("/run", {"method": "smoothgrad", "parameters": '{"seed": [1]}'}, "seed is a whole number"),
     ("/layers", {"model": "timm:"}, "names no model"),
     ("/compare", {"models": [MODEL]}, "at least two"),
     ("/compare", {"models": [MODEL, NAMES[0]], "methods": "camera"}, "at least one method"),

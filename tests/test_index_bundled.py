@@ -11,10 +11,11 @@ import torch
 
 import featvis
 import zoo_adapters
-from app.index import open_index, store
+from app.index import open_index
 from app.index.build import BATCH, plan_of, shard_of
 from app.index.scenes import COUNT, FIRST, Scenes
 from featvis.probe import embed, patch, probe, strongest
+from zoo_adapters import bundled
 from zoo_adapters.bundled.scenes import CLASSES, PARTS, scene
 
 NAMES = zoo_adapters.names("bundled")
@@ -26,7 +27,7 @@ def own(tmp_path, monkeypatch):
 
 
 def test_together_they_have_at_most_six_megabytes():
-    files = [f for f in store.shipped("").rglob("*") if f.is_file() and ".part" not in str(f)]
+    files = [f for f in bundled.indexes().rglob("*") if f.is_file() and ".part" not in str(f)]
     assert {f.parent.name for f in files} == {name.partition(":")[2] for name in NAMES}
     assert sum(f.stat().st_size for f in files) <= 6_000_000
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import textwrap
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from featvis.model import WrongRequest
+from featvis.model import WrongRequest, brief
+from zoo_adapters import fields
 from zoo_adapters.facts import HEADS, KINDS
 
-__all__ = ["FILES", "config", "has_weights", "measured_of"]
+__all__ = ["FILES", "config", "document", "has_weights", "measured_of", "reason"]
 
 FILES = (  # safetensors first: they cannot hold code
     "model.safetensors",
@@ -18,28 +21,71 @@ FILES = (  # safetensors first: they cannot hold code
     "open_clip_pytorch_model.bin",
 )
 ENDINGS = (".safetensors", ".bin", ".pth", ".tar")
+LONGEST = 16_000_000  # bytes of a file that describes a network
 
 
-def config(path: Path) -> dict[str, Any]:
-    """What config.json tells of the weights, and the architecture."""
+def document(
+    path: Path, file: str, known: Mapping[str, fields.Field], name: str, library: str
+) -> dict[str, Any]:
+    """What a JSON file of the folder of network `name` tells, its fields checked."""
+    if not _is_file(path / file):
+        raise WrongRequest(
+            f"{name} holds no {file}; a folder for {library} has config.json and model.safetensors"
+        )
     try:
-        told = json.loads((path / "config.json").read_text(encoding="utf-8"))
-        cfg = {**told, **told.get("pretrained_cfg", {}), "architecture": told["architecture"]}
-        return {**cfg, "num_classes": told.get("num_classes", cfg.get("num_classes", 1000))}
-    except OSError:
+        with (path / file).open("rb") as opened:
+            data = opened.read(LONGEST + 1)
+        if len(data) > LONGEST:
+            raise ValueError(f"it is larger than {LONGEST / 1e6:g} MB")
+        told = json.loads(data.decode("utf-8"), parse_constant=_constant)
+        if not isinstance(told, dict):
+            raise ValueError(f"it is a table of fields, not {brief(told)}")
+    except (OSError, ValueError, RecursionError) as error:
+        said = error.strerror if isinstance(error, OSError) else str(error)
         raise WrongRequest(
-            f"{path} holds no config.json; a folder for timm has config.json and model.safetensors"
+            f"{name}: {file} cannot be read ({said}); it is JSON in UTF-8, as {library} writes it"
         ) from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    fields.check(told, known, f"{name}, {file}")
+    return told
+
+
+def _constant(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no number")
+
+
+def _is_file(path: Path) -> bool:
+    """Is it a plain file? Pipes and devices have no end."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def config(path: Path, name: str) -> dict[str, Any]:
+    """What config.json tells of the weights, and the architecture."""
+    told = document(path, "config.json", fields.TIMM, name, "timm")
+    if "architecture" not in told:
         raise WrongRequest(
-            f"{path / 'config.json'} is not a configuration of timm ({error!r}); "
-            'the least it needs is {"architecture": "resnet18", "num_classes": 10}'
-        ) from error
+            f"{name}: config.json names no architecture; the least it needs is "
+            '{"architecture": "resnet18", "num_classes": 10}'
+        )
+    nested = told.get("pretrained_cfg", {})
+    fields.check(nested, fields.TIMM, f"{name}, config.json")
+    cfg = {**told, **nested, "architecture": told["architecture"]}
+    return {**cfg, "num_classes": told.get("num_classes", cfg.get("num_classes", 1000))}
 
 
-def has_weights(path: Path) -> bool:
+def has_weights(path: Path, name: str) -> bool:
     """Is there a file that timm would load?"""
-    return path.is_dir() and any(file.suffix in ENDINGS for file in path.iterdir())
+    try:
+        found = [file for file in path.iterdir() if file.suffix in ENDINGS]
+    except OSError:
+        return False
+    if not all(map(_is_file, found)):
+        raise WrongRequest(
+            f"{name} holds weights that are no plain file; take them away, or put the file there"
+        )
+    return bool(found)
 
 
 def measured_of(cfg: dict[str, Any]) -> dict[str, Any]:
@@ -49,11 +95,17 @@ def measured_of(cfg: dict[str, Any]) -> dict[str, Any]:
         return {}
     count, gmacs = told.get("parameters"), told.get("gmacs")
     found: dict[str, Any] = {}
-    if isinstance(count, int):
+    if isinstance(count, int) and not isinstance(count, bool) and count >= 0:
         found |= {"parameters": count, "about": count}
-    if isinstance(gmacs, int | float):
+    if isinstance(gmacs, int | float) and not isinstance(gmacs, bool) and 0 <= gmacs < 1e9:
         found["gmacs"] = float(gmacs)
     for name, possible in (("kind", KINDS), ("head", HEADS)):
         if told.get(name) in possible:
             found[name] = told[name]
     return found
+
+
+def reason(error: BaseException) -> str:
+    """What a library's error says, in a short line."""
+    said = " ".join(str(error).split()) or type(error).__name__
+    return textwrap.shorten(said, 200, placeholder=" ...").rstrip(":.")

@@ -13,10 +13,12 @@ from typing import Any, NamedTuple, TypeVar
 
 from featvis.model import WrongRequest
 from zoo_adapters import weights
+from zoo_adapters.registry import repository
 from zoo_adapters.weights import Progress, Unavailable
 
 __all__ = ["Found", "configuration", "inspect", "licence_of", "search_hub", "unreachable"]
 
+LONGEST = 1_000_000  # bytes of a page
 PATIENCE = 8.0  # seconds that a search may take
 KEPT = 600.0  # seconds that an answer is used again
 KINDS = (  # libraries and tasks that can be loaded here
@@ -84,14 +86,14 @@ def inspect(name: str) -> Found:
     from huggingface_hub import HfApi
 
     library, _, rest = name.partition(":")
-    repo, _, revision = rest.removeprefix("hf-hub:").partition("@")
-    if library not in ("timm", "transformers") or repo.count("/") != 1:
+    repo, revision = repository(rest.removeprefix("hf-hub:"), name)
+    if library not in ("timm", "transformers"):
         raise WrongRequest(
             f"{name!r} is no repository of the hub; write timm:hf-hub:organization/name or "
             "transformers:organization/name"
         )
     told = _patiently(
-        lambda: HfApi().model_info(repo, revision=revision or None, files_metadata=True), name
+        lambda: HfApi().model_info(repo, revision=revision, files_metadata=True), name
     )
     sizes = {file.rfilename: file.size for file in told.siblings or []}
     size = next((sizes[file] for file in weights.NAMES if sizes.get(file)), None)
@@ -169,10 +171,12 @@ def licence_of(folder: Path) -> str:
 
     page = folder / "README.md"
     try:
-        told = (metadata_load(page) if page.is_file() else None) or {}
+        told = metadata_load(page) if 0 < page.stat().st_size < LONGEST else None
     except Exception:  # a page may hold anything
         return "unknown"
-    licence = told.get("license")
-    named = told.get("license_name") if licence == "other" else None
+    table = told if isinstance(told, dict) else {}
+    licence = table.get("license")
+    named = table.get("license_name") if licence == "other" else None
     first = licence[0] if isinstance(licence, list) and licence else licence
-    return str(named or first or "unknown")
+    word = named or first
+    return word[:80] if isinstance(word, str) else "unknown"

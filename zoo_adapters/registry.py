@@ -17,13 +17,22 @@ import warnings
 from collections.abc import Collection
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
-from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple, NoReturn
 
-from featvis.model import WrongRequest
+from featvis.model import WrongRequest, brief
 
-__all__ = ["Zoo", "adapter", "elsewhere", "plugins", "split", "unknown", "zoos"]
+__all__ = [
+    "Zoo",
+    "adapter",
+    "elsewhere",
+    "listed",
+    "plugins",
+    "repository",
+    "split",
+    "unknown",
+    "zoos",
+]
 
 
 class Zoo(NamedTuple):
@@ -63,6 +72,11 @@ BUILTIN = {
 }
 
 
+LONGEST = 1000  # characters of a name, which may be the path of a folder
+# One on the hub, and a branch, tag or commit: no path leads out of the folder that is named so.
+ORGANIZED = re.compile(r"\w(?:[\w.-]{0,94}\w)?/\w(?:[\w.-]{0,94}\w)?", re.ASCII)
+REVISION = re.compile(r"\w(?:[\w./-]{0,198}\w)?", re.ASCII)
+OUTWARD = re.compile(r"\.\.|--|//")
 # A repository as it is written outside of here: by its page's address, or as timm names it.
 REPOSITORY = re.compile(
     r"(?P<page>(?:https?://)?(?:www\.)?huggingface\.co/)?(?P<timm>hf[-_]hub:)?"
@@ -77,13 +91,14 @@ def zoos() -> tuple[Zoo, ...]:
 
 def adapter(name: str) -> ModuleType:
     """The adapter of a zoo, imported now; a missing library is refused with its pip line."""
-    for zoo, path in BUILTIN.items():
-        if zoo.name == name:
-            return _imported(zoo, path)
-    if name in plugins():
-        return plugins()[name][1]
+    if isinstance(name, str):
+        for zoo, path in BUILTIN.items():
+            if zoo.name == name:
+                return _imported(zoo, path)
+        if name in plugins():
+            return plugins()[name][1]
     known = ", ".join(zoo.name for zoo in zoos())
-    raise WrongRequest(f"there is no zoo {name!r}; the zoos are {known}")
+    raise WrongRequest(f"there is no zoo {brief(name)}; the zoos are {known}")
 
 
 def _imported(zoo: Zoo, path: str) -> ModuleType:
@@ -128,11 +143,15 @@ def _plugin(point: EntryPoint) -> tuple[Zoo, ModuleType]:
 
 def split(name: str) -> tuple[str, str]:
     """Zoo and name within it; a name without a zoo is refused with the corrected spellings."""
+    if not isinstance(name, str):
+        raise WrongRequest(f"a network is named as in timm:resnet50, not {brief(name)}")
+    if len(name) > LONGEST or not name.isprintable():
+        raise WrongRequest(
+            f"{brief(name)} names no model: a name is a line of at most {LONGEST:,} characters"
+        )
     zoo, colon, rest = name.partition(":")
     if colon and rest and zoo in {known.name for known in zoos()}:
         return zoo, rest
-    if (Path(name) / "config.json").is_file():
-        raise WrongRequest(f"{name!r} is a folder; write timm:local-dir:{name}")
     if zoo == "local-dir" and rest:
         raise WrongRequest(f"{name!r} names no zoo; write timm:{name}")
     elsewhere(name)
@@ -141,7 +160,28 @@ def split(name: str) -> tuple[str, str]:
     if colon:
         known = ", ".join(f"{zoo.name}:" for zoo in zoos())
         raise WrongRequest(f"{name!r} begins with no known zoo; names begin with {known}")
-    raise WrongRequest(f"{name!r} names no zoo; write {_spellings(name)}")
+    raise WrongRequest(
+        f"{name!r} names no zoo; write {_spellings(name)}; a folder is timm:local-dir:FOLDER"
+    )
+
+
+def listed(name: str) -> bool:
+    """Is it in the list of its zoo, with or without the tag of its weights? Nothing is opened."""
+    zoo, rest = split(name)
+    known = adapter(zoo).names()
+    return rest in known or ("/" not in rest and any(k.partition(".")[0] == rest for k in known))
+
+
+def repository(text: str, name: str) -> tuple[str, str | None]:
+    """Repository and revision of "organization/name[@revision]"; a path is none."""
+    repo, _, revision = text.partition("@")
+    if not ORGANIZED.fullmatch(repo) or OUTWARD.search(repo):
+        raise WrongRequest(
+            f"{name}: a repository is named organization/name, a folder local-dir:PATH; write it so"
+        )
+    if revision and (not REVISION.fullmatch(revision) or OUTWARD.search(revision)):
+        raise WrongRequest(f"{name}: after the @ stands a branch, a tag or a commit")
+    return repo, revision or None
 
 
 def elsewhere(name: str) -> None:

@@ -15,10 +15,10 @@ from timm.data.imagenet_info import ImageNetInfo, infer_imagenet_subset
 from featvis.model import Preprocessing, VisionModel, WrongRequest
 from zoo_adapters import hub, labels, weights
 from zoo_adapters.facts import Facts, training_data
-from zoo_adapters.folders import FILES, config, has_weights, measured_of
+from zoo_adapters.folders import FILES, config, has_weights, measured_of, reason
 from zoo_adapters.measured import completed
 from zoo_adapters.module import wrap
-from zoo_adapters.registry import elsewhere, unknown
+from zoo_adapters.registry import elsewhere, repository, unknown
 from zoo_adapters.weights import Progress
 
 __all__ = ["describe", "describe_folder", "families", "folder", "load", "names", "parameters"]
@@ -82,11 +82,11 @@ def describe(name: str) -> Facts:
     if source == "local-dir":
         return describe_folder(Path(rest), name=f"timm:{name}")
     if source == "hf-hub":
-        repo, _, revision = rest.partition("@")
-        told = weights.cached(repo, ["config.json"], revision or None)
-        on_disk = bool(told and weights.cached(repo, FILES, revision or None))
+        repo, revision = repository(rest, f"timm:{name}")
+        told = weights.cached(repo, ["config.json"], revision)
+        on_disk = bool(told and weights.cached(repo, FILES, revision))
         address = f"https://huggingface.co/{repo}"
-        cfg = config(told.parent) if told else {}
+        cfg = _told(told.parent, f"timm:{name}") if told else {}
         if told and not cfg.get("license"):
             cfg["license"] = hub.licence_of(told.parent)
         return _facts(f"timm:{name}", cfg, address, on_disk=on_disk)
@@ -96,7 +96,7 @@ def describe(name: str) -> Facts:
 
 def describe_folder(path: Path, *, name: str) -> Facts:
     """What the configuration of a folder tells."""
-    return _facts(name, config(path), str(path), on_disk=has_weights(path))
+    return _facts(name, _told(path, name), str(path), on_disk=has_weights(path, name))
 
 
 def parameters(name: str) -> int:
@@ -123,28 +123,46 @@ def load(name: str, *, pretrained: bool = True, progress: Progress | None = None
 
 def folder(path: Path, *, name: str, pretrained: bool = True) -> VisionModel:
     """A folder in the hub's format: config.json and the weights."""
-    config(path)
-    if pretrained and not has_weights(path):
+    _check(path, name)
+    if pretrained and not has_weights(path, name):
         raise WrongRequest(
-            f"{name}: {path} holds no weights; put model.safetensors there, or load it with "
+            f"{name} holds no weights; put model.safetensors into the folder, or load it with "
             "pretrained=False (random weights)"
         )
     module = _build(f"local-dir:{path}", name, pretrained)
     return _record(module, name, str(path), pretrained, learned=True)
 
 
+def _told(path: Path, name: str) -> dict[str, Any]:
+    """What config.json tells, of an architecture that there is."""
+    cfg = config(path, name)
+    if not timm.is_model(cfg["architecture"]):
+        raise WrongRequest(
+            f"{name}: config.json names the architecture {cfg['architecture']}, which timm "
+            f"{timm.__version__} does not have"
+        )
+    return cfg
+
+
+def _check(path: Path, name: str) -> None:
+    """Refuse a folder whose network is too large, before any of its weights are made."""
+    _told(path, name)
+    with torch.device("meta"):
+        module = _build(f"local-dir:{path}", name, pretrained=False)
+    weights.refuse_unfit(sum(p.numel() for p in module.parameters()), name)
+
+
 def _from_hub(rest: str, pretrained: bool, progress: Progress | None) -> VisionModel:
     """A repository of the hub: its two files are fetched, then it is a folder."""
-    repo, _, revision = rest.partition("@")
-    name, at = f"timm:hf-hub:{rest}", revision or None
-    if repo.count("/") != 1 or not all(repo.split("/")):
-        raise WrongRequest(f"{name}: a repository is named organization/name; write it so")
+    name = f"timm:hf-hub:{rest}"
+    repo, at = repository(rest, name)
     told = hub.configuration(repo, model=name, revision=at, progress=progress)
     if pretrained:
         file = weights.hub_file(repo, FILES, model=name, revision=at, progress=progress)
         if file.parent != told.parent:  # the repository changed since its configuration was cached
             commit = file.parent.name
             told = hub.configuration(repo, model=name, revision=commit)
+    _check(told.parent, name)
     module = _build(f"local-dir:{told.parent}", name, pretrained)
     source, commit = f"https://huggingface.co/{repo}", weights.commit(told)
     model = _record(module, name, source, pretrained, learned=True, revision=commit)
@@ -194,10 +212,9 @@ def _build(made: str, name: str, pretrained: bool, **how: Any) -> torch.nn.Modul
             torch.manual_seed(0)
             return timm.create_model(made, pretrained=pretrained, **how)
     except Exception as error:  # damaged files, foreign architectures, wrong shapes
-        said = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(":.")
         raise WrongRequest(
-            f"{name} cannot be built: {said}; its files may be damaged or made for another version "
-            f"of timm than {timm.__version__}"
+            f"{name} cannot be built: {reason(error)}; its files may be damaged or made for "
+            f"another version of timm than {timm.__version__}"
         ) from error
 
 

@@ -154,8 +154,8 @@ def _build(name: str, chosen: Any, full: str, pretrained: bool) -> torch.nn.Modu
             return module
     except RuntimeError as error:
         raise WrongRequest(
-            f"{full} does not fit its file {weights.url_path(chosen.url)}; delete the file and "
-            "load it again"
+            f"{full} does not fit its file {weights.url_path(chosen.url).name}; delete the file "
+            "from torch's folder of checkpoints and load it again"
         ) from error
 
 
@@ -165,8 +165,8 @@ def _check(path: Path, full: str) -> None:
         torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except Exception as error:  # unpicklers raise anything
         raise WrongRequest(
-            f"the file {path} of {full} is damaged or holds more than weights; delete it and load "
-            "the model again"
+            f"the file {path.name} of {full} is damaged or holds more than weights; delete it from "
+            "torch's folder of checkpoints and load the model again"
         ) from error
 
 

@@ -15,12 +15,13 @@ import transformers
 from torch import nn
 
 from featvis.model import VisionModel, WrongRequest
-from zoo_adapters import hub, processors, weights
+from zoo_adapters import fields, hub, processors, weights
 from zoo_adapters import transformers_types as types
 from zoo_adapters.facts import Facts
+from zoo_adapters.folders import reason
 from zoo_adapters.measured import completed, table
 from zoo_adapters.module import wrap
-from zoo_adapters.registry import unknown
+from zoo_adapters.registry import repository, unknown
 from zoo_adapters.towers import POPULAR, UNUSABLE, Patches, Tower, rgb_first
 from zoo_adapters.weights import Progress
 
@@ -78,8 +79,12 @@ def parameters(name: str) -> int | None:
         config = types.read(told.parent, name)[0]
     else:
         return None
+    return _count(config, f"transformers:{name}")
+
+
+def _count(config: Any, full: str) -> int:
     with torch.device("meta"):
-        return sum(p.numel() for p in _built(config, f"transformers:{name}").parameters())
+        return sum(p.numel() for p in _built(config, full).parameters())
 
 
 def load(name: str, *, pretrained: bool = True, progress: Progress | None = None) -> VisionModel:
@@ -98,11 +103,15 @@ def load(name: str, *, pretrained: bool = True, progress: Progress | None = None
     if kind == "hub":
         path, commit = _fetched(rest, revision, full, pretrained, progress)
     config, how = types.read(path, full)
+    _ready(config, how, full)
+    if (path / "adapter_config.json").exists():
+        raise WrongRequest(f"{full} holds an adapter of another network; only whole ones are shown")
     if pretrained and not _file(path):
         raise WrongRequest(
-            f"{full}: {path} holds none of {', '.join(FILES)}; put the weights there, or load it "
+            f"{full} holds none of {', '.join(FILES)}; put the weights into the folder, or load it "
             "with pretrained=False (random weights)"
         )
+    weights.refuse_unfit(_count(config, full), full)
     module = _trained(config, path, full) if pretrained else _built(config, full)
     source = f"https://huggingface.co/{rest}" if kind == "hub" else rest
     info: dict[str, Any] = {"source": source, "pretrained": pretrained}
@@ -125,13 +134,7 @@ def _split(name: str) -> tuple[str, str, str | None]:
         if name not in types.classes():
             unknown("transformers", name, names())
         return "type", name, None
-    repo, _, revision = name.partition("@")
-    if repo.count("/") != 1 or not all(repo.split("/")):
-        raise WrongRequest(
-            f"transformers:{name}: a repository is named organization/name, a folder "
-            f"local-dir:PATH; write transformers:local-dir:{name} for a folder"
-        )
-    return "hub", repo, revision or None
+    return ("hub", *repository(name, f"transformers:{name}"))
 
 
 def _fetched(
@@ -187,17 +190,16 @@ def _trained(config: Any, path: Path, full: str) -> nn.Module:
 
 
 def _damaged(full: str, error: Exception) -> WrongRequest:
-    said = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(":.")
     return WrongRequest(
-        f"{full} cannot be built: {said}; its files may be damaged or made for another version of "
-        f"transformers than {transformers.__version__}"
+        f"{full} cannot be built: {reason(error)}; its files may be damaged or made for another "
+        f"version of transformers than {transformers.__version__}"
     )
 
 
 def _facts(full: str, family: str, config: Any, how: dict[str, Any], **more: Any) -> Facts:
     """What the picker shows of a configuration."""
-    name, embeds = types.chosen(config, full)
-    size = processors.prepared(how, types.sees(config, name)).size
+    _, embeds = types.chosen(config, full)
+    size = _ready(config, how, full).size
     exist = more.pop("weights_exist", True)
     facts = Facts(
         name=full,
@@ -210,6 +212,25 @@ def _facts(full: str, family: str, config: Any, how: dict[str, Any], **more: Any
         **more,
     )
     return facts if exist else completed(facts, full)
+
+
+def _ready(config: Any, how: dict[str, Any], full: str) -> processors.Prepared:
+    """How the network takes a picture; files that contradict one another are refused."""
+    name, _ = types.chosen(config, full)
+    try:
+        ready = processors.prepared(how, types.sees(config, name))
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise WrongRequest(
+            f"{full}: preprocessor_config.json does not say how a picture is prepared "
+            f"({reason(error)})"
+        ) from error
+    if not all(1 <= side <= fields.SIDE for side in ready.size):
+        h, w = ready.size
+        raise WrongRequest(
+            f"{full}: preprocessor_config.json asks for pictures of {h} x {w}; a side has at most "
+            f"{fields.SIDE} pixels"
+        )
+    return ready
 
 
 def untrained(name: str, size: tuple[int, int]) -> nn.Module:
@@ -236,8 +257,8 @@ def _record(
     module: nn.Module, config: Any, how: dict[str, Any], full: str, info: dict[str, Any]
 ) -> VisionModel:
     """The model record."""
-    name, embeds = types.chosen(config, full)
-    ready = processors.prepared(how, types.sees(config, name))
+    _, embeds = types.chosen(config, full)
+    ready = _ready(config, how, full)
     if ready.bgr:
         rgb_first(module)
     return wrap(

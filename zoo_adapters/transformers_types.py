@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from functools import lru_cache
 from pathlib import Path
@@ -13,7 +12,8 @@ from transformers.models.auto import image_processing_auto, modeling_auto
 from transformers.utils import logging
 
 from featvis.model import WrongRequest
-from zoo_adapters import processors
+from zoo_adapters import fields, processors
+from zoo_adapters.folders import document, reason
 from zoo_adapters.towers import HOW, TOWERS, UNUSABLE
 
 logging.set_verbosity_error()  # it warns of its own defaults ...
@@ -54,28 +54,35 @@ def _processor(kind: str) -> Any:
 
 def read(path: Path, full: str) -> tuple[Any, dict[str, Any]]:
     """The configuration in a folder, and what its processor does."""
+    told = document(path, "config.json", fields.TRANSFORMERS, full, "transformers")
+    for part in ("vision_config", "pretrained_cfg"):
+        known = fields.TIMM if part == "pretrained_cfg" else fields.TRANSFORMERS
+        fields.check(told.get(part) or {}, known, f"{full}, config.json, {part}")
+    if (kind := told.get("model_type")) is None:
+        raise WrongRequest(f"{full}: config.json names no model_type, as transformers writes it")
+    if kind in UNUSABLE:
+        raise WrongRequest(f"{full} cannot be shown: {UNUSABLE[kind]}")
+    if kind not in transformers.CONFIG_MAPPING:
+        raise WrongRequest(
+            f"{full}: config.json has the model_type {kind}, which transformers "
+            f"{transformers.__version__} does not have"
+        )
     try:
-        told = json.loads((path / "config.json").read_text(encoding="utf8"))
-        kind = told["model_type"]
-        if kind in UNUSABLE:
-            raise WrongRequest(f"{full} cannot be shown: {UNUSABLE[kind]}")
-        config = transformers.AutoConfig.from_pretrained(path, trust_remote_code=False)
-    except WrongRequest:
-        raise
-    except OSError:
+        config = transformers.AutoConfig.from_pretrained(
+            path, trust_remote_code=False, local_files_only=True
+        )
+        config._attn_implementation = None  # a file may name a kernel to fetch
+        how = processors.sized(processors.defaults(_processor(kind)), config)
+    except Exception as error:  # each type checks its fields in its own way
         raise WrongRequest(
-            f"{path} holds no config.json; a folder for transformers has config.json and "
-            "model.safetensors"
-        ) from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise WrongRequest(
-            f"{path / 'config.json'} is not a configuration of transformers "
-            f"{transformers.__version__} ({str(error).splitlines()[0]!r})"
+            f"{full}: config.json is not a configuration of transformers "
+            f"{transformers.__version__} ({reason(error)})"
         ) from error
-    how, prepared = processors.defaults(_processor(kind)), path / "preprocessor_config.json"
-    if not prepared.is_file():
-        return config, processors.sized(how, config)
-    return config, {**how, **json.loads(prepared.read_text(encoding="utf8"))}
+    file = "preprocessor_config.json"
+    if not (path / file).exists():
+        return config, how
+    stated = document(path, file, fields.PROCESSOR, full, "transformers")
+    return config, {**processors.defaults(_processor(kind)), **stated}
 
 
 def chosen(config: Any, full: str) -> tuple[str, bool]:

@@ -97,10 +97,15 @@ def refuse_large(size: int, model: str) -> None:
             f"the weights of {model} are {size / 1e9:.1f} GB, and at most {limit:g} GB are "
             "downloaded; choose a smaller variant, or set FEATVIS_DOWNLOAD_LIMIT to more GB"
         )
-    free = memory()
-    if free is not None and COPIES * size > free:
+    refuse_unfit(size // 4, model)
+
+
+def refuse_unfit(parameters: int, model: str) -> None:
+    """Refuse a network of more weights than fit into memory, before they are made."""
+    need, free = 4 * COPIES * parameters, memory()
+    if free is not None and need > free:
         raise WrongRequest(
-            f"{model} needs about {COPIES * size / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB "
+            f"{model} needs about {need / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB "
             "are free; choose a smaller variant"
         )
 

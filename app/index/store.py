@@ -98,7 +98,9 @@ def own() -> list[Path]:
 
 def shipped(model: str) -> Path:
     """Where the index that comes with featvis lies, if there is one for that model."""
-    return bundled.indexes() / model.partition(":")[2]
+    zoo, _, name = model.partition(":")
+    known = zoo == "bundled" and name in bundled.names()
+    return bundled.indexes() / (name if known else "none")  # no other name becomes a path
 
 
 def told_of(folder: Path) -> dict[str, Any]:
@@ -114,7 +116,7 @@ def read(folder: Path) -> Manifest:
     """The manifest of an index; one of another version is refused."""
     told = told_of(folder)
     if not told:
-        raise WrongRequest(f"{folder} holds no index that can be read; build it again")
+        raise WrongRequest(f"{folder.name} holds no index that can be read; build it again")
     if told.get("format") != FORMAT:
         raise WrongRequest(
             f"the index {folder.name} is of format {told.get('format')}, but this version of "
