@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextvars import copy_context
 from threading import Event, Lock
 from typing import Any, Generic, TypeVar
+from weakref import WeakSet
 
 from featvis import WrongRequest
 from featvis.progress import watched
@@ -18,7 +19,7 @@ from .kept import holding
 from .lanes import WAITS
 from .limits import limits
 
-__all__ = ["Cancelled", "Work", "under_way"]
+__all__ = ["WORKS", "Cancelled", "Work", "under_way"]
 
 V = TypeVar("V")
 SOON = 0.3  # seconds until something is said
@@ -26,6 +27,7 @@ OFTEN = 0.4  # seconds between two words
 MORE = 0.1  # seconds in which the rest may come, too
 WORKERS = ThreadPoolExecutor(64, "featvis")  # kept, as torch keeps its own threads for each of them
 UNDER_WAY: set[str] = set()  # numbers of the requests that are worked on
+WORKS: WeakSet[Work[Any]] = WeakSet()  # all that are not forgotten, to be cancelled at the end
 
 
 def under_way() -> int:
@@ -52,6 +54,7 @@ class Work(Generic[V]):
         self._until: float | None = None  # when it has taken as long as it may
         self._ahead, self._since = 0, 0.0  # long jobs that come first, and since when they do
         self._news = Event()  # something can be shown, or it is done
+        WORKS.add(self)
         self._future = WORKERS.submit(copy_context().run, self._run, function)  # whose visit it is
         self._future.add_done_callback(lambda _: self._news.set())
         self._future.add_done_callback(_rest)
