@@ -73,6 +73,15 @@ class Limits:
     long_jobs: Annotated[int, Public(1, "long jobs that run at the same time")] = 1
     waiting: Annotated[int, Public(32, "long jobs that may wait for their turn")] = 32
     job_seconds: Annotated[float, Public(120, "seconds of one job")] = 0
+    header_seconds: Annotated[float, Public(10, "seconds until a request's head is complete")] = 30
+    body_seconds: Annotated[
+        float, Public(30, "seconds of a request's body, and one more for each 16 KB of it")
+    ] = 60
+    read_seconds: Annotated[
+        float, Public(30, "seconds in which a visitor reads nothing of an answer")
+    ] = 120
+    connections: Annotated[int, Public(100, "open connections of one address")] = 0
+    connections_all: Annotated[int, Public(1000, "open connections in all")] = 1000
 
 
 def public() -> bool:

@@ -25,7 +25,7 @@ from starlette.middleware.gzip import GZipMiddleware
 
 from featvis import WrongRequest
 
-from . import disk, health, heap
+from . import connections, disk, health, heap, resources
 from .callers import Callers
 from .health_page import Health
 from .limits import hand_on, limits
@@ -103,6 +103,8 @@ def launch(*, self_test: bool = False, **options: Any) -> tuple[gr.Blocks, str]:
     hand_on()
     guard()
     heap.keep_small()
+    resources.raise_open_files()
+    connections.install()
     Thread(target=_warm, daemon=True).start()
     blocks = build()
     blocks.queue(max_size=here.queue or None, default_concurrency_limit=SIDE_BY_SIDE)

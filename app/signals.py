@@ -23,6 +23,7 @@ from .work import WORKS
 
 __all__ = ["CODES", "Stop", "cancel_jobs", "leave"]
 
+LOG = logging.getLogger("featvis")
 CODES = {"SIGTERM": 0, "SIGINT": 130, "SIGBREAK": 130}  # exit codes; the last is of Windows
 ANSWERS = 1.5  # seconds in which answers that are nearly ready still go out
 GRACE = 3.0  # seconds until the process ends in any case
@@ -87,8 +88,7 @@ def leave(code: int) -> NoReturn:
 def _close(blocks: Any) -> None:
     """Take no more requests, cancel the jobs, and end the streams."""
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # of each that is cut
-    with suppress(Exception):
-        print("featvis: ending ...", flush=True)
+    LOG.info("the server ends")
     if server := blocks.server:
         server.config.timeout_graceful_shutdown = ANSWERS
         server.should_exit = True
