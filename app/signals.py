@@ -19,8 +19,6 @@ from contextlib import suppress
 from types import FrameType
 from typing import Any, NoReturn
 
-from .work import WORKS
-
 __all__ = ["CODES", "Stop", "cancel_jobs", "leave"]
 
 LOG = logging.getLogger("featvis")
@@ -67,6 +65,8 @@ class Stop:
 
 def cancel_jobs() -> None:
     """Stop all that is computed or waits for its turn, at its next batch."""
+    from .work import WORKS  # with torch; the handlers are there before it
+
     for _ in range(3):
         with suppress(RuntimeError):  # another one began meanwhile
             for work in [*WORKS]:
