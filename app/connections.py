@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import time
 from collections import Counter
 from typing import Any
 
@@ -32,29 +31,28 @@ class Patience:
     def connection_made(self, transport: Any) -> None:
         """Count the connection, and wait for the head of a request."""
         super().connection_made(transport)
-        now = time.monotonic()
-        self.peer = _peer(self.client)
-        self.peers = _peers(self)
+        self.watch, self.peer = _watch(self), _peer(self.client)
+        now = self.watch.clock
         self.head: float | None = now  # since when a head is waited for
         self.request: Any = None  # the one whose body is counted
         self.body, self.received = now, 0  # since when it comes, and how much of it came
         self.unread, self.stuck = 0, now  # bytes that the client has not read, and since when
         self.full: float | None = None  # since when the buffer is full
-        self.peers[self.peer] += 1
+        self.watch.peers[self.peer] += 1
         if words := self._crowd():
             self._refuse(503, words)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Count it no more."""
         super().connection_lost(exc)
-        self.peers[self.peer] -= 1
-        if self.peers[self.peer] <= 0:
-            del self.peers[self.peer]
+        self.watch.peers[self.peer] -= 1
+        if self.watch.peers[self.peer] <= 0:
+            del self.watch.peers[self.peer]
 
     def data_received(self, data: bytes) -> None:
         """Pieces of a request."""
         if self.head is None and not self._under_way():
-            self.head = time.monotonic()  # of the next request on this connection
+            self.head = self.watch.clock  # of the next request on this connection
         self.received += len(data)
         super().data_received(data)
         self._note()
@@ -62,7 +60,7 @@ class Patience:
     def pause_writing(self) -> None:
         """The client reads more slowly than the server writes."""
         super().pause_writing()
-        self.full = time.monotonic()
+        self.full = self.watch.clock
 
     def resume_writing(self) -> None:
         """The client has read most of it."""
@@ -84,8 +82,8 @@ class Patience:
 
     def _crowd(self) -> str:
         """Why one more connection is too many, or ""."""
-        here, behind = limits(), os.environ.get("SPACE_ID") or os.environ.get("FEATVIS_TRUST_PROXY")
-        if here.connections and not behind and self.peers[self.peer] > here.connections:
+        here = limits()
+        if here.connections and not _proxied() and self.watch.peers[self.peer] > here.connections:
             return f"one address has at most {here.connections} connections here"
         most = min(here.connections_all or 10**9, _room())
         return "too many visitors are here; try again later" if len(self.connections) > most else ""
@@ -100,7 +98,7 @@ class Patience:
         cycle = getattr(self, "cycle", None)
         if cycle is not self.request:
             self.request, self.head = cycle, None
-            self.body, self.received = time.monotonic(), 0
+            self.body, self.received = self.watch.clock, 0
 
     def _is_slow(self, now: float, most: float) -> bool:
         """Does the body of the request come too slowly? The server itself may not want it yet."""
@@ -152,21 +150,35 @@ def _is_news(record: logging.LogRecord) -> bool:
     return not (record.exc_info and type(record.exc_info[1]).__name__ == "ClientDisconnect")
 
 
-def _peers(protocol: Any) -> Counter[str]:
-    """The open connections of each address of a server; with the first it begins to look."""
+class Watch:
+    """The connections of one server, at which it looks once a second while its loop runs."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, connections: set[Any]) -> None:
+        self.loop, self.connections = loop, connections
+        self.peers: Counter[str] = Counter()  # open connections of each address
+        self.clock = 0.0  # seconds in which its loop ran
+        loop.call_later(EVERY, self.look)
+
+    def look(self) -> None:
+        """Look at each. Time in which the server itself was late is nobody's fault."""
+        self.loop.call_later(EVERY, self.look)
+        self.clock += EVERY
+        for connection in [*self.connections]:
+            connection.look(self.clock)
+
+
+def _watch(protocol: Any) -> Watch:
+    """The one of the server; it begins with the first connection."""
     state = protocol.server_state
-    if not hasattr(state, "peers"):
-        state.peers = Counter()
-        protocol.loop.call_later(EVERY, _look, protocol.loop, state)
-    return state.peers
+    if not hasattr(state, "watch"):
+        state.watch = Watch(protocol.loop, protocol.connections)
+    return state.watch
 
 
-def _look(loop: asyncio.AbstractEventLoop, state: Any) -> None:
-    """Look at each open connection of a server, once a second."""
-    loop.call_later(EVERY, _look, loop, state)
-    now = time.monotonic()
-    for connection in [*state.connections]:
-        connection.look(now)
+def _proxied() -> bool:
+    """Do all connections come from a proxy, so that its address says nothing?"""
+    trusted = os.environ.get("FEATVIS_TRUST_PROXY", "")
+    return bool(os.environ.get("SPACE_ID")) or (trusted.isdecimal() and int(trusted) > 0)
 
 
 def _peer(client: Any) -> str:
