@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 from .answers import Receive, Refusal
+from .connections import PACE
 from .disk import FILE as FILE_KEY
 from .limits import limits
 from .pictures import NAME
@@ -44,7 +45,7 @@ def largest() -> int:
 async def read(receive: Receive, who: str, most: int, drain: bool = False) -> bytes:
     """The whole body, of at most `most` bytes; `drain`: hear a longer one out, to be heard."""
     body = bytearray()
-    seconds = limits().body_seconds or None
+    seconds = limits().body_seconds + most / PACE if limits().body_seconds else None
 
     async def gather() -> None:
         more, total = True, 0

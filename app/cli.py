@@ -22,6 +22,7 @@ from .cli_files import animation_of, check_files, finish, finish_page, read, wri
 from .cli_pictures import named
 from .cli_subject import FORMS, subject_of
 from .cook import cook, differences
+from .ports import Unavailable, available
 from .recipe import DRAWN, Call, Recipe
 from .state import DISPLAY
 
@@ -43,19 +44,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         options.command(options)
     except SystemExit as end:  # of the parser: help, or what it cannot read
         return int(end.code or 0)
-    except WrongRequest as error:
-        print(f"featvis: {error}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
-        first = str(error).strip().partition("\n")[0] or "it gives no reason"
-        print(f"featvis: failed, {type(error).__name__}: {first}", file=sys.stderr)
-        return 1
+        return _report(error)
     return 0
+
+
+def _report(error: Exception) -> int:
+    """Say in one line why a command failed; the exit code."""
+    text = str(error).strip()
+    if not isinstance(error, WrongRequest | Unavailable):
+        first = text.partition("\n")[0] or "it gives no reason"
+        text = f"failed, {type(error).__name__}: {first}"
+    print(f"featvis: {text}", file=sys.stderr, flush=True)
+    return 2 if isinstance(error, WrongRequest) else 1
 
 
 def _parser() -> Parser:
@@ -65,7 +71,7 @@ def _parser() -> Parser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     add = commands.add_parser("serve", help="open the window (the default)")
     add.add_argument("--host", default="127.0.0.1", help="address to listen on")
-    add.add_argument("--port", type=int, help="port (7860, or the next free one)")
+    add.add_argument("--port", type=int, help="port (7860, or the next free one; 0: any)")
     add.add_argument("--root-path", default="", metavar="PATH",
                      help="where a proxy shows it, as /featvis")  # fmt: skip
     add.add_argument("--open", action="store_true", help="open it in the browser")
@@ -137,27 +143,34 @@ def _add_files(parser: argparse.ArgumentParser) -> None:
 
 
 def serve(options: argparse.Namespace) -> None:
-    """Open the window and stay until it is interrupted."""
+    """Open the window and stay until a signal ends it."""
+    port = available(options.host, options.port)  # before anything is loaded
+    from .signals import Stop, leave
+
+    stop = Stop()
+    stop.install()
+    print("featvis: starting ...", flush=True)
     from .faults import log_requests
     from .serve import launch
 
-    print("featvis: starting ...", flush=True)
     log_requests()
-    blocks, url = launch(
-        self_test=True,
-        server_name=options.host,
-        server_port=options.port,
-        root_path=options.root_path,
-        inbrowser=options.open,
-        mcp_server=options.mcp,
-    )
+    try:
+        blocks, url = launch(
+            self_test=True,
+            server_name=options.host,
+            server_port=port,
+            root_path=options.root_path,
+            inbrowser=options.open,
+            mcp_server=options.mcp,
+        )
+    except WrongRequest:
+        raise
+    except Exception as error:  # threads compute by now, which the interpreter would abort
+        leave(_report(error))
     print(f"featvis: {url}  (Ctrl+C ends it)", flush=True)
     if options.mcp:
         print(f"featvis: {url.rstrip('/')}/gradio_api/mcp/ for agents", flush=True)
-    try:
-        blocks.block_thread()
-    finally:
-        blocks.close()
+    stop.wait(blocks)
 
 
 def show(options: argparse.Namespace) -> None:

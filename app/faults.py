@@ -6,9 +6,11 @@ the visitor is told that number: no path, token or traceback leaves the server.
 
 from __future__ import annotations
 
+import errno
 import gc
 import logging
 import re
+import time
 import traceback
 import uuid
 from contextvars import ContextVar
@@ -20,7 +22,17 @@ from featvis import WrongRequest
 from . import disk, stores
 from .limits import public
 
-__all__ = ["REQUEST", "Cancelled", "log_requests", "masked", "new_request", "sentence"]
+__all__ = [
+    "LATEST",
+    "REQUEST",
+    "SYSTEM",
+    "Cancelled",
+    "log_requests",
+    "masked",
+    "new_request",
+    "sentence",
+    "system_error",
+]
 
 LOG = logging.getLogger("featvis")
 REQUEST: ContextVar[str] = ContextVar("request", default="-")
@@ -46,6 +58,21 @@ SECRETS = (  # what is hidden, and what of it stays
                 re.IGNORECASE), r"\1..."),
     (re.compile(r"(?<=://)[^\s/@]+@"), "...@"),
 )  # fmt: skip
+BUSY = "this server has too many files open; try again in a minute"
+LOCKED = "this server may not use its own files; whoever runs it finds the reason in the log"
+BROKEN = "the disk of this server fails; whoever runs it finds the reason in the log"
+# Errors of the system by their number, and the sentence for a visitor.
+SYSTEM = {
+    errno.EMFILE: BUSY,
+    errno.ENFILE: BUSY,
+    errno.EROFS: LOCKED,
+    errno.EACCES: LOCKED,
+    errno.EPERM: LOCKED,
+    errno.EIO: BROKEN,
+    **dict.fromkeys(disk.FULL, disk.sentence()),
+}
+CODE = re.compile(r"\(os error (\d+)\)")  # in messages of libraries in Rust
+LATEST: dict[str, float] = {}  # when a visitor last heard each of those sentences
 
 
 class Cancelled(Exception):
@@ -65,9 +92,6 @@ def sentence(error: BaseException) -> str:
         text = str(error)
         text = text if len(text) <= LONGEST else f"{text[:LONGEST]} …"  # of what was asked
         return masked(text) if public() else text
-    if isinstance(error, OSError) and error.errno in disk.FULL:
-        LOG.error("the disk is full", exc_info=error)
-        return disk.sentence()
     if ran_out(error):
         LOG.warning("out of memory: %s", str(error).partition("\n")[0])
         _free(error)
@@ -75,6 +99,11 @@ def sentence(error: BaseException) -> str:
             "there is not enough memory for this; what was kept has been freed: try it again, or "
             "with a smaller network, a smaller size or fewer pictures at once"
         )
+    words = SYSTEM.get(system_error(error) or 0)
+    if words:
+        LATEST[words] = time.monotonic()
+        LOG.error("the system refuses: %s", words, exc_info=error)
+        return words
     LOG.error("a request failed", exc_info=error)
     return (
         f"this could not be computed ({type(error).__name__}); the log has it under {REQUEST.get()}"
@@ -84,9 +113,22 @@ def sentence(error: BaseException) -> str:
 def ran_out(error: BaseException) -> bool:
     """Did memory run out? Torch says it in words, by a RuntimeError."""
     kinds = (MemoryError, torch.OutOfMemoryError)
-    return isinstance(error, kinds) or (
-        isinstance(error, RuntimeError) and bool(OUT.search(str(error)))
+    return (
+        isinstance(error, kinds)
+        or (isinstance(error, RuntimeError) and bool(OUT.search(str(error))))
+        or system_error(error) == errno.ENOMEM
     )
+
+
+def system_error(error: BaseException | None) -> int | None:
+    """The number of the system's error that is behind this one, if there is one."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (*SYSTEM, errno.ENOMEM):
+            return error.errno
+        if number := CODE.search(str(error)):
+            return int(number[1])
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return None
 
 
 def _free(error: BaseException) -> None:

@@ -1,17 +1,16 @@
 """Health: every method tried once on a bundled network, after the first page has been served.
 
-A method that fails here is greyed in the window with the reason; the rest goes on. What was found,
-which networks are kept and how much memory is used is told at /healthz and /status.
+A method that fails here is greyed in the window with the reason; the rest goes on. /healthz and
+/status tell it, how soon a visitor is answered, what is kept and used, and what runs out. Memory
+is told on a server of one's own alone.
 """
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from threading import Event, Thread
 from typing import Any, NamedTuple
 
@@ -20,11 +19,12 @@ import torch
 import zoo_adapters
 from featvis import METHODS, Method
 from zoo_adapters.hub import unreachable
-from zoo_adapters.weights import memory
 
-from . import stores, work
+from . import lanes, resources, stores, work
 from .faults import REQUEST, sentence
 from .kept import holding
+from .limits import public
+from .pulse import Answer
 from .state import MODEL, State
 
 __all__ = ["CHECKS", "FIRST_PAGE", "Check", "begin", "failed", "hub_missing", "report", "tests"]
@@ -32,6 +32,7 @@ __all__ = ["CHECKS", "FIRST_PAGE", "Check", "begin", "failed", "hub_missing", "r
 PATIENCE = 20.0  # seconds that it waits for the first page, and for visitors to finish
 FEW = ("steps", "samples", "across", "octaves", "frames")  # of these few suffice to see it work
 FRESH = 300.0  # seconds that an answer about the hub is used again
+SLOW = 2.0  # seconds of an answer that should take some hundredths of one
 FIRST_PAGE = Event()  # has been served
 
 
@@ -76,23 +77,44 @@ def tests() -> Iterator[tuple[str, State]]:
         )
 
 
-def report() -> dict[str, Any]:
-    """What is known: "ok", "degraded" where a method failed, "down" where none works."""
-    left = [name for name in METHODS if name not in CHECKS]
-    bad = [name for name, check in CHECKS.items() if not check.ok]
-    down = bool(CHECKS) and not left and len(bad) == len(CHECKS)
-    kept = list(stores.MODELS.items())
-    return {
-        "ok": not down,
-        "status": "down" if down else "degraded" if bad else "ok",
+def report(answer: Answer | None = None) -> dict[str, Any]:
+    """The facts about this server; `answer` is that to the light question of pulse.py."""
+    facts: dict[str, Any] = {
+        "ok": True,
+        "status": "ok",
         "version": _version(),
+        "answer": (answer or Answer(None))._asdict(),
+        "problems": resources.problems(),
+        "jobs": {"running": work.under_way(), "waiting": _waiting()},
+        "threads": resources.threads(),
+        "open_files": resources.open_files(),
         "tested": len(CHECKS),
-        "waiting": left,
+        "waiting": [name for name in METHODS if name not in CHECKS],
         "methods": {name: check._asdict() for name, check in CHECKS.items()},
-        "models": {str(name): f"{4e-6 * model.parameters:.1f} MB" for name, model in kept},
-        "memory_mb": _memory(),
+        "models": {
+            str(name): f"{4e-6 * model.parameters:.1f} MB"
+            for name, model in list(stores.MODELS.items())
+        },
+        "memory_mb": {} if public() else resources.memory_mb(),
         "hub": hub_missing() or "answers",
     }
+    status = _status(answer, facts["problems"])
+    return facts | {"ok": status != "down", "status": status}
+
+
+def _status(answer: Answer | None, problems: list[str]) -> str:
+    """Down: nobody is answered, or no method works. Degraded: a part of it does not work."""
+    bad = [name for name, check in CHECKS.items() if not check.ok]
+    if (answer and answer.seconds is None) or (bad and len(bad) == len(METHODS)):
+        return "down"
+    if answer and answer.seconds is not None and answer.seconds > SLOW:
+        return "slow"
+    return "degraded" if bad or problems else "ok"
+
+
+def _waiting() -> int:
+    """Long jobs that wait for their turn."""
+    return sum(not job.done() and not job.running() for job in [*lanes.QUEUE])
 
 
 def hub_missing() -> str | None:
@@ -146,12 +168,3 @@ def _version() -> str:
         return version("featvis")
     except PackageNotFoundError:
         return "source"
-
-
-def _memory() -> Mapping[str, int | None]:
-    """Megabytes that this process uses, and that are free."""
-    free, used = memory(), None
-    with suppress(OSError, ValueError, AttributeError):
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-        used = pages * os.sysconf("SC_PAGE_SIZE") // 10**6
-    return {"used": used, "free": None if free is None else free // 10**6}

@@ -13,6 +13,7 @@ from featvis import METHODS
 from . import health
 from .answers import Receive, Scope, Send
 from .limits import rows
+from .pulse import PULSE
 from .texts import sentence
 
 __all__ = ["Health", "page"]
@@ -20,8 +21,9 @@ __all__ = ["Health", "page"]
 PAGE = (Path(__file__).parent / "assets" / "status.html").read_text(encoding="utf-8")
 WORDS = {
     "ok": "Everything works",
-    "degraded": "Some methods do not work, the others do",
-    "down": "No method works",
+    "slow": "Everything works, but answers take long at the moment",
+    "degraded": "It works, but not all is well",
+    "down": "No method works, or nobody is answered",
 }
 
 
@@ -39,10 +41,10 @@ class Health:
             if scope["type"] == "http" and path == "":
                 health.FIRST_PAGE.set()
             return
-        told = health.report()
-        form = ("application/json", json.dumps(told, indent=1))
-        kind, text = form if path == "/healthz" else ("text/html; charset=utf-8", page(told))
-        body, code = text.encode(), 200 if told["ok"] else 503
+        report = health.report(await PULSE.take())
+        form = ("application/json", json.dumps(report, indent=1))
+        kind, text = form if path == "/healthz" else ("text/html; charset=utf-8", page(report))
+        body, code = text.encode(), 200 if report["ok"] else 503
         headers = [(b"content-type", kind.encode()), (b"cache-control", b"no-store"),
                    (b"content-length", b"%d" % len(body))]  # fmt: skip
         await send({"type": "http.response.start", "status": code, "headers": headers})
@@ -50,31 +52,39 @@ class Health:
         await send({"type": "http.response.body", "body": shown})
 
 
-def page(told: Mapping[str, Any]) -> str:
+def page(report: Mapping[str, Any]) -> str:
     """The status for people."""
     tested = "".join(
         f'<tr class="{"good" if check["ok"] else "bad"}"><td>{escape(METHODS[name].title)}</td>'
         f"<td>{escape(sentence(check['reason'])) or 'works'}</td>"
         f"<td>{check['seconds']:.2f} s</td></tr>"
-        for name, check in told["methods"].items()
+        for name, check in report["methods"].items()
         if name in METHODS
     )
-    waiting = len(told["waiting"])
-    memory = told["memory_mb"]
+    waiting = len(report["waiting"])
+    memory, jobs, files = report["memory_mb"], report["jobs"], report["open_files"]
+    seconds = report["answer"]["seconds"]
     facts = {
-        "Version": told["version"],
-        "Methods tested": f"{told['tested']}" + (f", {waiting} to go" if waiting else ""),
-        "Networks kept": ", ".join(f"{n} ({size})" for n, size in told["models"].items()) or "none",
-        "Memory": f"{memory['used'] or '?'} MB used, {memory['free'] or '?'} MB free",
-        "Hugging Face hub": told["hub"],
+        "Version": report["version"],
+        "A light answer": report["answer"]["reason"] if seconds is None else f"{seconds:.2f} s",
+        "Problems": "; ".join(map(sentence, report["problems"])) or "none",
+        "Jobs": f"{jobs['running']} running, {jobs['waiting']} waiting",
+        "Threads": str(report["threads"]),
+        "Open files": f"{files['used'] or '?'} of {files['limit'] or '?'}",
+        "Methods tested": f"{report['tested']}" + (f", {waiting} to go" if waiting else ""),
+        "Networks kept": ", ".join(f"{n} ({size})" for n, size in report["models"].items())
+        or "none",
+        "Hugging Face hub": report["hub"],
     }
+    if memory:
+        facts["Memory"] = f"{memory['used'] or '?'} MB used, {memory['free'] or '?'} MB free"
     listed = "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in facts.items())
     limits = "".join(
         f"<tr><td>{escape(what)}</td><td>{escape(here)}</td></tr>" for what, here in _limits()
     )
     return (
-        PAGE.replace("STATUS", WORDS[told["status"]])
-        .replace("CLASS", "good" if told["status"] == "ok" else "bad")
+        PAGE.replace("STATUS", WORDS[report["status"]])
+        .replace("CLASS", "good" if report["status"] == "ok" else "bad")
         .replace("FACTS", listed)
         .replace("METHODS", tested)
         .replace("LIMITS", limits)

@@ -81,7 +81,6 @@ class Limits:
     under_way: Annotated[int, Public(64, "requests of one visitor at the same time")] = 0
     sessions_each: Annotated[int, Public(12, "open pages of one visitor that are kept")] = 0
     sessions: Annotated[int, Public(300, "open pages that are kept, of all visitors")] = 2000
-    body_seconds: Annotated[float, Public(30, "seconds in which a request must arrive")] = 120
     fetch: Annotated[
         bool, Public(False, "pictures are fetched from addresses; never on a public server")
     ] = False
@@ -90,6 +89,15 @@ class Limits:
     waiting: Annotated[int, Public(32, "long jobs that may wait for their turn")] = 32
     waiting_each: Annotated[int, Public(4, "long jobs of one visitor that may wait or run")] = 0
     job_seconds: Annotated[float, Public(120, "seconds of one job")] = 0
+    header_seconds: Annotated[float, Public(10, "seconds until a request's head is complete")] = 30
+    body_seconds: Annotated[
+        float, Public(30, "seconds of a request's body, and one more for each 16 KB of it")
+    ] = 60
+    read_seconds: Annotated[
+        float, Public(30, "seconds in which a visitor reads nothing of an answer")
+    ] = 120
+    connections: Annotated[int, Public(100, "open connections of one address")] = 0
+    connections_all: Annotated[int, Public(1000, "open connections in all")] = 1000
 
 
 def public() -> bool:

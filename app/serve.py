@@ -23,7 +23,7 @@ from starlette.middleware.gzip import GZipMiddleware
 
 from featvis import WrongRequest
 
-from . import decoder, disk, gate, health, heap, mcp_pictures
+from . import connections, decoder, disk, gate, health, heap, mcp_pictures, resources
 from .callers import Callers
 from .health_page import Health
 from .limits import hand_on, limits
@@ -84,6 +84,8 @@ def launch(*, self_test: bool = False, **options: Any) -> tuple[gr.Blocks, str]:
     hand_on()
     guard()
     heap.keep_small()
+    resources.raise_open_files()
+    connections.install()
     disk.prepare()
     decoder.warm()
     Thread(target=_warm, daemon=True).start()

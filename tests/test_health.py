@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
+import time
+from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from app import health, health_page, session, tabs, texts, views
+import zoo_adapters
+from app import (
+    disk,
+    faults,
+    health,
+    health_page,
+    lanes,
+    pulse,
+    resources,
+    session,
+    tabs,
+    texts,
+    views,
+    work,
+)
 from app.state import State
 from featvis import METHODS, WrongRequest
 from tests.loops import awaited
@@ -89,3 +108,136 @@ def test_without_a_hub_it_is_said_what_works(monkeypatch):
     words = views.notice(texts.without_hub(reason))
     assert "bundled networks work" in words
     assert "on disk" in words
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """A light question is given up soon, and never told twice."""
+    monkeypatch.setattr(pulse, "PATIENCE", 0.3)
+    monkeypatch.setattr(pulse, "FRESH", 0.0)
+    monkeypatch.setattr(health_page, "PULSE", pulse.Pulse())
+
+
+@pytest.fixture
+def busy(impatient):
+    """All places for short jobs are taken."""
+    with ExitStack() as places:
+        for _ in range(os.cpu_count() or 1):
+            places.enter_context(lanes.SHORT.one())
+        yield
+
+
+def test_a_server_whose_lane_gives_no_answer_says_so(busy):
+    for _ in range(2):
+        code, text = asked("/healthz")
+        report = json.loads(text)
+        assert (code, report["ok"], report["status"]) == (503, False, "down")
+        assert report["answer"] == {"seconds": None, "reason": "no answer in 0.3 s"}
+    assert "no answer in 0.3 s" in asked("/status")[1].lower()
+    assert work.under_way() == 1  # one question waits, however many asked
+
+
+def test_the_question_runs_the_smallest_network(impatient, monkeypatch):
+    monkeypatch.setattr(pulse, "PATIENCE", 20.0)
+    calls = []
+    network = pulse._network()
+    assert network.parameters == min(
+        zoo_adapters.load(name).parameters for name in zoo_adapters.names("bundled")
+    )
+    handle = network.module.register_forward_hook(lambda *_: calls.append(1))
+    try:
+        for _ in range(3):
+            assert json.loads(asked("/healthz")[1])["answer"]["seconds"] < 20
+    finally:
+        handle.remove()
+    assert len(calls) == 3
+
+
+def test_a_slow_answer_is_told(impatient, monkeypatch):
+    monkeypatch.setattr(health, "SLOW", 0.0)
+    monkeypatch.setattr(pulse, "PATIENCE", 20.0)
+    code, text = asked("/healthz")
+    assert (code, json.loads(text)["status"]) == (200, "slow")
+    assert "take long" in asked("/status")[1]
+
+
+def test_a_question_that_fails_is_told_without_its_words(impatient, monkeypatch):
+    def broken():
+        raise RuntimeError("at /secret/place")
+
+    monkeypatch.setattr(health_page, "PULSE", pulse.Pulse(broken))
+    monkeypatch.setattr(pulse, "PATIENCE", 20.0)
+    code, text = asked("/healthz")
+    assert (code, json.loads(text)["status"]) == (503, "down")
+    assert "RuntimeError" in text
+    assert "secret" not in text
+
+
+def test_many_who_ask_at_once_cost_one_question():
+    calls = []
+
+    def question():
+        calls.append(1)
+        time.sleep(0.2)
+
+    async def crowd():
+        source = pulse.Pulse(question)
+        first = await asyncio.gather(*(source.take() for _ in range(50)))
+        return first + await asyncio.gather(*(source.take() for _ in range(50)))
+
+    answers = awaited(crowd())
+    assert len(calls) == 1
+    assert len(set(answers)) == 1
+    assert answers[0].seconds >= 0.2
+
+
+def test_too_many_open_files_are_told(monkeypatch):
+    resource = pytest.importorskip("resource")
+    monkeypatch.setattr(faults, "LATEST", {})
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    errors = []
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1, before[1]))  # fewer than are open already
+    try:
+        Path(__file__).read_bytes()
+    except OSError as error:
+        errors.append(error)
+    finally:
+        problems = resources.problems()
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert problems == ["1 of 1 files that may be open are open"]
+    assert "too many files open" in faults.sentence(*errors)
+    report = health.report()
+    assert report["status"] == "degraded"
+    assert "too many files open" in report["problems"][0]
+
+
+def test_a_disk_with_little_room_is_told(monkeypatch):
+    monkeypatch.setattr(faults, "LATEST", {})
+    monkeypatch.setattr(resources, "SCARCE", 10**12)
+    assert {"the disk of the uploads has", "the disk of the pictures made has"} <= {
+        " ".join(text.split()[:-3]) for text in resources.problems()
+    }
+    monkeypatch.setattr(resources, "SCARCE", 0)
+    monkeypatch.setattr(
+        disk, "problems", lambda: ["uploads cannot be written at /tmp/x/y"], raising=False
+    )
+    assert resources.problems() == ["uploads cannot be written at a file of this server"]
+
+
+def test_memory_is_told_to_the_owner_alone(monkeypatch):
+    assert health.report()["memory_mb"]["used"] > 10
+    monkeypatch.setenv("FEATVIS_PUBLIC", "1")
+    assert health.report()["memory_mb"] == {}
+    assert "MB used" not in asked("/status")[1]
+
+
+def test_the_limit_of_open_files_is_raised():
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(200, before[1]), before[1]))
+        resources.raise_open_files()
+        after = resource.getrlimit(resource.RLIMIT_NOFILE)
+        assert after == (min(before[1], resources.MOST), before[1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)

@@ -89,6 +89,7 @@ IMPORTS = {
     "aiohttp": [],
     "socket": FETCHERS,
     "gradio": ["app/ui*.py", "app/theme.py", "app/widgets.py", "app/serve.py", "app/components/*"],
+    "uvicorn": ["app/connections.py"],  # its protocol, given deadlines
     "spaces": ["spaces/*"],
     "timm": ["zoo_adapters/timm.py", "zoo_adapters/bundled/*", "benchmarks/*"],
     "torchvision": ["zoo_adapters/torchvision*.py", "benchmarks/*"],

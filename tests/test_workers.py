@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from contextvars import copy_context
+from functools import partial
 
 import pytest
 
@@ -84,7 +86,7 @@ def test_a_job_set_aside_lets_another_of_its_owner_run(few):
 
     token = OWNER.set("a")
     try:
-        jobs = [workers.submit(lambda: waiting()) for _ in range(2)]
+        jobs = [workers.submit(partial(copy_context().run, waiting)) for _ in range(2)]
         assert aside.wait(SOON)
         assert workers.submit(lambda: "light").result(SOON) == "light"
     finally:
