@@ -20,7 +20,7 @@ from featvis import WrongRequest
 from . import disk, stores
 from .limits import public
 
-__all__ = ["REQUEST", "Cancelled", "log_requests", "masked", "new_request", "sentence"]
+__all__ = ["REQUEST", "Cancelled", "log_requests", "mask", "new_request", "sentence"]
 
 LOG = logging.getLogger("featvis")
 REQUEST: ContextVar[str] = ContextVar("request", default="-")
@@ -64,7 +64,7 @@ def sentence(error: BaseException) -> str:
     if isinstance(error, WrongRequest):
         text = str(error)
         text = text if len(text) <= LONGEST else f"{text[:LONGEST]} …"  # of what was asked
-        return masked(text) if public() else text
+        return mask(text) if public() else text
     if isinstance(error, OSError) and error.errno in disk.FULL:
         LOG.error("the disk is full", exc_info=error)
         return disk.sentence()
@@ -98,7 +98,7 @@ def _free(error: BaseException) -> None:
         torch.cuda.empty_cache()
 
 
-def masked(text: str) -> str:
+def mask(text: str) -> str:
     """A sentence without the paths and the secrets of this machine."""
     text = PATH.sub(HIDDEN, QUOTED.sub(HIDDEN, text))
     for pattern, left in SECRETS:

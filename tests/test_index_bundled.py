@@ -11,10 +11,11 @@ import torch
 
 import featvis
 import zoo_adapters
-from app.index import open_index, store
+from app.index import open_index
 from app.index.build import BATCH, plan_of, shard_of
 from app.index.scenes import COUNT, FIRST, Scenes
 from featvis.probe import embed, patch, probe, strongest
+from zoo_adapters import bundled
 from zoo_adapters.bundled.scenes import CLASSES, PARTS, scene
 
 NAMES = zoo_adapters.names("bundled")
