@@ -249,7 +249,9 @@ def _state(
     model, image = values.name("model", model), _image(image)
     target, layer = values.text("target", target), values.text("layer", layer)
     channel, place = values.whole("channel", channel), values.position(position)
-    seed = values.whole("seed", params.pop("seed", 0), 0, SEEDS)
+    seed = params.pop("seed", 0)
+    reading = values.digits if isinstance(seed, str) else values.whole
+    seed = reading("seed", seed, 0, SEEDS)
     checked = METHODS[method].check(params)
     network = session.model_of(model)
     state = State(

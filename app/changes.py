@@ -17,7 +17,7 @@ from . import pictures, probed, session, tabs, trainings, values
 from .labels import class_named
 from .limits import check_model
 from .state import MOST as NETWORKS
-from .state import State, accepted
+from .state import State, param_text
 
 __all__ = [
     "explained_class",
@@ -256,20 +256,19 @@ def set_methods(state: State, names: list[str]) -> State:
 
 def set_others(state: State, names: list[str] | None) -> State:
     """The networks that the one in view is compared with; each name is one of a zoo."""
-    given = (name.strip() for name in values.names("networks", names, 10 * NETWORKS))
-    found = tuple(dict.fromkeys(filter(None, given)))
-    found = tuple(name for name in found if name != state.model)
-    if len(found) >= NETWORKS:
+    stripped = (name.strip() for name in values.names("networks", names, 10 * NETWORKS))
+    others = tuple(n for n in dict.fromkeys(stripped) if n and n != state.model)
+    if len(others) >= NETWORKS:
         raise WrongRequest(f"choose at most {NETWORKS - 1} networks beside {state.model}")
-    for name in found:
+    for name in others:
         check_model(name)
         zoo_adapters.describe(name)  # an unknown one is refused before it is loaded
-    return state.but(others=found)
+    return state.but(others=others)
 
 
 def set_param(name: str) -> Callable[[State, Any], State]:
     """A parameter of a method, or of what is shown and how."""
-    return lambda state, value: state.having(**{name: accepted(name, value)})
+    return lambda state, value: state.having(**{name: param_text(name, value)})
 
 
 def _chosen(value: object) -> str:

@@ -49,7 +49,7 @@ def _channel(method: Method, model: VisionModel, layer: str | None, text: str) -
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isdecimal() for part in parts):
         raise WrongRequest(f"a channel is a whole number as in 3, not {brief(text)}")
-    numbers = [values.whole("channel", part, 0) for part in parts]
+    numbers = [values.digits("channel", part) for part in parts]
     if len(numbers) == 1:
         return numbers[0]
     if method.name != "maximize":

@@ -28,7 +28,7 @@ __all__ = [
     "SYSTEM",
     "Cancelled",
     "log_requests",
-    "masked",
+    "mask",
     "new_request",
     "sentence",
     "system_error",
@@ -91,7 +91,7 @@ def sentence(error: BaseException) -> str:
     if isinstance(error, WrongRequest):
         text = str(error)
         text = text if len(text) <= LONGEST else f"{text[:LONGEST]} …"  # of what was asked
-        return masked(text) if public() else text
+        return mask(text) if public() else text
     if ran_out(error):
         LOG.warning("out of memory: %s", str(error).partition("\n")[0])
         _free(error)
@@ -140,7 +140,7 @@ def _free(error: BaseException) -> None:
         torch.cuda.empty_cache()
 
 
-def masked(text: str) -> str:
+def mask(text: str) -> str:
     """A sentence without the paths and the secrets of this machine."""
     text = PATH.sub(HIDDEN, QUOTED.sub(HIDDEN, text))
     for pattern, left in SECRETS:

@@ -64,7 +64,7 @@ def class_named(model: VisionModel, text: str) -> int:
             "another picture, or a neuron"
         )
     if text.strip().isdecimal():
-        return values.whole("class", text.strip(), 0)
+        return values.digits("class", text.strip())
     wanted = text.strip().lower()
     exact = [i for i, name in enumerate(model.labels) if name.lower() == wanted]
     near = exact[:1] or [i for i, name in enumerate(model.labels) if wanted in name.lower()]

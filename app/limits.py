@@ -170,7 +170,7 @@ def check_model(name: str) -> None:
     if allowed and zoo not in allowed:
         known = ", ".join(f"{word}:" for word in allowed)
         raise WrongRequest(f"{name!r} cannot be loaded here: names begin with {known}")
-    if here.listed and not zoo_adapters.listed(name):
+    if here.listed and not zoo_adapters.is_listed(name):
         if not set(":/\\") & set(rest):  # no folder and no repository: a slip
             unknown(zoo, rest, adapter(zoo).names())
         raise WrongRequest(

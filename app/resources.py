@@ -77,7 +77,7 @@ def problems() -> list[str]:
         for words, when in [*faults.LATEST.items()]
         if now - when < LATELY
     ]
-    return [faults.masked(text) for text in sentences]
+    return [faults.mask(text) for text in sentences]
 
 
 def _full_disks() -> list[str]:

@@ -24,8 +24,8 @@ __all__ = [
     "SEEDS",
     "TABS",
     "State",
-    "accepted",
     "from_query",
+    "param_text",
     "start",
     "to_query",
 ]
@@ -170,7 +170,7 @@ def from_query(query: str, default: State | None = None) -> State:
     if TARGET.fullmatch(given.get("cls", "")):
         changes["target"] = given["cls"]
     for key, name in (("ch", "channel"), ("seed", "seed")):
-        number = _read(values.whole, key, given.get(key), 0, SEEDS)
+        number = _read(values.digits, key, given.get(key), 0, SEEDS)
         changes |= {} if number is None else {name: number}
     if (place := _read(values.position, given.get("pos"))) is not None:
         changes["position"] = place
@@ -179,7 +179,7 @@ def from_query(query: str, default: State | None = None) -> State:
 
 def _pairs(query: str) -> list[tuple[str, str]]:
     """Names and values of a link, without values that are empty, too long or no line of text."""
-    pairs = parse_qsl(query.lstrip("?")[:LETTERS])[:FIELDS]  # a longer link is cut, not refused
+    pairs = parse_qsl(query.lstrip("?")[:LETTERS])[:FIELDS]  # a longer link is cut, not refusal
     return [(k, v) for k, v in pairs if v and _read(values.text, k, v)]
 
 
@@ -195,18 +195,18 @@ def _params(given: Mapping[str, str]) -> dict[str, str]:
     """The parameters in a link that some method has, with values it takes."""
     names = dict.fromkeys([*DISPLAY, *(p.name for m in METHODS.values() for p in m.params)])
     texts = {name: given[f"p.{name}"] for name in names if f"p.{name}" in given}
-    read = {name: _read(accepted, name, text) for name, text in texts.items()}
+    read = {name: _read(param_text, name, text) for name, text in texts.items()}
     return {name: value for name, value in read.items() if value is not None}
 
 
-def accepted(name: str, value: object) -> str:
+def param_text(name: str, value: object) -> str:
     """A parameter's value as a state keeps it, if any method, or the page, takes it."""
     params = [p for m in METHODS.values() for p in m.params if p.name == name]
     params += [DISPLAY[name]] if name in DISPLAY else []
-    refused = WrongRequest(f"there is no parameter {brief(name)}; choose one of those shown")
+    refusal = WrongRequest(f"there is no parameter {brief(name)}; choose one of those shown")
     for param in params:
         try:
             return str(param.check(value))
         except WrongRequest as error:
-            refused = error
-    raise refused
+            refusal = error
+    raise refusal

@@ -17,6 +17,7 @@ from featvis.model import brief
 
 __all__ = [
     "LONGEST",
+    "digits",
     "flag",
     "name",
     "names",
@@ -32,7 +33,7 @@ LONGEST = 300  # characters of any text but a search or JSON
 WORDS, LETTERS = 10, 200  # of a search
 MOST = 1_000_000_000  # no number here is larger, nor further below zero
 JSON = 4000  # characters of parameters
-DIGITS = re.compile(r"-?[0-9]{1,10}", re.ASCII)
+DIGITS = re.compile(r"[0-9]{1,10}", re.ASCII)
 POSITION = re.compile(r" *([0-9]{1,5}) *, *([0-9]{1,5}) *", re.ASCII)
 
 
@@ -53,8 +54,8 @@ def text(what: str, value: object, longest: int = LONGEST) -> str:
 
 def name(what: str, value: object) -> str:
     """Text that may not be empty."""
-    if found := text(what, value).strip():
-        return found
+    if line := text(what, value).strip():
+        return line
     raise WrongRequest(f"{what} is empty; give a name")
 
 
@@ -71,26 +72,32 @@ def names(what: str, value: object, most: int) -> list[str]:
 
 def words(value: object) -> list[str]:
     """The words of a search, in small letters, each once."""
-    found = list(dict.fromkeys(text("search", value, LETTERS).lower().split()))
-    if len(found) > WORDS:
-        raise WrongRequest(f"a search takes at most {WORDS} words, not {len(found)}")
-    return found
+    parts = list(dict.fromkeys(text("search", value, LETTERS).lower().split()))
+    if len(parts) > WORDS:
+        raise WrongRequest(f"a search takes at most {WORDS} words, not {len(parts)}")
+    return parts
 
 
 def whole(what: str, value: object, low: int = -MOST, high: int = MOST) -> int:
-    """A whole number, as JSON, a page or a link writes it: 3, 3.0, "3"."""
-    refused = WrongRequest(f"{what} is a whole number from {low} to {high}, not {brief(value)}")
-    if (low, high) == (-MOST, MOST):
-        refused = WrongRequest(f"{what} is a whole number, not {brief(value)}")
-    if isinstance(value, str):
-        if not DIGITS.fullmatch(value):
-            raise refused
-        value = int(value)
+    """A whole number as JSON or a page sends it: 3 or 3.0."""
     if not isinstance(value, Real) or isinstance(value, bool):
-        raise refused
+        raise _no_whole(what, value, low, high)
     if not low <= value <= high or value != int(value):  # NaN is within no bounds
-        raise refused
+        raise _no_whole(what, value, low, high)
     return int(value)
+
+
+def digits(what: str, value: object, low: int = 0, high: int = MOST) -> int:
+    """A whole number as a link or a command line writes it: "3"."""
+    if not isinstance(value, str) or not DIGITS.fullmatch(value):
+        raise _no_whole(what, value, low, high)
+    return whole(what, int(value), low, high)
+
+
+def _no_whole(what: str, value: object, low: int, high: int) -> WrongRequest:
+    if (low, high) == (-MOST, MOST):
+        return WrongRequest(f"{what} is a whole number, not {brief(value)}")
+    return WrongRequest(f"{what} is a whole number from {low} to {high}, not {brief(value)}")
 
 
 def flag(what: str, value: object) -> bool:
@@ -102,11 +109,11 @@ def flag(what: str, value: object) -> bool:
 
 def position(value: object) -> tuple[int, int] | None:
     """Row and column of "3,4"; nothing of an empty text."""
-    written = text("position", value)
-    found = POSITION.fullmatch(written)
-    if written and not found:
+    line = text("position", value)
+    match = POSITION.fullmatch(line)
+    if line and not match:
         raise WrongRequest(f"a position is ROW,COLUMN as in 3,4, not {brief(value)}")
-    return (int(found[1]), int(found[2])) if found else None
+    return (int(match[1]), int(match[2])) if match else None
 
 
 def pick(data: object, key: str = "pick") -> str:
@@ -117,18 +124,18 @@ def pick(data: object, key: str = "pick") -> str:
 
 def settings(value: object) -> dict[str, Any]:
     """Names and values of a text in JSON; nothing of an empty one."""
-    refused = WrongRequest('parameters are names and values as JSON, as {"samples": 25}')
+    refusal = WrongRequest('parameters are names and values as JSON, as {"samples": 25}')
     if not isinstance(value, str | None):
-        raise refused
-    written = (value or "").strip() or "{}"
-    if len(written) > JSON:
+        raise refusal
+    line = (value or "").strip() or "{}"
+    if len(line) > JSON:
         raise WrongRequest(
-            f"parameters are JSON of at most {JSON:,} characters, and {len(written):,} were sent"
+            f"parameters are JSON of at most {JSON:,} characters, and {len(line):,} were sent"
         )
     try:
-        found = json.loads(written)
+        table = json.loads(line)
     except (ValueError, RecursionError):  # also a number of too many digits
-        raise refused from None
-    if not isinstance(found, dict):
-        raise refused
-    return found
+        raise refusal from None
+    if not isinstance(table, dict):
+        raise refusal
+    return table

@@ -30,7 +30,8 @@ MODEL = "bundled:scenes-resnet"
 def test_the_picker_tells_what_is_near_and_draws_another_order_each_time():
     everything = ("listed", "", "", "", "")
     assert "near are resnet," in picker.listing("reznet", *everything, "popular")
-    assert "No networks fit" in picker.listing("scenes", *everything[:4], "cc-by", "popular")
+    assert "No networks fit" in picker.listing("scenes", "listed", "hybrid", "", "", "", "popular")
+    assert "is not one of the choices" in picker.listing("", *everything[:4], "cc-by", "popular")
     assert len({picker.listing("", *everything, "random") for _ in range(3)}) == 3
 
 

@@ -17,7 +17,7 @@ from zoo_adapters.hub import Found, inspect, search_hub
 from zoo_adapters.measured import table
 from zoo_adapters.module import wrap
 from zoo_adapters.pictures import read_image
-from zoo_adapters.registry import Zoo, adapter, listed, split, zoos
+from zoo_adapters.registry import Zoo, adapter, is_listed, split, zoos
 from zoo_adapters.weights import COPIES, Progress, Unavailable, memory
 
 __all__ = [
@@ -30,7 +30,7 @@ __all__ = [
     "families",
     "find",
     "inspect",
-    "listed",
+    "is_listed",
     "load",
     "names",
     "parameters",

@@ -185,12 +185,12 @@ PROCESSOR: Mapping[str, Field] = {
 }  # fmt: skip
 
 
-def check(told: Mapping[str, Any], fields: Mapping[str, Field], where: str) -> None:
+def check(table: Mapping[str, Any], fields: Mapping[str, Field], where: str) -> None:
     """Refuse a field of a wrong type or size; `where` is the network's name and the file."""
     for name, field in fields.items():
-        if name in told and not field.fits(told[name]):
-            raise _refusal(where, name, field.possible, told[name])
-    _measure({k: v for k, v in told.items() if k not in UNUSED}, where, "", LARGEST)
+        if name in table and not field.fits(table[name]):
+            raise _refusal(where, name, field.possible, table[name])
+    _measure({k: v for k, v in table.items() if k not in UNUSED}, where, "", LARGEST)
 
 
 def _measure(value: Any, where: str, name: str, most: int) -> None:

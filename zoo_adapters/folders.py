@@ -25,7 +25,7 @@ LONGEST = 16_000_000  # bytes of a file that describes a network
 
 
 def document(
-    path: Path, file: str, known: Mapping[str, fields.Field], name: str, library: str
+    path: Path, file: str, possible: Mapping[str, fields.Field], name: str, library: str
 ) -> dict[str, Any]:
     """What a JSON file of the folder of network `name` tells, its fields checked."""
     if not _is_file(path / file):
@@ -37,16 +37,16 @@ def document(
             data = opened.read(LONGEST + 1)
         if len(data) > LONGEST:
             raise ValueError(f"it is larger than {LONGEST / 1e6:g} MB")
-        told = json.loads(data.decode("utf-8"), parse_constant=_constant)
-        if not isinstance(told, dict):
-            raise ValueError(f"it is a table of fields, not {brief(told)}")
+        table = json.loads(data.decode("utf-8"), parse_constant=_constant)
+        if not isinstance(table, dict):
+            raise ValueError(f"it is a table of fields, not {brief(table)}")
     except (OSError, ValueError, RecursionError) as error:
-        said = error.strerror if isinstance(error, OSError) else str(error)
+        cause = error.strerror if isinstance(error, OSError) else str(error)
         raise WrongRequest(
-            f"{name}: {file} cannot be read ({said}); it is JSON in UTF-8, as {library} writes it"
+            f"{name}: {file} cannot be read ({cause}); it is JSON in UTF-8, as {library} writes it"
         ) from None
-    fields.check(told, known, f"{name}, {file}")
-    return told
+    fields.check(table, possible, f"{name}, {file}")
+    return table
 
 
 def _constant(text: str) -> NoReturn:
@@ -63,29 +63,29 @@ def _is_file(path: Path) -> bool:
 
 def config(path: Path, name: str) -> dict[str, Any]:
     """What config.json tells of the weights, and the architecture."""
-    told = document(path, "config.json", fields.TIMM, name, "timm")
-    if "architecture" not in told:
+    table = document(path, "config.json", fields.TIMM, name, "timm")
+    if "architecture" not in table:
         raise WrongRequest(
             f"{name}: config.json names no architecture; the least it needs is "
             '{"architecture": "resnet18", "num_classes": 10}'
         )
-    nested = told.get("pretrained_cfg", {})
+    nested = table.get("pretrained_cfg", {})
     fields.check(nested, fields.TIMM, f"{name}, config.json")
-    cfg = {**told, **nested, "architecture": told["architecture"]}
-    return {**cfg, "num_classes": told.get("num_classes", cfg.get("num_classes", 1000))}
+    cfg = {**table, **nested, "architecture": table["architecture"]}
+    return {**cfg, "num_classes": table.get("num_classes", cfg.get("num_classes", 1000))}
 
 
 def has_weights(path: Path, name: str) -> bool:
     """Is there a file that timm would load?"""
     try:
-        found = [file for file in path.iterdir() if file.suffix in ENDINGS]
+        files = [file for file in path.iterdir() if file.suffix in ENDINGS]
     except OSError:
         return False
-    if not all(map(_is_file, found)):
+    if not all(map(_is_file, files)):
         raise WrongRequest(
             f"{name} holds weights that are no plain file; take them away, or put the file there"
         )
-    return bool(found)
+    return bool(files)
 
 
 def measured_of(cfg: dict[str, Any]) -> dict[str, Any]:
@@ -107,5 +107,5 @@ def measured_of(cfg: dict[str, Any]) -> dict[str, Any]:
 
 def reason(error: BaseException) -> str:
     """What a library's error says, in a short line."""
-    said = " ".join(str(error).split()) or type(error).__name__
-    return textwrap.shorten(said, 200, placeholder=" ...").rstrip(":.")
+    text = " ".join(str(error).split()) or type(error).__name__
+    return textwrap.shorten(text, 200, placeholder=" ...").rstrip(":.")

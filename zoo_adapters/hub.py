@@ -171,10 +171,10 @@ def licence_of(folder: Path) -> str:
 
     page = folder / "README.md"
     try:
-        told = metadata_load(page) if 0 < page.stat().st_size < LONGEST else None
+        metadata = metadata_load(page) if 0 < page.stat().st_size < LONGEST else None
     except Exception:  # a page may hold anything
         return "unknown"
-    table = told if isinstance(told, dict) else {}
+    table = metadata if isinstance(metadata, dict) else {}
     licence = table.get("license")
     named = table.get("license_name") if licence == "other" else None
     first = licence[0] if isinstance(licence, list) and licence else licence

@@ -26,7 +26,7 @@ __all__ = [
     "Zoo",
     "adapter",
     "elsewhere",
-    "listed",
+    "is_listed",
     "plugins",
     "repository",
     "split",
@@ -165,7 +165,7 @@ def split(name: str) -> tuple[str, str]:
     )
 
 
-def listed(name: str) -> bool:
+def is_listed(name: str) -> bool:
     """Is it in the list of its zoo, with or without the tag of its weights? Nothing is opened."""
     zoo, rest = split(name)
     known = adapter(zoo).names()

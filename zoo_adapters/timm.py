@@ -86,7 +86,7 @@ def describe(name: str) -> Facts:
         told = weights.cached(repo, ["config.json"], revision)
         on_disk = bool(told and weights.cached(repo, FILES, revision))
         address = f"https://huggingface.co/{repo}"
-        cfg = _told(told.parent, f"timm:{name}") if told else {}
+        cfg = _configuration(told.parent, f"timm:{name}") if told else {}
         if told and not cfg.get("license"):
             cfg["license"] = hub.licence_of(told.parent)
         return _facts(f"timm:{name}", cfg, address, on_disk=on_disk)
@@ -96,7 +96,7 @@ def describe(name: str) -> Facts:
 
 def describe_folder(path: Path, *, name: str) -> Facts:
     """What the configuration of a folder tells."""
-    return _facts(name, _told(path, name), str(path), on_disk=has_weights(path, name))
+    return _facts(name, _configuration(path, name), str(path), on_disk=has_weights(path, name))
 
 
 def parameters(name: str) -> int:
@@ -133,7 +133,7 @@ def folder(path: Path, *, name: str, pretrained: bool = True) -> VisionModel:
     return _record(module, name, str(path), pretrained, learned=True)
 
 
-def _told(path: Path, name: str) -> dict[str, Any]:
+def _configuration(path: Path, name: str) -> dict[str, Any]:
     """What config.json tells, of an architecture that there is."""
     cfg = config(path, name)
     if not timm.is_model(cfg["architecture"]):
@@ -146,7 +146,7 @@ def _told(path: Path, name: str) -> dict[str, Any]:
 
 def _check(path: Path, name: str) -> None:
     """Refuse a folder whose network is too large, before any of its weights are made."""
-    _told(path, name)
+    _configuration(path, name)
     with torch.device("meta"):
         module = _build(f"local-dir:{path}", name, pretrained=False)
     weights.refuse_unfit(sum(p.numel() for p in module.parameters()), name)

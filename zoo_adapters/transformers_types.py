@@ -54,11 +54,11 @@ def _processor(kind: str) -> Any:
 
 def read(path: Path, full: str) -> tuple[Any, dict[str, Any]]:
     """The configuration in a folder, and what its processor does."""
-    told = document(path, "config.json", fields.TRANSFORMERS, full, "transformers")
+    table = document(path, "config.json", fields.TRANSFORMERS, full, "transformers")
     for part in ("vision_config", "pretrained_cfg"):
-        known = fields.TIMM if part == "pretrained_cfg" else fields.TRANSFORMERS
-        fields.check(told.get(part) or {}, known, f"{full}, config.json, {part}")
-    if (kind := told.get("model_type")) is None:
+        possible = fields.TIMM if part == "pretrained_cfg" else fields.TRANSFORMERS
+        fields.check(table.get(part) or {}, possible, f"{full}, config.json, {part}")
+    if (kind := table.get("model_type")) is None:
         raise WrongRequest(f"{full}: config.json names no model_type, as transformers writes it")
     if kind in UNUSABLE:
         raise WrongRequest(f"{full} cannot be shown: {UNUSABLE[kind]}")
@@ -81,8 +81,8 @@ def read(path: Path, full: str) -> tuple[Any, dict[str, Any]]:
     file = "preprocessor_config.json"
     if not (path / file).exists():
         return config, how
-    stated = document(path, file, fields.PROCESSOR, full, "transformers")
-    return config, {**processors.defaults(_processor(kind)), **stated}
+    processor = document(path, file, fields.PROCESSOR, full, "transformers")
+    return config, {**processors.defaults(_processor(kind)), **processor}
 
 
 def chosen(config: Any, full: str) -> tuple[str, bool]:

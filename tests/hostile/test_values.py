@@ -1,7 +1,7 @@
 """Values by strangers: any value of any type in any argument is answered in one sentence.
 
-The tables are made: each argument of each endpoint, each change of the page, each key of a link,
-each parameter, each field of a recipe is given each value below.
+The tables are generated: each argument of each endpoint, each change of the page, each key of a
+link, each parameter, each field of a recipe is given each value below.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import zoo_adapters
 from app import api, changes, faults, labels, picker, recipe, tabs, tries, values
 from app.cli_pictures import named
 from app.limits import check_model, limits
-from app.state import DISPLAY, State, accepted, from_query, to_query
+from app.state import DISPLAY, State, from_query, param_text, to_query
 from featvis import METHODS, WrongRequest
 from tests import tiny
 from zoo_adapters import registry
@@ -45,7 +45,7 @@ VALUES = (
 
 
 def name_of(value):
-    return f"{type(value).__name__}-{faults.masked(registry.brief(value))[:20]}"
+    return f"{type(value).__name__}-{faults.mask(registry.brief(value))[:20]}"
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -57,17 +57,17 @@ def libraries():
 
 
 def answer(call, *arguments, **named_arguments):
-    """What is said where it is refused, in one short line; "" where it is not."""
+    """The sentence where it is refused, in one short line; "" where it is not."""
     begin = time.monotonic()
     try:
         call(*arguments, **named_arguments)
     except WrongRequest as error:
-        said = str(error)
-        assert "\n" not in said
-        assert 0 < len(said) < 1500
-        said.encode()  # no half of a letter, which no answer can carry
+        sentence = str(error)
+        assert "\n" not in sentence
+        assert 0 < len(sentence) < 1500
+        sentence.encode()  # no half of a letter, which no answer can carry
         assert time.monotonic() - begin < 5
-        return said
+        return sentence
     return ""
 
 
@@ -179,8 +179,8 @@ def test_what_a_state_takes_is_what_it_keeps():
 def test_each_filter_of_the_list_of_networks(place):
     chosen = ["", "listed", "", "", "", "", "popular"]
     for value in VALUES:
-        asked = [*chosen[:place], value, *chosen[place + 1 :]]
-        assert "<" in picker.listing(*asked)
+        filters = [*chosen[:place], value, *chosen[place + 1 :]]
+        assert "<" in picker.listing(*filters)
 
 
 # --- links ----------------------------------------------------------------------------------------
@@ -189,14 +189,14 @@ KEYS = ("v", "tab", "m", "method", "layer", "ch", "cls", "pos", "seed", "img", "
         "p.by", "p.no", "")  # fmt: skip
 
 
-def encoded(value):
+def encode(value):
     return value.encode("utf8", "surrogatepass") if isinstance(value, str) else str(value)[:400]
 
 
 @pytest.mark.parametrize("key", KEYS)
 def test_each_key_of_a_link(key):
     for value in (v for v in VALUES if not isinstance(v, int) or abs(v) < 10**400):
-        state = from_query(f"{quote_plus(key)}={quote_plus(encoded(value))}")
+        state = from_query(f"{quote_plus(key)}={quote_plus(encode(value))}")
         assert from_query(to_query(state)) == state
         assert all(len(one) <= values.LONGEST for one in state.params.values())
 
@@ -242,13 +242,13 @@ def test_each_parameter(param):
         assert type(read) is param.type
         assert not isinstance(value, bool) or param.type is bool
         assert param.range is None or param.range.low <= read <= param.range.high
-        assert accepted(param.name, value) == str(read)
+        assert param_text(param.name, value) == str(read)
 
 
 @given(st.one_of(st.floats(), st.integers(), st.text(), st.binary(), st.none(), st.booleans()))
 @settings(deadline=None, max_examples=200)
 def test_any_value_is_read_or_refused(value):
-    for reading in (values.text, values.name, values.whole, values.flag):
+    for reading in (values.text, values.name, values.whole, values.digits, values.flag):
         answer(reading, "it", value)
     answer(values.names, "it", value, 3)
     for reading in (values.position, values.settings, values.words, values.pick):
@@ -256,7 +256,9 @@ def test_any_value_is_read_or_refused(value):
 
 
 def test_numbers_are_read_as_pages_and_clients_write_them():
-    assert [values.whole("n", n) for n in (3, 3.0, "3", np.int64(3), -0.0)] == [3, 3, 3, 3, 0]
+    assert [values.whole("n", n) for n in (3, 3.0, np.int64(3), -0.0)] == [3, 3, 3, 0]
+    assert values.digits("n", "03") == 3
+    assert answer(values.digits, "n", 3) == answer(values.whole, "n", "3", 0).replace("'3'", "3")
     assert values.position(" 3 , 4 ") == (3, 4)
     assert values.position("") is None
     assert answer(values.whole, "n", 7, 0, 6) == "n is a whole number from 0 to 6, not 7"
@@ -335,7 +337,7 @@ NAMES = (
 @pytest.mark.parametrize("name", NAMES)
 def test_no_name_opens_a_folder_but_by_its_prefix(trap, name):
     for ask in (zoo_adapters.describe, zoo_adapters.load, zoo_adapters.parameters,
-                zoo_adapters.too_large, zoo_adapters.listed):  # fmt: skip
+                zoo_adapters.too_large, zoo_adapters.is_listed):  # fmt: skip
         answer(ask, name)
     assert answer(zoo_adapters.load, name)
     assert not OPENED
@@ -344,7 +346,7 @@ def test_no_name_opens_a_folder_but_by_its_prefix(trap, name):
 @pytest.mark.parametrize("value", VALUES, ids=name_of)
 def test_any_value_for_a_name(trap, value):
     for ask in (zoo_adapters.describe, zoo_adapters.load, zoo_adapters.names,
-                zoo_adapters.families, zoo_adapters.listed):  # fmt: skip
+                zoo_adapters.families, zoo_adapters.is_listed):  # fmt: skip
         assert answer(ask, value)
     answer(check_model, value)
     assert not OPENED
@@ -403,14 +405,14 @@ SHOWN = (
 
 @pytest.mark.parametrize("text", HIDDEN)
 def test_a_public_server_names_no_path_and_no_secret(text):
-    made = faults.masked(f"the file {text} of it cannot be read; see the log")
-    assert made.startswith("the file ")
-    assert made.endswith(" of it cannot be read; see the log")
+    sentence = faults.mask(f"the file {text} of it cannot be read; see the log")
+    assert sentence.startswith("the file ")
+    assert sentence.endswith(" of it cannot be read; see the log")
     words = ("etc", "home", "Files", "Users", "srv", "tmp", "share", "models/", "bob", "secret",
              "abc", "/a/", "d:", "odels'")  # fmt: skip
-    assert not [word for word in words if word in made], made
+    assert not [word for word in words if word in sentence], sentence
 
 
 @pytest.mark.parametrize("text", SHOWN)
 def test_what_is_no_path_stays(text):
-    assert faults.masked(text) == text
+    assert faults.mask(text) == text
