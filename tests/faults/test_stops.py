@@ -157,16 +157,15 @@ def test_two_visitors_who_change_networks_at_once_see_their_own(events):
 KILLED = """
 import os, sys, threading, time
 from pathlib import Path
-from app import pictures, session
-from app.serve import file_of, guard
+from app import disk, pictures, session
 from app.state import State
 pictures.STORE = Path(sys.argv[1]) / "kept"
-os.environ["GRADIO_TEMP_DIR"] = str(Path(sys.argv[1]) / "made")
+disk.FILES = Path(sys.argv[1]) / "made"
 import PIL.Image
 def writes():
     for n in range(10**6):
         pictures.keep(PIL.Image.effect_noise((300, 300), 60))
-        file_of(os.urandom(300_000), "made.png")
+        disk.file_url(os.urandom(300_000), "made.png")
         time.sleep(0.05)
 threading.Thread(target=writes, daemon=True).start()
 state = State(tab="Synthesis").having(steps=600)
