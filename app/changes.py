@@ -34,7 +34,6 @@ __all__ = [
     "set_shown",
     "set_tab",
     "set_tile",
-    "set_upload",
     "step_channel",
 ]
 
@@ -67,11 +66,6 @@ def set_model(state: State, name: str | None) -> State:
     return state.but(
         model=name, others=others, layer=None, channel=None, position=None, target=None
     )
-
-
-def set_upload(state: State, path: str | None) -> State:
-    """An upload; when it is taken away, the picture stays."""
-    return set_picture(state, pictures.keep(_text(path))) if path else state.but()
 
 
 def set_picture(state: State, name: str) -> State:
