@@ -34,7 +34,6 @@ __all__ = [
     "set_shown",
     "set_tab",
     "set_tile",
-    "set_upload",
     "step_channel",
 ]
 

@@ -74,7 +74,8 @@ class Events:
             [w.search.expand, w.name.input, w.name.submit, *(m.select for m in w.filters)],
             lists.networks, [self.visit, *asked], w.found, **LAST,
         )  # fmt: skip
-        on(w.picture.input, _uploaded, w.picture, preprocess=False)
+        # the old picture's removal may still be under way when the new one comes
+        on(w.picture.input, _uploaded, w.picture, preprocess=False, trigger_mode="always_last")
         on(w.examples.select, lambda s, data: changes.set_picture(s, str(data.get("pick"))))
         on(w.prediction.select, lambda s, data: changes.set_class(s, str(data.get("pick"))))
         on(w.target.select, changes.set_class, w.target)

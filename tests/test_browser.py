@@ -239,11 +239,11 @@ def test_a_pasted_picture_is_shown_and_then_an_example(window):
             await navigator.clipboard.write([new ClipboardItem({'image/png': blob})]);
         }"""
     )
-    page.locator("#fv-picture button[aria-label='Clear'], #fv-picture button").first.click()
-    page.locator("#fv-picture [aria-label='Paste from clipboard']").first.click()
-    page.locator("#fv-picture button:has-text('Paste')").or_(
-        page.locator("#fv-picture button.upload-container")
-    ).first.click()
+    picture = page.locator("#fv-picture")
+    picture.get_by_role("button", name="Remove Image").click()
+    picture.get_by_text("Drop Image Here").wait_for()
+    picture.get_by_role("button", name="Paste from clipboard").last.click()
+    picture.get_by_text("Paste from Clipboard").click()
     page.wait_for_function(r"() => /img=[0-9a-f]{16}/.test(location.search)")
     settled(page)
     shown = page.locator("#fv-picture img").first.get_attribute("src")
