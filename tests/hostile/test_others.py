@@ -1,0 +1,215 @@
+"""One visitor and all others, a server that lacks something, and one that ends.
+
+Rows A5, A7 and A8 of docs/security.md, replayed on a live public server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+
+import httpx
+import pytest
+
+from benchmarks import hostile_pictures
+from benchmarks.client import Answer, file_object
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+LIGHT = ("run", "cam", "bundled:scenes-mobilenet", "scene-24", "", "", -1, "", "{}")
+WAIT = 10.0  # seconds after which an answer to light work counts as missing
+SILENT = 80  # connections that say half a request
+IDLE = 20.0  # seconds after which the server has closed them
+SESSIONS = 150
+
+
+def long_work(steps: int, seed: int = 0) -> tuple[object, ...]:
+    parameters = json.dumps({"steps": steps, "seed": seed})
+    return ("run", "maximize", "bundled:scenes-resnet", "scene-24", "", "layer4", 1, "", parameters)
+
+
+@pytest.fixture(scope="module")
+def silent(keeper):
+    """Connections that were opened early and say nothing more, and when."""
+    server = keeper.running()
+    address = "127.0.0.1", int(server.url.rpartition(":")[2])
+    sockets = [socket.create_connection(address) for _ in range(SILENT)]
+    for number, one in enumerate(sockets):
+        half = b"" if number % 2 else b"POST /gradio_api/upload HTTP/1.1\r\nHost: a\r\nX: "
+        one.sendall(half)
+    yield time.monotonic(), sockets
+    for one in sockets:
+        one.close()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def begin(silent, keeper):
+    """The silent connections are opened before the first test, and one file is on its way."""
+
+
+# --- A5: one visitor and all others ---------------------------------------------------------------
+
+
+async def beside(visitor, other, work, count=4):
+    """Seconds of another visitor's light answers before, and while `work()` is under way."""
+    spent = {}
+    for name in ("before", "while"):
+        tasks = [asyncio.ensure_future(one) for one in work()] if name == "while" else []
+        await asyncio.sleep(0.5)
+        answers = []
+        for seed in range(count):
+            target = str(seed + (0 if tasks else 10))
+            try:
+                answers.append(await asyncio.wait_for(
+                    other.call(*LIGHT[:4], target, *LIGHT[5:]), WAIT))  # fmt: skip
+            except asyncio.TimeoutError:
+                answers.append(Answer("lost", WAIT))
+        spent[name] = answers
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    return spent
+
+
+def check_light(spent):
+    assert {answer.fate for name in spent for answer in spent[name]} == {"answered"}, spent
+    alone = sorted(answer.seconds for answer in spent["before"])[len(spent["before"]) // 2]
+    assert max(answer.seconds for answer in spent["while"]) < max(2.5, 8 * alone), spent
+
+
+def attack(kind, visitor, other):
+    """What one address sends at once."""
+    if kind == "events of one page":
+        button = visitor.event("fv-next", "click")
+        steps = visitor.event("load", "load")
+        long = visitor.send(steps, [], query="tab=Synthesis&layer=layer4&ch=3&p.steps=500")
+        return [long, *(visitor.send(button, []) for _ in range(110))]
+    if kind == "identical runs":
+        return [visitor.call(*long_work(400, 7)) for _ in range(60)]
+    query = {"query": "?tab=Synthesis&layer=layer4&ch=5&p.steps=400", "kind": "picture"}
+    functions = [part for part in visitor.config["components"] if part["props"].get("server_fns")]
+    return [visitor.ask(functions[0]["id"], "save", query) for _ in range(40)]
+
+
+@pytest.mark.parametrize("kind", ["events of one page", "identical runs", "identical saves"])
+def test_a5_one_address_does_not_slow_another(server, visit, kind):
+    async def actions(visitor):
+        other = type(visitor)(server.url, 2**20 + 7, visitor.config, patience=WAIT)
+        await visitor.use("load", "load")
+        await other.call(*LIGHT)
+        try:
+            return await beside(visitor, other, lambda: attack(kind, visitor, other))
+        finally:
+            await other.http.aclose()
+
+    check_light(visit(actions, patience=60))
+
+
+def test_a5_identical_work_of_many_is_done_once(server, visit):
+    """Twelve addresses ask for the same: all are answered, in hardly more time than one needs."""
+
+    async def actions(visitor):
+        others = [type(visitor)(server.url, 2**21 + n, visitor.config, 60) for n in range(12)]
+        await visitor.call(*long_work(2, 3))
+        begin = server.processor()
+        await visitor.call(*long_work(30, 1))
+        one = server.processor() - begin
+        begin = server.processor()
+        answers = await asyncio.gather(*(one_.call(*long_work(30, 2)) for one_ in others))
+        for one_ in others:
+            await one_.http.aclose()
+        return one, server.processor() - begin, answers
+
+    one, all_, answers = visit(actions, patience=60)
+    assert {answer.fate for answer in answers} == {"answered"}, answers
+    assert len({json.dumps(answer.value[0]["link"]) for answer in answers}) == 1
+    assert all_ < 2 * one + 1.5, (one, all_)
+
+
+# --- A7: a server that lacks something ------------------------------------------------------------
+
+
+@pytest.mark.skipif(not hasattr(socket, "AF_UNIX") or sys.platform != "linux", reason="of Linux")
+def test_a7_too_many_open_files_lose_no_upload(server, visit):
+    import resource
+
+    async def actions(visitor):
+        await visitor.use("load", "load")
+        name = (await visitor.upload(hostile_pictures.noise(1, 60_000))).value
+        used = await visitor.use("fv-picture", "input", file_object(name))
+        link = next(v for v in used.value if isinstance(v, str) and "img=" in v)
+        short = link.partition("img=")[2][:16]
+        for other in range(40):  # what is kept in memory is pushed out
+            await visitor.call("run", "feature_maps", LIGHT[2], f"scene-{600 + other}", "",
+                               "blocks.0", 1, "", "{}")  # fmt: skip
+        number = server.family()[-1]
+        before = resource.prlimit(number, resource.RLIMIT_NOFILE)
+        body = {"data": ["feature_maps", LIGHT[2], short, "", "blocks.1", 1, "", "{}"]}
+        resource.prlimit(number, resource.RLIMIT_NOFILE, (10, before[1]))
+        with suppress(httpx.HTTPError):
+            await asyncio.wait_for(visitor.post("/call/run", body), 3)
+        await asyncio.sleep(1)
+        resource.prlimit(number, resource.RLIMIT_NOFILE, before)
+        return await visitor.call("run", *body["data"])
+
+    assert visit(actions).fate == "answered"
+
+
+def test_a7_a_session_costs_little_and_many_are_not_kept(server, visit):
+    async def actions(visitor):
+        await visitor.use("load", "load")
+        event = visitor.event("notice" if False else "fv-next", "click")
+        before = server.memory()
+        for number in range(SESSIONS):
+            visitor.session = f"session{number}"
+            await visitor.send(event, [])
+        return before
+
+    before = visit(actions)
+    assert server.memory() - before < 30
+
+
+def test_a7_connections_that_say_nothing_are_closed(silent, server):
+    when, sockets = silent
+    time.sleep(max(0.0, IDLE - (time.monotonic() - when)))
+    still = 0
+    for one in sockets:
+        one.setblocking(False)
+        with suppress(ConnectionError):
+            try:
+                still += one.recv(1000) is None
+            except BlockingIOError:
+                still += 1
+    assert still == 0
+    assert httpx.get(f"{server.url}/config", timeout=5).status_code == 200
+
+
+# --- A8: the end ----------------------------------------------------------------------------------
+
+
+def test_a8_a_port_in_use_is_one_sentence(server, keeper):
+    port = server.url.rpartition(":")[2]
+    command = [sys.executable, "-W", "ignore", "-m", "app", "serve", "--port", port]
+    process = subprocess.run(command, cwd=keeper.checkout, capture_output=True, text=True,
+                             timeout=120)  # fmt: skip
+    lines = [line for line in process.stderr.splitlines() if "starting" not in line]
+    assert process.returncode == 1, (process.returncode, process.stderr[-300:])
+    assert len(lines) == 1
+    assert port in lines[0]
+
+
+def test_a8_health_asks_the_real_thing(server):
+    """It tells what a light question took, through the lanes that visitors use."""
+    report = httpx.get(f"{server.url}/healthz", timeout=20).json()
+    assert report["status"] in ("ok", "degraded")
+    assert [key for key in report if "second" in key or "light" in key or "answer" in key]
+
+
+def test_a8_sigterm_ends_a_server_at_work_also_as_pid_1(end_under_load):
+    """The keeper starts it as PID 1 where it may."""
+    assert end_under_load(signal.SIGTERM) < 5
