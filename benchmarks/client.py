@@ -114,9 +114,11 @@ class Visitor:
             return _refusal(response, begin)
         async for event, message in self._events(f"/call/{name}/{response.json()['event_id']}"):
             spent = time.monotonic() - begin
-            if event in ("complete", "error"):
-                fate = "refused" if event == "error" else "answered"
-                return Answer(fate, spent, message, spent)
+            if event == "complete":
+                return Answer("answered", spent, message, spent)
+            if event == "error":
+                words = message.get("error") if isinstance(message, dict) else message
+                return Answer("refused", spent, words)
         return Answer("lost", time.monotonic() - begin, "the stream ended")
 
     async def _wait_for(self, request: Awaitable[Answer]) -> Answer:

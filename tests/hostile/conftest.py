@@ -27,6 +27,7 @@ from benchmarks.server import ROOT, Server, free_port, start, wait
 CHECKOUT = Path(os.environ.get("HOSTILE_CHECKOUT", ROOT))
 FRESH = CHECKOUT != ROOT
 NUMBERS = count(1)
+LONGEST = 120  # seconds of the actions of a test
 ZOO = '''
 import torch, zoo_adapters
 from torch import nn
@@ -123,7 +124,7 @@ def visit(server: Server) -> Callable[..., Any]:
         async def one() -> Any:
             visitor = Visitor(server.url, next(NUMBERS), config, patience)
             try:
-                return await actions(visitor)
+                return await asyncio.wait_for(actions(visitor), LONGEST)
             finally:
                 await visitor.http.aclose()
 

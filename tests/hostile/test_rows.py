@@ -115,15 +115,14 @@ def test_a3_no_address_is_fetched(server, visit, listener, door, host):
         await visitor.use("load", "load")
         return await visitor.use("fv-picture", "input", file_object(url) | {"url": url})
 
-    begin = time.monotonic()
-    answer = visit(actions, patience=5)
-    assert time.monotonic() - begin < 5
+    answer = visit(actions, patience=8)
     assert listener.requests == []
     assert [line for line in server.violations() if host in line] == []
     if door.endswith("="):
         assert answer.status_code == 404
         assert answer.json()["detail"]
     else:
+        assert answer.fate != "lost", answer
         assert not shows_secret(server.url, answer.value)
 
 
@@ -149,10 +148,11 @@ def test_a4_unknown_routes_are_closed_and_leave_no_file(server, visit):
         for method, path in CLOSED:
             url = server.url + path.replace("SESSION", visitor.session)
             files = {"file": ("a.webm", bytes(200_000))} if "recording" in path else None
-            response = await visitor.http.request(method, url, files=files)
-            said = response.text[:100]
-            if response.status_code not in (404, 405) or '"detail"' not in said:
-                wrong[f"{method} {path}"] = (response.status_code, said)
+            async with visitor.http.stream(method, url, files=files) as response:
+                closed = response.status_code in (404, 405)  # a stream that is open has no end
+                text = (await response.aread()).decode() if closed else ""
+            if '"detail"' not in text:
+                wrong[f"{method} {path}"] = (response.status_code, text[:100])
         return wrong, [str(path) for path in set(server.files()) - before]
 
     wrong, new = visit(actions)
