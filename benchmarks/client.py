@@ -26,7 +26,10 @@ class Answer(NamedTuple):
 
 
 class Visitor:
-    """One browser: an address, a session, and the events of the window by what is used."""
+    """One browser: an address, a session, and the events of the window by their components.
+
+    A proxy would say its address; `source` is the one that it connects from, on this machine.
+    """
 
     def __init__(
         self,
@@ -34,13 +37,16 @@ class Visitor:
         number: int,
         config: dict[str, Any] | None = None,
         patience: float = PATIENCE,
+        source: str | None = None,
     ) -> None:
         self.address = f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
         self.http = httpx.AsyncClient(
             base_url=f"{server}/gradio_api",
             headers={"x-forwarded-for": self.address},
             timeout=patience,
-            limits=httpx.Limits(max_connections=None),
+            transport=httpx.AsyncHTTPTransport(
+                limits=httpx.Limits(max_connections=None), local_address=source
+            ),
         )
         self.server, self.patience = server, patience
         self.session = secrets.token_hex(6)
@@ -177,6 +183,9 @@ def _refusal(response: httpx.Response, begin: float) -> Answer:
     try:
         words = response.json()["detail"]
     except (ValueError, KeyError, TypeError):
+        plain = "text/plain" in response.headers.get("content-type", "")
+        words = response.text if plain and " " in response.text else None
+    if response.status_code >= 500 and response.status_code != 503:
         words = None
     if not isinstance(words, str):
         return Answer("lost", spent, f"status {response.status_code}: {response.text[:200]}")

@@ -84,10 +84,15 @@ class Server(NamedTuple):
         if report.exists():
             os.truncate(report, 0)
 
+    @property
+    def number(self) -> int:
+        """The process that serves, also where it is PID 1 of its own."""
+        inner = [n for n in self.family() if _inner_number(n) == 1]
+        return inner[0] if inner else self.process.pid
+
     def signal(self, number: int) -> None:
-        """Signal the server itself, which is the last of its line where it is PID 1 of its own."""
-        inner = [n for n in self.family() if _command(n).find("serve") > 0 and _pids(n) == 1]
-        os.kill(inner[0] if inner else self.process.pid, number)
+        """Send it a signal."""
+        os.kill(self.number, number)
 
     def end(self) -> None:
         """End it, at the latest after some seconds."""
@@ -195,17 +200,10 @@ def _memory(number: int, field: str) -> float:
     return sum(int(text) for text in re.findall(rf"{field}:\s+(\d+) kB", _status(number))) / 1000
 
 
-def _pids(number: int) -> int:
+def _inner_number(number: int) -> int:
     """Its number in the innermost namespace."""
     numbers = re.findall(r"NSpid:(.*)", _status(number))
     return int(numbers[0].split()[-1]) if numbers else number
-
-
-def _command(number: int) -> str:
-    try:
-        return Path(f"/proc/{number}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-    except OSError:
-        return ""
 
 
 def _processor(number: int) -> float:

@@ -10,6 +10,7 @@ import asyncio
 import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
@@ -122,7 +123,9 @@ def visit(server: Server) -> Callable[..., Any]:
 
     def run(actions: Callable[[Visitor], Awaitable[Any]], patience: float = 20) -> Any:
         async def one() -> Any:
-            visitor = Visitor(server.url, next(NUMBERS), config, patience)
+            number = next(NUMBERS)
+            source = f"127.0.1.{number % 250 + 1}" if sys.platform == "linux" else None
+            visitor = Visitor(server.url, number, config, patience, source)
             try:
                 return await asyncio.wait_for(actions(visitor), LONGEST)
             finally:

@@ -48,11 +48,16 @@ def silent(keeper):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def begin(silent, keeper):
-    """The silent connections are opened before the first test, and one file is on its way."""
+def early(silent):
+    """They are opened before the first test, so that the last hardly waits."""
 
 
 # --- A5: one visitor and all others ---------------------------------------------------------------
+
+
+def source(number):
+    """An address on loopback to connect from, where it has many."""
+    return f"127.0.2.{number + 1}" if sys.platform == "linux" else None
 
 
 async def beside(visitor, other, work, count=4):
@@ -82,28 +87,28 @@ def check_light(spent):
     assert max(answer.seconds for answer in spent["while"]) < max(2.5, 8 * alone), spent
 
 
-def attack(kind, visitor, other):
-    """What one address sends at once."""
+def attack(kind, visitor):
+    """What one address sends at once: all that it may send in a minute."""
     if kind == "events of one page":
-        button = visitor.event("fv-next", "click")
-        steps = visitor.event("load", "load")
-        long = visitor.send(steps, [], query="tab=Synthesis&layer=layer4&ch=3&p.steps=500")
-        return [long, *(visitor.send(button, []) for _ in range(110))]
+        load = visitor.event("load", "load")
+        others = [load, visitor.event("fv-next", "click"), visitor.event("fv-back", "click")]
+        long = visitor.send(load, [], query="tab=Synthesis&layer=layer4&ch=3&p.steps=500")
+        return [long, *(visitor.send(event, []) for _ in range(37) for event in others)]
     if kind == "identical runs":
-        return [visitor.call(*long_work(400, 7)) for _ in range(60)]
+        return [visitor.call(*long_work(400, 7)) for _ in range(100)]
     query = {"query": "?tab=Synthesis&layer=layer4&ch=5&p.steps=400", "kind": "picture"}
     functions = [part for part in visitor.config["components"] if part["props"].get("server_fns")]
-    return [visitor.ask(functions[0]["id"], "save", query) for _ in range(40)]
+    return [visitor.ask(functions[0]["id"], "save", query) for _ in range(100)]
 
 
 @pytest.mark.parametrize("kind", ["events of one page", "identical runs", "identical saves"])
 def test_a5_one_address_does_not_slow_another(server, visit, kind):
     async def actions(visitor):
-        other = type(visitor)(server.url, 2**20 + 7, visitor.config, patience=WAIT)
+        other = type(visitor)(server.url, 2**20 + 7, visitor.config, WAIT, source(7))
         await visitor.use("load", "load")
         await other.call(*LIGHT)
         try:
-            return await beside(visitor, other, lambda: attack(kind, visitor, other))
+            return await beside(visitor, other, lambda: attack(kind, visitor))
         finally:
             await other.http.aclose()
 
@@ -114,7 +119,8 @@ def test_a5_identical_work_of_many_is_done_once(server, visit):
     """Twelve addresses ask for the same: all are answered, in hardly more time than one needs."""
 
     async def actions(visitor):
-        others = [type(visitor)(server.url, 2**21 + n, visitor.config, 60) for n in range(12)]
+        others = [type(visitor)(server.url, 2**21 + n, visitor.config, 60, source(n))
+                  for n in range(12)]  # fmt: skip
         await visitor.call(*long_work(2, 3))
         begin = server.processor()
         await visitor.call(*long_work(30, 1))
@@ -144,18 +150,19 @@ def test_a7_too_many_open_files_lose_no_upload(server, visit):
         used = await visitor.use("fv-picture", "input", file_object(name))
         link = next(v for v in used.value if isinstance(v, str) and "img=" in v)
         short = link.partition("img=")[2][:16]
-        for other in range(40):  # what is kept in memory is pushed out
-            await visitor.call("run", "feature_maps", LIGHT[2], f"scene-{600 + other}", "",
-                               "blocks.0", 1, "", "{}")  # fmt: skip
-        number = server.family()[-1]
+        alike = ["saliency", "bundled:scenes-alexnet", "scene-1", "", "", -1, "", "{}"]
+        for other in range(40):  # the network is loaded; pictures in memory are pushed out
+            alike[2] = f"scene-{600 + other}"
+            await visitor.call("run", *alike)
+        number = server.number
         before = resource.prlimit(number, resource.RLIMIT_NOFILE)
-        body = {"data": ["feature_maps", LIGHT[2], short, "", "blocks.1", 1, "", "{}"]}
+        alike[2] = short
         resource.prlimit(number, resource.RLIMIT_NOFILE, (10, before[1]))
         with suppress(httpx.HTTPError):
-            await asyncio.wait_for(visitor.post("/call/run", body), 3)
+            await asyncio.wait_for(visitor.post("/call/run", {"data": alike}), 3)
         await asyncio.sleep(1)
         resource.prlimit(number, resource.RLIMIT_NOFILE, before)
-        return await visitor.call("run", *body["data"])
+        return await visitor.call("run", *alike)
 
     assert visit(actions).fate == "answered"
 
@@ -163,7 +170,7 @@ def test_a7_too_many_open_files_lose_no_upload(server, visit):
 def test_a7_a_session_costs_little_and_many_are_not_kept(server, visit):
     async def actions(visitor):
         await visitor.use("load", "load")
-        event = visitor.event("notice" if False else "fv-next", "click")
+        event = visitor.event("fv-next", "click")
         before = server.memory()
         for number in range(SESSIONS):
             visitor.session = f"session{number}"
@@ -206,8 +213,8 @@ def test_a8_a_port_in_use_is_one_sentence(server, keeper):
 def test_a8_health_asks_the_real_thing(server):
     """It tells what a light question took, through the lanes that visitors use."""
     report = httpx.get(f"{server.url}/healthz", timeout=20).json()
-    assert report["status"] in ("ok", "degraded")
-    assert [key for key in report if "second" in key or "light" in key or "answer" in key]
+    assert report["status"] in ("ok", "degraded", "slow")
+    assert 0 < report["answer"]["seconds"] < WAIT
 
 
 def test_a8_sigterm_ends_a_server_at_work_also_as_pid_1(end_under_load):

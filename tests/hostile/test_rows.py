@@ -167,9 +167,10 @@ def test_a4_uploads_of_one_address_have_a_bound_on_disk(server, visit):
     async def actions(visitor):
         return [await visitor.upload(body) for body in bodies]
 
+    before = sum(server.files().values())
     answers = visit(actions)
     assert any(answer.fate == "answered" for answer in answers)
-    assert sum(server.files().values()) < 8e6
+    assert sum(server.files().values()) - before < 8e6
     for answer in answers:
         assert not problem(answer), answer
         assert "/" not in str(answer.value), answer
@@ -194,7 +195,7 @@ def test_a6_a_search_of_many_words_is_refused_before_it_begins(server, visit):
 @pytest.mark.parametrize("kind", ["scans", "frames", "profile"])
 def test_a6_a_picture_that_costs_too_much_is_refused_soon(server, visit, kind):
     body = {
-        "scans": lambda: hostile_pictures.many_scans(1000),
+        "scans": lambda: hostile_pictures.many_scans(1000, 4000),
         "frames": lambda: hostile_pictures.many_frames(3000),
         "profile": lambda: hostile_pictures.profile(200),
     }[kind]()
@@ -211,7 +212,7 @@ def test_a6_a_picture_that_costs_too_much_is_refused_soon(server, visit, kind):
     assert answer.fate in ("answered", "refused"), answer
     if kind == "scans":
         assert not problem(answer)
-    assert spent < 4
+    assert spent < 6
     assert grew < 300
 
 
