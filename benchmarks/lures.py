@@ -20,10 +20,21 @@ from urllib.parse import quote
 import httpx
 import PIL.Image
 
-__all__ = ["SHAPES", "Listener", "Lure", "addresses", "listen", "lures", "plant", "shows_secret"]
+__all__ = [
+    "SHAPES",
+    "Listener",
+    "Lure",
+    "addresses",
+    "listen",
+    "lures",
+    "neutral",
+    "plant",
+    "shows_secret",
+]
 
 COLOUR = (201, 33, 144)  # of the secret picture: no drawn scene and no page is mostly that
 FILE = re.compile(r"/?gradio_api/file=[^\s\"'<>()\\&#;]+")
+CUT = 12  # letters of a name that are enough to know it by
 TOLERANCE = 24  # of a colour that was compressed
 
 
@@ -54,15 +65,15 @@ def plant(folder: Path) -> None:
 
 def lures(folder: Path, root: Path) -> list[Lure]:
     """The planted files and those of the system, absolute, relative, and as addresses."""
-    picture, absent = folder / "secret.png", folder / "absent.png"
+    picture, absent = folder / "secret.png", folder / "secret.gif"
     relative = [os.path.relpath(path, root) for path in (picture, absent)]
     return [
         Lure("absolute", str(picture), str(absent)),
         Lure("relative", *relative),
         Lure("file:", f"file://{picture}", f"file://{absent}"),
-        Lure("text", str(folder / "secret.txt"), str(folder / "absent.txt")),
-        Lure("symbolic link", str(folder / "secret.lnk"), str(folder / "absent.lnk")),
-        Lure("FIFO", str(folder / "secret.fifo"), str(folder / "absent.fifo")),
+        Lure("text", str(folder / "secret.txt"), str(folder / "secret.doc")),
+        Lure("symbolic link", str(folder / "secret.lnk"), str(folder / "secret.lnx")),
+        Lure("FIFO", str(folder / "secret.fifo"), str(folder / "secret.fife")),
         Lure("folder", str(folder), f"{folder}-absent"),
         Lure("/proc", "/proc/self/environ", "/proc/self/environs"),
         Lure("/dev", "/dev/zero", "/dev/zeros"),
@@ -144,6 +155,17 @@ def listen() -> Iterator[Listener]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def neutral(text: str, *names: str) -> str:
+    """A text without the names that were asked for, whole or cut, to compare it with a twin's."""
+    for name in sorted(filter(None, names), key=len, reverse=True):
+        for form in (name, json.dumps(name)[1:-1], quote(name)):
+            text = text.replace(form, "NAME")
+    common = os.path.commonprefix(names)
+    if len(common) > CUT:
+        text = re.sub(re.escape(common[:CUT]) + r"[\w./:-]*", "NAME", text)
+    return text
 
 
 def shows_secret(url: str, answer: Any) -> bool:

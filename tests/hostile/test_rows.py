@@ -16,7 +16,7 @@ from benchmarks import hostile_pictures
 from benchmarks.client import Answer, file_object
 from benchmarks.guard import Guard
 from benchmarks.leaks import leak, problem
-from benchmarks.lures import SHAPES, lures, shows_secret
+from benchmarks.lures import SHAPES, lures, neutral, shows_secret
 from benchmarks.server import ROOT
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -24,10 +24,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 def text_of(answer: Answer, *names: str) -> str:
     """An answer without the names that were asked for, to compare it with that to another name."""
-    text = json.dumps(answer.value)
-    for name in sorted(names, key=len, reverse=True):
-        text = text.replace(name, "NAME")
-    return f"{answer.fate}: {text}"
+    return f"{answer.fate}: {neutral(json.dumps(answer.value), *names)}"
 
 
 # --- A1: files ------------------------------------------------------------------------------------
