@@ -162,7 +162,7 @@ def neutral(text: str, *names: str) -> str:
     for name in sorted(filter(None, names), key=len, reverse=True):
         for form in (name, json.dumps(name)[1:-1], quote(name)):
             text = text.replace(form, "NAME")
-    common = os.path.commonprefix(names)
+    common = os.path.commonprefix(names)  # noqa: RUF071 (letters, not parts of a path)
     if len(common) > CUT:
         text = re.sub(re.escape(common[:CUT]) + r"[\w./:-]*", "NAME", text)
     return text
