@@ -83,9 +83,11 @@ def _print_attacked(
     """A row without and a row with the attacker, of rounds in turn, and the ratio of the two."""
     asyncio.run(_drive(server, 4, 5.0, known))  # what is loaded once
     jobs: dict[bool, list[Job]] = {False: [], True: []}
+    memory = {False: 0.0, True: 0.0}  # after the last round of a kind
     for attacked in [False, True] * rounds:
         with _attacker(server.url, attacked):
             jobs[attacked] += asyncio.run(_drive(server, VISITORS, seconds, known))[0]
+            memory[attacked] = server.memory()
         time.sleep(PEACE)
     light = {
         attacked: [
@@ -103,7 +105,7 @@ def _print_attacked(
         wrong = sum(job.right is False for job in jobs[attacked])
         print(f"| {name} | {len(light[attacked])} | {_middle(light[attacked])} | "
               f"{fates.count('refused')} | {fates.count('lost')} | {wrong} | "
-              f"{server.memory():.0f} |")  # fmt: skip
+              f"{memory[attacked]:.0f} |")  # fmt: skip
     middles = [median(light[True]) / median(light[False]), _late(light[True]) / _late(light[False])]
     print(f"| ratio | | {middles[0]:.2f} / {middles[1]:.2f} | | | | |")
     for job in {(j.kind, str(j.answer.value)[:200]) for done in jobs.values() for j in done

@@ -43,7 +43,11 @@ NAMES = {
 # A module -> the only files that may import it (a module covers those below it).
 IMPORTS = {
     "gradio": [
-        "app/ui*.py", "app/theme.py", "app/widgets.py", "app/serve.py", "app/components/*",
+        "app/ui*.py",
+        "app/theme.py",
+        "app/widgets.py",
+        "app/serve.py",
+        "app/components/*",
         "benchmarks/routes.py",  # which lists the routes of the Gradio at hand
     ],
     "spaces": ["spaces/*"],
