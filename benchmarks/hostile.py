@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +55,9 @@ class Report:
         self.slowest: defaultdict[str, float] = defaultdict(float)
         self.problems: list[str] = []
 
-    def add(self, request: Request, answer: Answer, spent: float) -> None:
-        """Judge one answer."""
-        fault = problem(answer, *request.echo)
+    def add(self, request: Request, answer: Answer, spent: float, echo: Collection[str]) -> None:
+        """Judge one answer; `echo`: all that its page has sent, which the answer may repeat."""
+        fault = problem(answer, *echo)
         self.fates[request.kind]["wrong" if fault else answer.fate] += 1
         self.slowest[request.kind] = max(self.slowest[request.kind], spent)
         if fault:
@@ -153,14 +153,17 @@ async def fuzz(server: Server, requests: Sequence[Request], progress: bool = Fal
     report = Report()
     config = httpx.get(f"{server.url}/config", timeout=30).json()
     visitor = Visitor(server.url, 0, config, PATIENCE)
+    echo: set[str] = set()
     for number, request in enumerate(requests):
         if number % EACH == 0:
             await visitor.http.aclose()
             visitor = Visitor(server.url, 2**18 + number // EACH, config, PATIENCE)
             await visitor.use("load", "load")
+            echo.clear()
+        echo.update(filter(None, request.echo))
         begin = server.processor()
         answer = await _send(visitor, request)
-        report.add(request, answer, server.processor() - begin)
+        report.add(request, answer, server.processor() - begin, echo)
         if server.process.poll() is not None:
             report.problems.append(f"the server ended after {request}"[:300])
             break

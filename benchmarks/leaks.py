@@ -16,6 +16,8 @@ LEAKS = re.compile(
     r"/usr/lib|\w\.py\b|dist-packages"
 )
 UNEXPECTED = "this could not be computed"
+CUT = 12  # letters of a value that are enough to know it by
+SHORTENED = r"[^\s'\"]*?(?:…|\\u2026|\.\.\.)"
 LENGTH = 4000  # letters of a sentence; a list of names needs some
 
 
@@ -36,5 +38,7 @@ def leak(text: str, *echo: str) -> str:
         return f"unexpected: {text[text.index(UNEXPECTED) :][:120]}"
     for words in echo:
         text = text.replace(words, "").replace(json.dumps(words)[1:-1], "")
+        if len(words) > CUT:  # a long value is repeated in part
+            text = re.sub(re.escape(words[:CUT]) + SHORTENED, "", text)
     match = LEAKS.search(text)
     return f"tells {text[max(0, match.start() - 40) : match.end() + 40]!r}" if match else ""
