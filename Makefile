@@ -5,7 +5,7 @@ UV := uv==0.13.9
 export GRADIO_ANALYTICS_ENABLED = False
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-oldest check format lint types fix docs space deploy clean browser
+.PHONY: help run test test-oldest check audit format lint types fix docs space deploy clean browser
 
 help: ## list what there is
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -30,6 +30,9 @@ test-oldest: .venv/made ## run the tests with the oldest packages that pyproject
 	  -m "not browser and not real" --ignore tests/test_space.py $(ARGS)
 
 check: format lint types test ## format, lint, types, tests
+
+audit: .venv/made ## look for advisories about the pinned packages (0 none, 1 some, 2 no source)
+	@$(BIN)/python .ci/audit.py
 
 format: .venv/dev
 	$(BIN)/ruff format --check .

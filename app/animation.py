@@ -15,15 +15,14 @@ from featvis import WrongRequest, render
 from featvis.ascent import climb as ascent
 from featvis.types import Result
 
-from .kept import Kept
+from .stores import ON_THE_WAY
 
-__all__ = ["FRAMES", "ON_THE_WAY", "ending", "followed", "moving", "small"]
+__all__ = ["FRAMES", "ending", "followed", "moving", "small"]
 
 FRAMES = 32  # asked for, evenly spaced over the steps
 LAST = 1500  # milliseconds of the finished picture
 EACH = 80  # of the others
 SIDE = 640  # pixels of the longer side, at most
-ON_THE_WAY = Kept(8)  # of the last pictures made: how they came about
 ENDINGS = {".gif": "GIF", ".webp": "WEBP"}
 
 

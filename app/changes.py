@@ -17,9 +17,10 @@ from . import pictures, probed, session, tabs, trainings, values
 from .labels import class_named
 from .limits import check_model
 from .state import MOST as NETWORKS
-from .state import State, param_text
+from .state import PICTURE, State, param_text
 
 __all__ = [
+    "delete_upload",
     "explained_class",
     "set_against",
     "set_channel",
@@ -74,6 +75,13 @@ def set_upload(state: State, name: str | None) -> State:
         return state.but()
     pictures.get(name)  # a name that is none is refused
     return set_picture(state, name)
+
+
+def delete_upload(state: State) -> State:
+    """Delete the picture in view, with all that was made from it; an example takes its place."""
+    pictures.delete(state.image)
+    target = None if state.target == state.image else state.target
+    return state.but(image=PICTURE, target=target, position=None)
 
 
 def set_picture(state: State, name: str) -> State:

@@ -10,6 +10,7 @@ from featvis import VisionModel
 
 from . import pictures, session, tabs, views
 from .disk import file_url
+from .limits import limits
 from .state import State
 
 __all__ = ["chips", "comparable", "examples", "layers", "short", "targets"]
@@ -65,6 +66,15 @@ def chips(state: State) -> Choices:
     """The methods of a tab, with the time of those that take long."""
     told = [(m, tabs.estimate(m, state)) for m in tabs.methods_of(state.tab)]
     return [(f"{m.title} ({time})" if time else m.title, m.name) for m, time in told]
+
+
+def upload(chosen: str) -> str:
+    """How long uploads stay and who sees them, and a button that deletes the one in view."""
+    days = limits().stored_days
+    stay = f"for {days:g} days after it was last shown" if days else "until room runs out"
+    text = f"A picture you send stays on this server {stay}. Anyone who has its link can see it."
+    button = "<button data-delete>Delete this picture everywhere</button>"
+    return f'<p class="fv-stay">{text}</p>{button if pictures.may_delete(chosen) else ""}'
 
 
 def examples(chosen: str) -> str:

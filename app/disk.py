@@ -35,6 +35,7 @@ __all__ = [
     "file_key",
     "file_url",
     "make_room",
+    "owners",
     "page_files",
     "prepare",
     "problems",
@@ -96,6 +97,12 @@ def file_at(key: str) -> Path | None:
 def file_bytes(key: str) -> bytes | None:
     """The content of a file that is shown, by its key."""
     return page_files().read(key) if FILE.fullmatch(key) else None
+
+
+def owners(name: str) -> set[str]:
+    """The addresses that sent an upload; those before the server began are not known."""
+    file = uploads().files.get(f"{name}.webp")
+    return set(file.owners) if file else set()
 
 
 def delete(name: str) -> bool:

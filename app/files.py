@@ -6,12 +6,13 @@ from featvis import Method, WrongRequest
 from featvis.types import Result
 
 from . import cook, pictures, session, tabs
-from .animation import ON_THE_WAY, moving
+from .animation import moving
 from .arrays import packed, saved
 from .code import python
 from .page_recipe import of_page
 from .recipe import DRAWN, Call, Recipe, facts, stamped, target_text
 from .state import DISPLAY, State
+from .stores import ON_THE_WAY
 
 __all__ = ["FILES", "animation", "arrays", "code", "picture", "recipe", "recipe_text"]
 

@@ -56,6 +56,12 @@ class Kept(OrderedDict[Hashable, Any]):
         with self.lock:
             self.pop(key, None)
 
+    def drop_all(self, is_meant: Callable[[Hashable], bool]) -> None:
+        """Make anew whatever is under a key that is meant."""
+        with self.lock:
+            for key in [key for key in self if is_meant(key)]:
+                self.pop(key)
+
     def free(self) -> None:
         """Let go of all that no job uses."""
         with self.lock:

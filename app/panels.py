@@ -91,6 +91,9 @@ def _base(name: str) -> tuple[PIL.Image.Image, bytes]:
     return made, photograph(made)
 
 
+pictures.ON_DELETE.append(lambda _: _base.cache_clear())
+
+
 def _figure(
     panel: Panel,
     image: Image,

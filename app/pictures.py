@@ -19,6 +19,7 @@ from zoo_adapters import raster
 from zoo_adapters.bundled.scenes import CLASSES, scene
 
 from . import decoder, disk
+from .limits import public
 
 __all__ = [
     "EXAMPLES",
@@ -32,6 +33,7 @@ __all__ = [
     "group",
     "is_upload",
     "keep",
+    "may_delete",
     "name_of",
     "strip",
     "upload_bytes",
@@ -128,10 +130,19 @@ def is_upload(name: str) -> bool:
     return bool(UPLOAD.fullmatch(name)) and disk.uploads().find(f"{name}.webp") is not None
 
 
+def may_delete(name: str) -> bool:
+    """Is it an upload of whoever asks, or any upload on a server of one's own?"""
+    return is_upload(name) and (not public() or disk.OWNER.get() in disk.owners(name))
+
+
 def delete(name: str) -> None:
     """Delete an upload, and all that was made from it."""
     if group(name) == "-":
         raise WrongRequest("only a picture that was uploaded can be deleted")
+    if not may_delete(name):
+        raise WrongRequest(
+            "only whoever sent a picture can delete it; send it again from here, then delete it"
+        )
     gone = disk.delete(name)
     _upload.cache_clear()
     for forget in ON_DELETE:

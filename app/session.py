@@ -68,6 +68,7 @@ class Made:
 
 
 MADE = ("Synthesis", "DeepDream")  # tabs whose methods make pictures
+
 SECONDS: dict[str, float] = {}  # of one forward pass: the shortest seen
 
 

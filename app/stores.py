@@ -6,10 +6,11 @@ import zoo_adapters
 from featvis import VisionModel
 from zoo_adapters import Progress
 
+from . import pictures
 from .kept import Kept
 from .limits import check_model, limits
 
-__all__ = ["IMAGES", "MODELS", "PASSES", "RESULTS", "free", "model_of"]
+__all__ = ["IMAGES", "MODELS", "ON_THE_WAY", "PASSES", "RESULTS", "forget", "free", "model_of"]
 
 MODELS = Kept(
     lambda: limits().models or 10**6,
@@ -17,6 +18,8 @@ MODELS = Kept(
     lambda: int(1e9 * limits().model_memory) or 10**15,
 )
 IMAGES, PASSES, RESULTS = Kept(24), Kept(24), Kept(96)
+ON_THE_WAY = Kept(8)  # steps of the last pictures made
+OF_PICTURES = (IMAGES, PASSES, RESULTS, ON_THE_WAY)  # their keys hold a picture's name
 
 
 def model_of(name: str, progress: Progress | None = None) -> VisionModel:
@@ -33,3 +36,12 @@ def free() -> None:
     """Let go of all that no job uses."""
     for store in (IMAGES, PASSES, RESULTS, MODELS):
         store.free()
+
+
+def forget(name: str) -> None:
+    """Drop all that was computed from an upload that is deleted."""
+    for store in OF_PICTURES:
+        store.drop_all(lambda key: name in repr(key))
+
+
+pictures.ON_DELETE.append(forget)

@@ -165,6 +165,9 @@ class Window:
                 format="webp",
                 elem_id="fv-picture",
             )
+            self.upload = gr.HTML(
+                choices.upload(""), js_on_load=_script("delete"), elem_id="fv-upload"
+            )
             self.examples = gr.HTML(js_on_load=_script("pick"), elem_id="fv-examples")
 
     def _target(self) -> None:

@@ -12,11 +12,15 @@ from gradio.data_classes import FileData
 
 from . import api, files
 from .callers import asked_by, listened_to
-from .disk import file_key, file_url
+from .disk import GROUP, file_key, file_url
 from .faults import sentence
 from .incoming import picture_name
+from .pictures import delete as delete_picture
+from .pictures import group
 from .serve import SIDE_BY_SIDE
 from .state import from_query
+from .ui_lists import LINK
+from .values import text
 from .work import Work
 
 __all__ = ["offer"]
@@ -24,7 +28,7 @@ __all__ = ["offer"]
 
 def offer() -> None:
     """Declare all endpoints in the Blocks at hand; long jobs wait for one another (lanes.py)."""
-    for function in (*api.ENDPOINTS, picture, upload):
+    for function in (*api.ENDPOINTS, picture, upload, delete):
         gr.api(_endpoint(function), api_name=function.__name__, concurrency_id="api",
                concurrency_limit=SIDE_BY_SIDE)  # fmt: skip
 
@@ -35,7 +39,10 @@ def picture(link: str) -> FileData:
     Args:
         link: as the other functions give it, "?tab=...&m=...", or the address of the window.
     """
-    data, name = files.picture(from_query(link.partition("?")[2] or link))
+    link = text("link", link, LINK)
+    state = from_query(link.partition("?")[2] or link)
+    GROUP.set(group(state.image))  # the file is deleted with the upload
+    data, name = files.picture(state)
     key = file_key(data, name)
     return {  # plain values: Gradio would look for a file of this path, and copy it
         "path": key,
@@ -54,6 +61,16 @@ def upload(picture: str) -> str:
             in Python gives handle_file("cat.png").
     """
     return picture_name(picture)
+
+
+def delete(picture: str) -> str:
+    """Delete a picture that was sent from here, with all files that were made from it.
+
+    Args:
+        picture: the name that `upload` gave.
+    """
+    delete_picture(picture_name(picture))
+    return "deleted"
 
 
 def _endpoint(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -44,6 +44,7 @@ class Drawing:
         if before is None or before.image != state.image:
             pictures.get(state.image)  # or it is said that it is gone
             made[w.picture] = picture_url(state.image)
+            made[w.upload] = choices.upload(state.image)
             made[w.examples] = choices.examples(state.image)
         if before is None:
             made[w.tabs] = gr.Tabs(selected=state.tab)

@@ -12,7 +12,7 @@ import gradio as gr
 import zoo_adapters
 from featvis import WrongRequest
 
-from . import changes, session, tabs, tries, views
+from . import changes, disk, pictures, session, tabs, tries, values, views
 from . import ui_lists as lists
 from .callers import address_of, asked_by
 from .faults import sentence
@@ -30,11 +30,13 @@ if TYPE_CHECKING:
 __all__ = ["connect"]
 
 BY_HAND = "(v) => { const by = !!window.featvisHand; window.featvisHand = false; return [v, by]; }"
-# Of one control used twice the second use counts, too: the first one gives way to it.
+# Of one control used twice the second use counts, too: the first one gives way to it. What a page
+# sends is checked by the changes alone: Gradio's own checks end in a traceback and in no sentence.
 PRIVATE: dict[str, Any] = {
     "api_visibility": "private",
     "show_progress": "hidden",
     "trigger_mode": "multiple",
+    "preprocess": False,
 }
 LAST = {**PRIVATE, "trigger_mode": "always_last"}
 
@@ -52,8 +54,8 @@ class Events:
         self.drawing = Drawing(window)
         self.visit = gr.State(Visit())
         self.outputs = [
-            w.notice, w.link, w.zoo, w.family, w.model, w.name, w.facts, w.picture, w.examples,
-            w.prediction, w.target, w.against, w.layer, w.channel, w.steps, w.tabs,
+            w.notice, w.link, w.zoo, w.family, w.model, w.name, w.facts, w.picture, w.upload,
+            w.examples, w.prediction, w.target, w.against, w.layer, w.channel, w.steps, w.tabs,
             *(c for p in w.parts.values() for c in p.shown),
         ]  # fmt: skip
         self._subject()
@@ -68,7 +70,7 @@ class Events:
         w, on = self.w, self._on
         on(w.model.select, changes.set_model, w.model)
         on(w.name.submit, self._named, w.name)
-        on(w.found.select, lambda s, data: changes.set_model(s, str(data.get("pick"))))
+        on(w.found.select, lambda s, data: changes.set_model(s, values.pick(data)))
         asked = [w.name, *w.filters]
         gr.on(
             [w.search.expand, w.name.input, w.name.submit, *(m.select for m in w.filters)],
@@ -76,8 +78,9 @@ class Events:
         )  # fmt: skip
         # the old picture's removal may still be under way when the new one comes
         on(w.picture.input, _uploaded, w.picture, preprocess=False, trigger_mode="always_last")
-        on(w.examples.select, lambda s, data: changes.set_picture(s, str(data.get("pick"))))
-        on(w.prediction.select, lambda s, data: changes.set_class(s, str(data.get("pick"))))
+        on(w.upload.select, changes.delete_upload)
+        on(w.examples.select, lambda s, data: changes.set_picture(s, values.pick(data)))
+        on(w.prediction.select, lambda s, data: changes.set_class(s, values.pick(data)))
         on(w.target.select, changes.set_class, w.target)
         on(w.against.select, changes.set_against, w.against)
         on(w.layer.select, changes.set_layer, w.layer)
@@ -131,8 +134,8 @@ class Events:
                 yield update
 
         async def of_data(visit: Visit, data: gr.EventData, request: gr.Request) -> Updates:
-            values = data._data if isinstance(data._data, dict) else {}
-            async for update in self._used(visit, lambda state: change(state, values), request):
+            picked = data._data if isinstance(data._data, dict) else {}
+            async for update in self._used(visit, lambda state: change(state, picked), request):
                 yield update
 
         async def of_nothing(visit: Visit, request: gr.Request) -> Updates:
@@ -246,6 +249,7 @@ class Events:
         self, after: State, before: State | None, work: Work[Any]
     ) -> tuple[State, dict[Any, Any]]:
         """A state, and what shows it on a page that shows `before`."""
+        disk.GROUP.set(pictures.group(after.image))  # its files are deleted with it
         if after is before:
             return after, {}
         if after == before:  # what was used shows the state again

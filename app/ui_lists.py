@@ -13,14 +13,16 @@ import gradio as gr
 import zoo_adapters
 from featvis import WrongRequest
 
-from . import choices, files, health, texts, views, words
+from . import choices, disk, files, health, pictures, texts, views, words
 from .callers import asked_by, listened_to
-from .disk import file_url
 from .faults import sentence
 from .picker import listing
 from .state import State, from_query
 from .ui_visit import Visit
+from .values import text as read_text
 from .work import Work
+
+LINK = 20_000  # characters of a link
 
 __all__ = ["families", "is_whole", "members", "networks", "save"]
 
@@ -69,7 +71,8 @@ async def families(visit: Visit, zoo: str, request: gr.Request) -> tuple[Any, An
 async def members(zoo: str, family: str, request: gr.Request) -> Any:
     """The networks of a family, as choices."""
     try:
-        names = await _in_background(request, lambda: zoo_adapters.families(zoo).get(family, ()))
+        name = read_text("family", family)
+        names = await _in_background(request, lambda: zoo_adapters.families(zoo).get(name, ()))
     except WrongRequest:
         return gr.skip()
     return gr.Dropdown(choices.short(names), value=None)
@@ -78,26 +81,30 @@ async def members(zoo: str, family: str, request: gr.Request) -> Any:
 async def save(values: Any, request: gr.Request) -> dict[str, str]:
     """The address of a file (see FILES) of what a query shows, or why there is none."""
     values = values if isinstance(values, dict) else {}
-    query, kind = str(values.get("query", "")), str(values.get("kind", ""))
     try:
+        query, kind = (read_text(name, values.get(name), LINK) for name in ("query", "kind"))
         make = files.FILES.get(kind, files.picture)
         with asked_by(request):
             work = Work.shared(("save", query, kind), lambda _: _saved(make, query))
         with listened_to(work):
             return await work.answer()
     except Exception as error:
-        return {"error": words.said(sentence(error), str(values.get("lang") or "en"))}
+        asked = values.get("lang")
+        language = words.chosen(asked if isinstance(asked, str) else None, "")
+        return {"error": words.said(sentence(error), language)}
 
 
 def _saved(make: Callable[[State], tuple[bytes, str]], query: str) -> dict[str, str]:
     """The address of a file of a link, and its name."""
-    data, name = make(from_query(query))
-    return {"url": file_url(data, name), "name": name}
+    state = from_query(query)
+    disk.GROUP.set(pictures.group(state.image))  # the file is deleted with the upload
+    data, name = make(state)
+    return {"url": disk.file_url(data, name), "name": name}
 
 
 def is_whole(text: str | None) -> bool:
     """Is it a name with its zoo, and not words to be found?"""
-    return ":" in (text or "")
+    return isinstance(text, str) and ":" in text
 
 
 async def _in_background(request: Any, function: Callable[[], Any]) -> Any:

@@ -7,8 +7,9 @@ from importlib import import_module
 from pathlib import Path
 
 APART = (
-    "__init__", "__main__", "client", "crp_worker", "hostile", "lucent_worker", "probe_peers",
-    "timing",
+    "__init__", "__main__", "attacker", "client", "crp_worker", "doors", "guard",
+    "hostile_pictures", "leaks", "lucent_worker", "lures", "probe_peers", "routes", "server",
+    "strangers", "timing",
 )  # fmt: skip
 NAMES = sorted(path.stem for path in Path(__file__).parent.glob("*.py") if path.stem not in APART)
 

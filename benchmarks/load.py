@@ -3,6 +3,8 @@
 Three of four look at things: open the window, choose pictures, networks and tabs, ask the API for
 maps. The fourth asks for long work: ascents, dreams, occlusion. Each reads what came for some
 seconds before the next request. An answer is compared with the direct call.
+
+With `--attacker` one more address does its worst (benchmarks/attacker.py) in every second round.
 """
 
 from __future__ import annotations
@@ -11,9 +13,12 @@ import argparse
 import asyncio
 import os
 import random
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any, NamedTuple
@@ -24,9 +29,12 @@ import zoo_adapters
 from app import session
 from app.pictures import EXAMPLES
 from app.state import State
-from benchmarks.client import Answer, Server, Visitor, served
+from benchmarks.client import Answer, Visitor
+from benchmarks.server import ROOT, Server, serve
 
 READS = 4.0  # seconds that a visitor looks at an answer, on average
+VISITORS = 8  # beside the attacker
+PEACE = 5.0  # seconds between two rounds, and until the attacker has begun
 ROUNDS, EACH = 6, 10  # of the ratio: rounds, and answers in each
 
 
@@ -43,14 +51,20 @@ def main(arguments: Sequence[str] = ()) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks load")
     parser.add_argument("--visitors", type=int, nargs="+", default=[1, 8, 32, 64])
     parser.add_argument("--seconds", type=float, default=20)
+    parser.add_argument("--attacker", action="store_true", help="8 visitors beside an attacker")
+    parser.add_argument("--rounds", type=int, default=4, help="of each kind, with --attacker")
     options = parser.parse_args(arguments)
     known = _expected()
+    if options.attacker:
+        with tempfile.TemporaryDirectory() as folder, serve(Path(folder)) as server:
+            _print_attacked(server, options.rounds, options.seconds, known)
+        return
     print(f"{os.cpu_count()} processors, {options.seconds:g} s each, a visitor reads {READS:g} s")
     print("| visitors | answers a minute | refused | lost | wrong | prediction p50 / p95 s "
           "| CAM p50 / p95 s | opening p50 / p95 s | window p50 / p95 s | long p50 / p95 s "
           "| memory before, after, peak MB | load |")  # fmt: skip
     print("| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
-    with tempfile.TemporaryDirectory() as folder, served(Path(folder) / "log") as server:
+    with tempfile.TemporaryDirectory() as folder, serve(Path(folder)) as server:
         asyncio.run(_drive(server, 4, 5.0, known))  # what is loaded once
         for count in options.visitors:
             before = server.memory()
@@ -61,6 +75,58 @@ def main(arguments: Sequence[str] = ()) -> None:
                         if j.answer.fate != "answered"}:  # fmt: skip
                 print("  not answered:", *job)
         print(asyncio.run(_beside(server)))
+
+
+def _print_attacked(
+    server: Server, rounds: int, seconds: float, known: dict[tuple[str, str], float]
+) -> None:
+    """A row without and a row with the attacker, of rounds in turn, and the ratio of the two."""
+    asyncio.run(_drive(server, 4, 5.0, known))  # what is loaded once
+    jobs: dict[bool, list[Job]] = {False: [], True: []}
+    memory = {False: 0.0, True: 0.0}  # after the last round of a kind
+    for attacked in [False, True] * rounds:
+        with _attacker(server.url, attacked):
+            jobs[attacked] += asyncio.run(_drive(server, VISITORS, seconds, known))[0]
+            memory[attacked] = server.memory()
+        time.sleep(PEACE)
+    light = {
+        attacked: [
+            j.answer.seconds for j in done if j.answer.fate == "answered" if j.kind != "long"
+        ]
+        for attacked, done in jobs.items()
+    }
+    print(
+        f"{os.cpu_count()} processors, {VISITORS} visitors, {rounds} rounds of {seconds:g} s each"
+    )
+    print("| | light answers | p50 / p95 s | refused | lost | wrong | memory MB |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+    for attacked, name in ((False, "without the attacker"), (True, "with the attacker")):
+        fates = [job.answer.fate for job in jobs[attacked]]
+        wrong = sum(job.right is False for job in jobs[attacked])
+        print(f"| {name} | {len(light[attacked])} | {_middle(light[attacked])} | "
+              f"{fates.count('refused')} | {fates.count('lost')} | {wrong} | "
+              f"{memory[attacked]:.0f} |")  # fmt: skip
+    middles = [median(light[True]) / median(light[False]), _late(light[True]) / _late(light[False])]
+    print(f"| ratio | | {middles[0]:.2f} / {middles[1]:.2f} | | | | |")
+    for job in {(j.kind, str(j.answer.value)[:200]) for done in jobs.values() for j in done
+                if j.answer.fate != "answered" or j.right is False}:  # fmt: skip
+        print("  not answered, or wrong:", *job)
+
+
+@contextmanager
+def _attacker(url: str, present: bool) -> Iterator[None]:
+    """One address that does its worst, in a process of its own, so that it slows no client."""
+    if not present:
+        yield
+        return
+    command = [sys.executable, "-m", "benchmarks.attacker", url]
+    process = subprocess.Popen(command, cwd=ROOT)
+    try:
+        time.sleep(PEACE)  # it begins
+        yield
+    finally:
+        process.terminate()
+        process.wait()
 
 
 def _expected() -> dict[tuple[str, str], float]:
@@ -117,10 +183,8 @@ async def _looks(visitor: Visitor, image: str) -> Job:
     answer = await visitor.use("fv-examples", "select", pick=image)
     if answer.fate != "answered":
         return Job("window", answer, None)
-    label = _label(image)
-    return Job(
-        "window", answer, label in str(answer.value[9]) or "__type__" in str(answer.value[9])
-    )
+    prediction = str(answer.value[visitor.place("fv-prediction")])
+    return Job("window", answer, _label(image) in prediction or "__type__" in prediction)
 
 
 def _label(image: str) -> str:
@@ -213,6 +277,10 @@ def _row(count: int, jobs: list[Job], spent: float, memory: list[float]) -> str:
         f"{os.getloadavg()[0]:.1f}",
     ]  # fmt: skip
     return f"| {' | '.join(map(str, cells))} |"
+
+
+def _late(values: list[float]) -> float:
+    return quantiles(values, n=20, method="inclusive")[18]
 
 
 def _middle(values: list[float]) -> str:

@@ -31,7 +31,7 @@ OPENERS = [
     "app/cli*.py",  # whoever types a path there owns the machine
     "app/index/*",  # folders that the owner of the server configures
     "app/disk_store.py",  # by keys that are checked, in folders that are the server's alone
-    "app/health.py",  # /proc, for the memory
+    "app/resources.py",  # /proc, for memory and open files
     "featvis/ascent/memory.py",  # likewise
     "zoo_adapters/*", "benchmarks/*", "spaces/*",
 ]  # fmt: skip
@@ -42,6 +42,7 @@ DECODERS = [
     "app/cli*.py", "app/index/*", "zoo_adapters/*", "benchmarks/*", "spaces/*",
 ]  # fmt: skip
 FETCHERS = [
+    "app/ports.py",  # it asks whether a port is free, and sends nothing
     "app/incoming.py",  # a picture's address, on a private server that its owner started so
     "zoo_adapters/*", "benchmarks/*", "spaces/*",
 ]  # fmt: skip
@@ -88,8 +89,14 @@ IMPORTS = {
     "requests": FETCHERS,
     "aiohttp": [],
     "socket": FETCHERS,
-    "gradio": ["app/ui*.py", "app/theme.py", "app/widgets.py", "app/serve.py", "app/components/*"],
     "uvicorn": ["app/connections.py"],  # its protocol, given deadlines
+    "gradio": [
+        "app/ui*.py",
+        "app/theme.py",
+        "app/widgets.py",
+        "app/serve.py",
+        "benchmarks/routes.py",  # which lists the routes of the Gradio at hand
+    ],
     "spaces": ["spaces/*"],
     "timm": ["zoo_adapters/timm.py", "zoo_adapters/bundled/*", "benchmarks/*"],
     "torchvision": ["zoo_adapters/torchvision*.py", "benchmarks/*"],

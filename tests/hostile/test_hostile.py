@@ -1,17 +1,12 @@
-"""Hostile pictures, links and calls: each is answered, or refused with a sentence and no more.
+"""Hostile pictures, links and values: each is taken, or refused with a sentence and no more.
 
-`python -m benchmarks faults` sends 10,000 of them.
+Here the functions are called themselves; `python -m benchmarks hostile` sends requests to a server.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import re
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -21,10 +16,11 @@ from app import api, changes, disk, limits, pictures, serve, tabs, visitors
 from app.faults import sentence
 from app.recipe import from_json
 from app.state import State, from_query, to_query
-from benchmarks import faults, hostile
+from benchmarks import hostile, hostile_pictures
+from benchmarks.leaks import leak
+from benchmarks.strangers import JSON, WORDS
 from featvis import METHODS, WrongRequest
 
-ROOT = Path(__file__).parent.parent.parent
 MANY = settings(
     max_examples=100,
     deadline=None,
@@ -32,20 +28,16 @@ MANY = settings(
     database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
-    max_leaves=6,
-)
-TEXT = st.one_of(st.text(), st.sampled_from(hostile.HOSTILE))
+MODEL = "bundled:scenes-mobilenet"
+TEXT = st.one_of(st.text(), st.sampled_from(WORDS))
 
 
 @pytest.fixture(autouse=True, scope="module")
 def small(tmp_path_factory):
     """A public server on which nothing takes long, with stores of its own."""
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in faults.SMALL.items():
-            patch.setenv(f"FEATVIS_{name}", value)
+        for name, value in {"FEATVIS_PUBLIC": "1", **hostile.SMALL}.items():
+            patch.setenv(name, value)
         folder = tmp_path_factory.mktemp("hostile")
         uploads, served = (disk.Store(folder / name, 0, 0) for name in ("uploads", "served"))
         patch.setattr(disk, "uploads", lambda: uploads)
@@ -62,39 +54,27 @@ def refusal(make: Callable[[], object]) -> str:
     try:
         make()
     except Exception as error:
-        return faults.wrong(sentence(error)) and repr(error)
+        return leak(sentence(error)) and repr(error)
     return ""
 
 
-@pytest.mark.parametrize(("kind", "count"), [("picture", 300), ("link", 81), ("call", 100)])
 @pytest.mark.filterwarnings("ignore")  # of decoders, on what is no picture
-def test_what_nobody_should_send_is_refused_in_a_sentence(kind, count):
-    said = {number: faults.outcome(kind, number) for number in range(count)}
-    assert not {n: (faults.wrong(text), text[:200]) for n, text in said.items()
-                if faults.wrong(text)}  # fmt: skip
-    assert "answered" in said.values()
+def test_pictures_that_nobody_should_send_are_kept_or_refused():
+    faults = {n: refusal(lambda n=n: kept(hostile_pictures.picture(n))) for n in range(200)}
+    assert not {number: fault for number, fault in faults.items() if fault}
+    assert kept(hostile_pictures.noise(1, 30_000)).mode == "RGB"
+
+
+def kept(data):
+    picture = pictures.get(pictures.keep(data))
+    assert picture.mode == "RGB"
+    assert max(picture.size) <= pictures.LARGEST
+    return picture
 
 
 def test_a_filter_that_a_layer_does_not_have_is_refused():
     with pytest.raises(WrongRequest, match="channels go from 0 to"):
         tabs.draw(from_query("tab=Filters&ch=9500"))
-
-
-def test_what_leaks_is_found():
-    assert faults.wrong("Traceback (most recent call last)")
-    assert faults.wrong("there is no file /home/someone/x.png")
-    assert faults.wrong("this could not be computed (TypeError); the log has it under 1")
-    assert not faults.wrong("a position is ROW,COLUMN as in 3,4, not 'x'")
-
-
-def test_an_error_that_a_row_keeps_to_itself_is_found(monkeypatch):
-    def door(number):
-        sentence(ValueError("of one row"))
-
-    monkeypatch.setitem(faults.DOORS, "link", door)
-    said = faults.outcome("link", 0)
-    assert faults.wrong(said) == "unexpected"
-    assert "of one row" in said
 
 
 @MANY
@@ -140,7 +120,7 @@ CHANGES = [
 @given(st.sampled_from(CHANGES), JSON | TEXT)
 def test_whatever_a_page_sends_changes_the_state_or_is_refused(change, value):
     clicked = change in (changes.set_shown, changes.set_tile, changes.set_point)
-    state = State(model=hostile.MODEL)
+    state = State(model=MODEL)
     if clicked:
         value = {"pick": value, "x": value, "y": value}
     assert not refusal(lambda: to_query(change(state, value)))
@@ -165,16 +145,4 @@ def test_what_is_no_recipe_is_refused(value):
 def test_arguments_of_the_api_that_are_not_whole_are_refused():
     for count in (2.5, float("nan"), float("inf"), "3", None, 10**30):
         with pytest.raises(WrongRequest, match="count is a whole number"):
-            api.channel(hostile.MODEL, "blocks.4.0", 1, count)
-
-
-def test_memory_does_not_grow_with_what_is_refused(tmp_path):
-    """In a process of its own; the first tenth fills what is kept."""
-    command = [sys.executable, "-W", "ignore", "-m", "benchmarks", "faults", "--count", "400",
-               "--kinds", "picture"]  # fmt: skip
-    made = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=500,
-                          env={**os.environ, "OMP_NUM_THREADS": "1"})  # fmt: skip
-    assert made.returncode == 0, made.stderr[-500:]
-    assert "wrong:" not in made.stdout
-    ratio = float(re.findall(r"the last is ([\d.]+) times", made.stdout)[0])
-    assert ratio < 1.1, made.stdout
+            api.channel(MODEL, "blocks.4.0", 1, count)
