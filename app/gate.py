@@ -118,7 +118,8 @@ class Gate:
         a_minute = limits().requests if asked else limits().looks
         if not a_minute:
             return
-        wait = (self.asks if asked else self.looks).wait(who, time.monotonic(), a_minute)
+        buckets = self.asks if asked else self.looks
+        wait = buckets.wait(who, time.monotonic(), a_minute, route.weight)
         if wait:
             seconds = max(1, round(wait))
             raise Refusal(f"at most {a_minute} requests a minute: wait {seconds} s", 429, wait)

@@ -72,6 +72,7 @@ class Limits:
     safetensors: Annotated[bool, Public(True, "of the hub only safetensors files are read")] = False
     parameters: Annotated[float, Public(400, "million weights of a network")] = 0
     download_limit: Annotated[float, Public(1.7, "GB of a download")] = 2
+    downloads_gb: Annotated[float, Public(20, "GB of downloaded weights kept on disk")] = 0
     model_memory: Annotated[float, Public(4, "GB of the networks that are kept loaded")] = 4
     models: Annotated[int, Public(12, "networks that are kept loaded")] = 12
     requests: Annotated[int, Public(120, "requests of one visitor in a minute")] = 0

@@ -15,10 +15,8 @@ from .answers import Refusal, Scope
 
 __all__ = ["OPEN", "Route", "inner_path", "known", "passed_on"]
 
-ASK, LOOK = (
-    "ask",
-    "look",
-)  # a request of FEATVIS_REQUESTS, and one of the many more of FEATVIS_LOOKS
+ASK, LOOK = "ask", "look"  # of FEATVIS_REQUESTS, and of the many more of FEATVIS_LOOKS
+PAGE = 10  # looks that a page counts as, since it is written for each request
 WORD = r"[A-Za-z0-9_-]{1,64}"
 FILE = r"[\w@~+-][\w.@~+-]*"
 PARTS = {
@@ -40,11 +38,12 @@ class Route(NamedTuple):
     body: str = ""  # a key of envelope.FIELDS, or "mcp"
     own: str = ""  # it is answered by a function of this server, never by Gradio
     takes: str = ""  # names of the query that are passed on; "*": all
+    weight: int = 1  # of its cost
 
 
 OPEN = (
-    Route("GET HEAD", "/", takes="*"),
-    Route("GET", "/config"),
+    Route("GET HEAD", "/", takes="*", weight=PAGE),
+    Route("GET", "/config", weight=PAGE),
     Route("GET", "/theme.css", takes="v"),
     Route("GET", "/favicon.ico"),
     Route("GET", "/manifest.json"),
@@ -52,9 +51,9 @@ OPEN = (
     Route("GET", "/static/{path}"),
     Route("GET", "/assets/{path}"),
     Route("GET HEAD", "/healthz", own="page"),
-    Route("GET HEAD", "/status", own="page"),
+    Route("GET HEAD", "/status", own="page", weight=PAGE),
     Route("GET HEAD", "/preview.jpg", own="page"),
-    Route("GET", "/gradio_api/info", takes="all_endpoints"),
+    Route("GET", "/gradio_api/info", takes="all_endpoints", weight=PAGE),
     Route("GET", "/gradio_api/app_id"),
     Route("GET", "/gradio_api/startup-events"),
     Route("GET", "/gradio_api/heartbeat/{session_hash}"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zoo_adapters
 from featvis import VisionModel
 from zoo_adapters import Progress
+from zoo_adapters.downloads import make_room
 
 from . import pictures
 from .kept import Kept
@@ -27,7 +28,10 @@ def model_of(name: str, progress: Progress | None = None) -> VisionModel:
 
     def load() -> VisionModel:
         check_model(name)
-        return zoo_adapters.load(name, progress=progress)
+        model = zoo_adapters.load(name, progress=progress)
+        if limits().downloads_gb and not name.startswith("bundled:"):
+            make_room(1e9 * limits().downloads_gb)
+        return model
 
     return MODELS.get_or(name, load)
 

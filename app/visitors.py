@@ -25,14 +25,15 @@ class Buckets:
     def __init__(self) -> None:
         self.left: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
-    def wait(self, who: str, now: float, a_minute: int) -> float:
-        """Take one request of an address; seconds until it has one, 0 where it had."""
+    def wait(self, who: str, now: float, a_minute: int, weight: int = 1) -> float:
+        """Take `weight` requests of an address; seconds until it has them, 0 if it had."""
         left, since = self.left.pop(who, (float(a_minute), now))
         left = min(float(a_minute), left + (now - since) * a_minute / 60)
-        self.left[who] = (left - 1 if left >= 1 else left, now)
+        enough = left >= weight
+        self.left[who] = (left - weight if enough else left, now)
         if len(self.left) > MOST:
             self.left.popitem(last=False)
-        return 0.0 if left >= 1 else (1 - left) * 60 / a_minute
+        return 0.0 if enough else (weight - left) * 60 / a_minute
 
 
 class UnderWay:
