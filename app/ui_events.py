@@ -76,8 +76,7 @@ class Events:
             [w.search.expand, w.name.input, w.name.submit, *(m.select for m in w.filters)],
             lists.networks, [self.visit, *asked], w.found, **LAST,
         )  # fmt: skip
-        # the old picture's removal may still be under way when the new one comes
-        on(w.picture.input, _uploaded, w.picture, preprocess=False, trigger_mode="always_last")
+        on(w.picture.input, _uploaded, w.picture)
         on(w.upload.select, changes.delete_upload)
         on(w.examples.select, lambda s, data: changes.set_picture(s, values.pick(data)))
         on(w.prediction.select, lambda s, data: changes.set_class(s, values.pick(data)))
