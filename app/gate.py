@@ -142,6 +142,7 @@ class Gate:
         session = body.get("session_hash")
         if session is not None and route.body != "cancel":
             self.sessions.use(session, who)
+            self.sessions.check_events(session)
         if route.body == "named":  # its values are in order now, as the other route takes them
             scope["path"] = scope["path"].replace("/call/v2/", "/call/")
             scope["raw_path"] = scope["path"].encode()

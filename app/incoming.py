@@ -37,8 +37,9 @@ def picture_name(value: Any) -> str:
             return pictures.keep(_decoded(data))
         if value.startswith(SCHEMES) and limits().fetch and not public():
             return pictures.keep(_fetched(value))
+    shown = brief(value) if isinstance(value, str | int | float | None) else "this"
     raise WrongRequest(
-        f"{brief(value)} is no picture; give the name of an example as scene-17, what `upload` "
+        f"{shown} is no picture; give the name of an example as scene-17, what `upload` "
         "gave, or a data: URL"
     )
 

@@ -29,11 +29,12 @@ from .health_page import Health
 from .limits import hand_on, limits
 from .scrub import Scrub
 
-__all__ = ["SIDE_BY_SIDE", "guard", "launch"]
+__all__ = ["guard", "launch"]
 
 LOG = logging.getLogger("featvis")
-SIDE_BY_SIDE = 48  # visitors that do the same thing, more than limits().waiting: short work passes
-THREADS = 96  # for all that they do; work.py and lanes.py have those that compute
+# Events under way of all visitors. One that waits for its work holds no thread, so that many can;
+# workers.py bounds those that compute, and the gate those of each visitor.
+EVENTS = 1000
 
 
 def _warm() -> None:
@@ -90,10 +91,10 @@ def launch(*, self_test: bool = False, **options: Any) -> tuple[gr.Blocks, str]:
     decoder.warm()
     Thread(target=_warm, daemon=True).start()
     blocks = build()
-    blocks.queue(max_size=here.queue or None, default_concurrency_limit=SIDE_BY_SIDE)
+    blocks.queue(max_size=here.queue or None, default_concurrency_limit=None)
     _, url, _ = blocks.launch(
         prevent_thread_lock=True,
-        max_threads=THREADS,
+        max_threads=EVENTS,
         quiet=True,
         ssr_mode=False,
         theme=theme.theme(),

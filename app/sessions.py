@@ -14,6 +14,8 @@ from .limits import limits
 
 __all__ = ["Sessions"]
 
+EVENTS = 16  # actions of one page under way: the next one takes the place of the one before
+
 
 class Sessions:
     """Whose each session is, in the order of their last use."""
@@ -38,6 +40,15 @@ class Sessions:
         if len(self.owners) >= here.sessions > 0 and not self._drop_of_the_largest():
             raise Refusal("the server is full: try again in a minute", 503, wait=60)
         self.owners[session] = who
+
+    def check_events(self, session: str) -> None:
+        """Refuse another event of a page of which many are under way already."""
+        if len(self.blocks._queue.pending_event_ids_session.get(session, ())) >= EVENTS:
+            raise Refusal(
+                f"at most {EVENTS} actions of a page are worked on at the same time: wait for one",
+                429,
+                wait=1,
+            )
 
     def _drop_of_the_largest(self) -> bool:
         """Drop the oldest idle session of the address that has most of them, or of the next."""

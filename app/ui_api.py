@@ -17,7 +17,6 @@ from .faults import sentence
 from .incoming import picture_name
 from .pictures import delete as delete_picture
 from .pictures import group
-from .serve import SIDE_BY_SIDE
 from .state import from_query
 from .ui_lists import LINK
 from .values import text
@@ -30,7 +29,7 @@ def offer() -> None:
     """Declare all endpoints in the Blocks at hand; long jobs wait for one another (lanes.py)."""
     for function in (*api.ENDPOINTS, picture, upload, delete):
         gr.api(_endpoint(function), api_name=function.__name__, concurrency_id="api",
-               concurrency_limit=SIDE_BY_SIDE)  # fmt: skip
+               concurrency_limit=None)  # fmt: skip
 
 
 def picture(link: str) -> FileData:

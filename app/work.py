@@ -60,7 +60,8 @@ class Work(Generic[V]):
         self._news = Event()  # something can be shown, or it is done
         self._listeners: list[Callable[[], None]] = []
         context = copy_context()  # whose visit it is
-        self._future = WORKERS.submit(lambda: context.run(self._run, function))
+        self._ticket = WORKERS.submit(lambda: context.run(self._run, function))
+        self._future = self._ticket.future
         UNFINISHED.add(self)
         if key is not None:
             SHARED[key] = self
@@ -135,8 +136,9 @@ class Work(Generic[V]):
         self._ahead = ahead
 
     def cancel(self) -> None:
-        """Stop at the next batch."""
+        """Stop at the next batch, or at once if it has not begun."""
         self._cancelled.set()
+        WORKERS.withdraw(self._ticket, Cancelled())
 
     def relax(self) -> None:
         """What is done from now on is a bonus."""

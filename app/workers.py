@@ -11,6 +11,7 @@ from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from threading import Event, Lock
 from typing import Any
 
@@ -38,6 +39,16 @@ class Rotation:
     def count(self, owner: str) -> int:
         """Count the entries of an owner."""
         return len(self._queues.get(owner, ()))
+
+    def remove(self, owner: str, entry: Any) -> bool:
+        """Remove an entry that waits; was it still there?"""
+        queue = self._queues.get(owner)
+        if queue is None or entry not in queue:
+            return False
+        queue.remove(entry)
+        if not queue:
+            del self._queues[owner]
+        return True
 
     def take(self, allowed: Callable[[str], bool] = lambda owner: True) -> tuple[str, Any] | None:
         """Remove the next entry of the first owner that is allowed one; None if there is none."""
@@ -82,6 +93,15 @@ class Slots:
                 following[1].set()
 
 
+@dataclass(eq=False)
+class Ticket:
+    """A job, its owner, and the future of its result."""
+
+    owner: str
+    job: Job
+    future: Future[Any]
+
+
 class Workers:
     """A pool of threads in which each owner runs at most `limits().running` jobs at a time."""
 
@@ -92,20 +112,29 @@ class Workers:
         self._running: Counter[str] = Counter()  # without those in the long lane
         self._unfinished: Counter[str] = Counter()
 
-    def submit(self, job: Job) -> Future[Any]:
+    def submit(self, job: Job) -> Ticket:
         """Run a job when it is its owner's turn; refuse it if the owner has too many already."""
-        owner, future = OWNER.get(), Future[Any]()
+        ticket = Ticket(OWNER.get(), job, Future())
         with self._lock:
             most = limits().at_once
-            if owner and self._unfinished[owner] >= most > 0:
+            if ticket.owner and self._unfinished[ticket.owner] >= most > 0:
                 raise WrongRequest(
                     f"{most} of your requests are being worked on already; wait until one of "
                     "them is done"
                 )
-            self._unfinished[owner] += 1
-            self._waiting.add(owner, (future, job))
+            self._unfinished[ticket.owner] += 1
+            self._waiting.add(ticket.owner, ticket)
         self._dispatch()
-        return future
+        return ticket
+
+    def withdraw(self, ticket: Ticket, reason: BaseException) -> None:
+        """End a job that still waits for its turn, for a reason."""
+        with self._lock:
+            if not self._waiting.remove(ticket.owner, ticket):
+                return
+            self._unfinished[ticket.owner] -= 1
+            self._forget_idle(ticket.owner)
+        ticket.future.set_exception(reason)
 
     @contextmanager
     def set_aside(self) -> Iterator[None]:
@@ -128,17 +157,16 @@ class Workers:
                 entry = self._waiting.take(self._may_run) if self._busy < self._threads else None
                 if entry is None:
                     return
-                owner, (future, job) = entry
+                owner, ticket = entry
                 self._busy += 1
                 self._running[owner] += 1
-            self._pool.submit(self._run, owner, future, job)
+            self._pool.submit(self._run, ticket)
 
-    def _run(self, owner: str, future: Future[Any], job: Job) -> None:
+    def _run(self, ticket: Ticket) -> None:
         try:
-            if future.set_running_or_notify_cancel():
-                _complete(future, job)
+            _complete(ticket.future, ticket.job)
         finally:
-            self._count(owner, -1, finished=True)
+            self._count(ticket.owner, -1, finished=True)
             self._dispatch()
 
     def _count(self, owner: str, step: int, *, finished: bool = False) -> None:
@@ -147,9 +175,11 @@ class Workers:
             if finished:
                 self._busy -= 1
                 self._unfinished[owner] -= 1
-            for counter in (self._running, self._unfinished):
-                if counter[owner] <= 0 and not self._unfinished[owner]:
-                    del counter[owner]
+            self._forget_idle(owner)
+
+    def _forget_idle(self, owner: str) -> None:
+        if self._unfinished[owner] <= 0:
+            del self._unfinished[owner], self._running[owner]
 
 
 def _complete(future: Future[Any], job: Job) -> None:

@@ -103,7 +103,7 @@ def _print_attacked(
     for attacked, name in ((False, "without the attacker"), (True, "with the attacker")):
         fates = [job.answer.fate for job in jobs[attacked]]
         wrong = sum(job.right is False for job in jobs[attacked])
-        print(f"| {name} | {len(light[attacked])} | {_middle(light[attacked])} | "
+        print(f"| {name} | {len(light[attacked])} | {middle(light[attacked])} | "
               f"{fates.count('refused')} | {fates.count('lost')} | {wrong} | "
               f"{memory[attacked]:.0f} |")  # fmt: skip
     middles = [median(light[True]) / median(light[False]), _late(light[True]) / _late(light[False])]
@@ -241,8 +241,8 @@ async def _beside(server: Server) -> str:
         await asyncio.gather(*working)
     alone, beside = spent[False], spent[True]
     return (
-        f"CAM of another class: alone {_middle(alone)} s, while 4 others ask for long work "
-        f"{_middle(beside)} s (p50 / p95), ratio of the medians "
+        f"CAM of another class: alone {middle(alone)} s, while 4 others ask for long work "
+        f"{middle(beside)} s (p50 / p95), ratio of the medians "
         f"{median(beside) / median(alone):.2f}; load {os.getloadavg()[0]:.1f}"
     )
 
@@ -270,8 +270,8 @@ def _row(count: int, jobs: list[Job], spent: float, memory: list[float]) -> str:
         fates.count("refused"),
         fates.count("lost"),
         sum(job.right is False for job in jobs),
-        _middle(predicted),
-        *(_middle([job.answer.seconds for job in done if job.kind == kind])
+        middle(predicted),
+        *(middle([job.answer.seconds for job in done if job.kind == kind])
           for kind in ("CAM", "opening", "window", "long")),
         ", ".join(f"{value:.0f}" for value in memory),
         f"{os.getloadavg()[0]:.1f}",
@@ -283,7 +283,8 @@ def _late(values: list[float]) -> float:
     return quantiles(values, n=20, method="inclusive")[18]
 
 
-def _middle(values: list[float]) -> str:
+def middle(values: list[float]) -> str:
+    """The median and the 95th percentile, as a cell of a table."""
     if len(values) < 2:
         return f"{values[0]:.2f}" if values else ""
     cuts = quantiles(values, n=20, method="inclusive")

@@ -165,7 +165,7 @@ def neutral(text: str, *names: str) -> str:
     common = os.path.commonprefix(names)  # noqa: RUF071 (letters, not parts of a path)
     if len(common) > CUT:
         text = re.sub(re.escape(common[:CUT]) + r"[\w./:-]*", "NAME", text)
-    return text
+    return re.sub(r"\d+(?:\.\d+)? m?s\b", "TIME", text)
 
 
 def shows_secret(url: str, answer: Any) -> bool:

@@ -19,6 +19,7 @@ from app.work import SHARED, Work, cancel_all, under_way
 from app.workers import Rotation, Slots, Workers
 from featvis import WrongRequest
 from featvis.progress import tick
+from tests.loops import awaited
 
 SOON = 20.0  # seconds; the state is asserted, never the time
 
@@ -37,7 +38,7 @@ def few(monkeypatch):
 def submit(workers, owner, job):
     token = OWNER.set(owner)
     try:
-        return workers.submit(job)
+        return workers.submit(job).future
     finally:
         OWNER.reset(token)
 
@@ -76,6 +77,25 @@ def test_an_owner_runs_a_few_jobs_and_may_have_some_more(few):
     assert submit(workers, "a", lambda: "again").result(SOON) == "again"
 
 
+def test_a_job_that_waits_can_be_withdrawn_at_once(few):
+    workers, gate, begun = Workers(8), threading.Event(), []
+    running = [submit(workers, "a", lambda: gate.wait(SOON)) for _ in range(2)]
+    OWNER.set("a")
+    tickets = [workers.submit(lambda: begun.append(1)) for _ in range(2)]
+    for ticket in tickets:
+        workers.withdraw(ticket, Cancelled())
+        with pytest.raises(Cancelled):
+            ticket.future.result(SOON)
+    submit(workers, "a", lambda: None)  # there is room again
+    gate.set()
+    for job in running:
+        job.result(SOON)
+    workers.withdraw(tickets[0], Cancelled())  # twice is once
+    until(lambda: not workers._unfinished)
+    OWNER.set("")
+    assert not begun
+
+
 def test_a_job_set_aside_lets_another_of_its_owner_run(few):
     workers, gate, aside = Workers(8), threading.Event(), threading.Event()
 
@@ -86,9 +106,9 @@ def test_a_job_set_aside_lets_another_of_its_owner_run(few):
 
     token = OWNER.set("a")
     try:
-        jobs = [workers.submit(partial(copy_context().run, waiting)) for _ in range(2)]
+        jobs = [workers.submit(partial(copy_context().run, waiting)).future for _ in range(2)]
         assert aside.wait(SOON)
-        assert workers.submit(lambda: "light").result(SOON) == "light"
+        assert workers.submit(lambda: "light").future.result(SOON) == "light"
     finally:
         OWNER.reset(token)
     gate.set()
@@ -157,7 +177,7 @@ def test_sixty_who_ask_the_same_share_one_job():
         gate.set()
         return await asyncio.gather(*asked)
 
-    assert asyncio.run(scenario()) == ["answer"] * 60
+    assert awaited(scenario()) == ["answer"] * 60
     assert len(calls) == 1
     until(lambda: "the same" not in SHARED)
 

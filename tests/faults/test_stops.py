@@ -21,6 +21,7 @@ import zoo_adapters
 from app import disk, pictures, session
 from app.state import State, from_query
 from featvis.progress import tick
+from tests.loops import awaited
 
 pytest.importorskip("gradio")
 pytestmark = pytest.mark.filterwarnings("ignore")  # of Gradio
@@ -101,7 +102,7 @@ def test_a_closed_page_stops_its_work(events, endless, of_lane):
         await asyncio.sleep(0.1)
         assert endless.steps == after
 
-    asyncio.run(scenario())
+    awaited(scenario())
 
 
 def test_cancel_stops_the_work_and_the_page_goes_on(events, endless, monkeypatch):
@@ -117,7 +118,7 @@ def test_cancel_stops_the_work_and_the_page_goes_on(events, endless, monkeypatch
         await every(events._used(visit, lambda state: state.but(tab="Filters")))
         assert visit.state.tab == "Filters"
 
-    asyncio.run(scenario())
+    awaited(scenario())
 
 
 @pytest.mark.parametrize("of_lane", [False, True])
@@ -140,7 +141,7 @@ def test_an_action_never_waits_for_the_work_of_its_own_page(events, endless, of_
         job.cancel()
         assert await asyncio.to_thread(endless.stopped.wait, SOON)
 
-    asyncio.run(scenario())
+    awaited(scenario())
 
 
 def test_what_is_used_before_the_state_was_shown_counts_too(events, monkeypatch):
@@ -162,7 +163,7 @@ def test_what_is_used_before_the_state_was_shown_counts_too(events, monkeypatch)
         assert (visit.state.seed, visit.state.image) == (5, "scene-2")
         assert not visit.pending
 
-    asyncio.run(scenario())
+    awaited(scenario())
 
 
 def test_an_action_while_the_page_opens_keeps_its_link(events):
@@ -177,7 +178,7 @@ def test_an_action_while_the_page_opens_keeps_its_link(events):
         assert (visit.state.tab, visit.state.image) == ("Neighbours", "scene-3")
         assert visit.shown == visit.state
 
-    asyncio.run(scenario())
+    awaited(scenario())
 
 
 def test_a_visit_that_was_dropped_begins_again_from_the_address_of_its_page(events):
@@ -196,7 +197,7 @@ def test_a_visit_that_was_dropped_begins_again_from_the_address_of_its_page(even
         assert visit.language == "ko"
         assert any(events.w.prediction in update for update in updates)  # all of it is drawn
 
-    asyncio.run(scenario())
+    awaited(scenario())
 
 
 def test_a_tab_that_the_page_selects_by_itself_gives_nothing_up(events):
@@ -216,7 +217,7 @@ def test_a_tab_that_the_page_selects_by_itself_gives_nothing_up(events):
         assert work.cancelled
         assert visit.state.tab == "Filters"
 
-    asyncio.run(scenario())
+    awaited(scenario())
 
 
 def test_two_visitors_who_change_networks_at_once_see_their_own(events):
@@ -247,7 +248,7 @@ def test_two_visitors_who_change_networks_at_once_see_their_own(events):
         assert not wrong
         assert visits[0].state != visits[1].state
 
-    asyncio.run(scenario())
+    awaited(scenario())
 
 
 KILLED = """

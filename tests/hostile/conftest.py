@@ -24,6 +24,7 @@ import pytest
 from benchmarks.client import Visitor
 from benchmarks.lures import listen, plant
 from benchmarks.server import ROOT, Server, free_port, start, wait
+from tests.loops import awaited
 
 CHECKOUT = Path(os.environ.get("HOSTILE_CHECKOUT", ROOT))
 FRESH = CHECKOUT != ROOT
@@ -131,7 +132,7 @@ def visit(server: Server) -> Callable[..., Any]:
             finally:
                 await visitor.http.aclose()
 
-        return asyncio.run(one())
+        return awaited(one())
 
     run.config = config  # type: ignore[attr-defined]
     return run

@@ -6,7 +6,6 @@ The doors come from the running app. A sample of the product runs here; all of i
 
 from __future__ import annotations
 
-import asyncio
 import json
 import signal
 import time
@@ -23,6 +22,7 @@ from benchmarks.leaks import leak, problem
 from benchmarks.lures import SHAPES, addresses, lures, neutral
 from benchmarks.server import ROOT
 from benchmarks.strangers import draw
+from tests.loops import awaited
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 VARIABLES = hostile.SMALL
@@ -58,8 +58,11 @@ def test_no_argument_reads_a_file_or_fetches_an_address(server, visit, listener)
             said = (door.kind, door.name, place, lure.name, shape)
             wrong.extend((said, fault) for answer in answers if (fault := problem(answer, *echo)))
             texts = {(one.fate, neutral(json.dumps(one.value), *names)) for one in answers}
+            if len(texts) > 1:  # the first one may have changed what the page shows
+                again = [await knock(visitor, door, {place: SHAPES[shape](n)}) for n in names]
+                texts = {(one.fate, neutral(json.dumps(one.value), *names)) for one in again}
             if len(texts) > 1:
-                wrong.append((said, "tells whether it exists"))
+                wrong.append((said, "tells whether it exists", sorted(texts)))
 
     begin = time.monotonic()
     with Guard(server, 500) as guard:
@@ -77,7 +80,7 @@ def test_a_few_requests_of_the_benchmark(server, listener):
 
     values = [*lures(server.planted, ROOT), *addresses(listener.port)]
     requests = draw(80, 1, hostile.doors_of(server), routes(), values)
-    report = asyncio.run(hostile.fuzz(server, requests))
+    report = awaited(hostile.fuzz(server, requests))
     assert report.problems == []
     assert server.violations() == []
     assert listener.requests == []
