@@ -57,7 +57,7 @@ def test_every_function_is_an_endpoint_with_its_own_arguments(client):
         names = [p["parameter_name"] for p in told[f"/{function.__name__}"]["parameters"]]
         assert names == list(function.__code__.co_varnames[: function.__code__.co_argcount])
     own = {f"/{function.__name__}" for function in api.ENDPOINTS}
-    assert set(told) == {*own, "/picture", "/upload"}
+    assert set(told) == {*own, "/picture", "/upload", "/delete"}
 
 
 def test_all_methods_are_listed_with_what_they_take(client):

@@ -74,6 +74,12 @@ def test_an_upload_is_shown(window, tmp_path):
     page.locator("#fv-picture button[aria-label='Clear'], #fv-picture button").first.click()
     page.locator("#fv-picture input[type=file]").first.set_input_files(tmp_path / "mine.png")
     page.wait_for_function(r"() => /img=[0-9a-f]{16}/.test(location.search)")
+    delete = page.get_by_role("button", name="Delete this picture everywhere")
+    delete.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_function("() => location.search.includes('img=scene-24')")
+    delete.wait_for(state="detached")
+    assert "Anyone who has its link can see it" in page.locator("#fv-upload").inner_text()
 
 
 def test_a_link_opens_what_it_shows(window):

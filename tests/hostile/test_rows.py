@@ -19,6 +19,7 @@ from benchmarks.leaks import leak, problem
 from benchmarks.lures import SHAPES, lures, neutral, shows_secret
 from benchmarks.server import ROOT
 
+MODEL = "bundled:scenes-resnet"
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
@@ -295,3 +296,50 @@ def test_answers_tell_a_browser_what_it_may_do(server, path):
     assert headers.get("x-content-type-options") == "nosniff"
     assert headers.get("referrer-policy")
     assert "frame-ancestors" in headers.get("content-security-policy", "frame-ancestors")
+
+
+def test_a_click_deletes_an_upload_everywhere_and_nobody_else_can(server, visit):
+    """The page's button, another's call, and the files that were made from the picture."""
+
+    async def actions(visitor):
+        await visitor.use("load", "load")
+        name = (await visitor.upload(hostile_pictures.noise(5, 30_000))).value
+        shown = await visitor.use("fv-picture", "input", file_object(name))
+        assert "data-delete" in json.dumps(shown.value)
+        run = await visitor.call("run", "cam", MODEL, name, "", "", -1, "", "{}")
+        addresses = [f"/file={name}", f"/{run.value[0]['png'].partition('/')[2]}"]
+        assert [(await visitor.http.get(a)).status_code for a in addresses] == [200, 200]
+        other = type(visitor)(server.url, 2**21, visitor.config, 20, "127.0.2.99")
+        refused = await other.call("delete", name)
+        assert refused.fate == "refused"
+        assert "only whoever sent" in str(refused.value)
+        assert (await other.http.get(addresses[0])).status_code == 200
+        after = await visitor.use("fv-upload", "select")
+        assert "data-delete" not in json.dumps(after.value)
+        assert [(await visitor.http.get(a)).status_code for a in addresses] == [404, 404]
+        again = await other.call("run", "cam", MODEL, name, "", "", -1, "", "{}")
+        assert "no longer here" in str(again.value)
+        await other.http.aclose()
+        return name
+
+    name = visit(actions)
+    assert [path for path in server.files() if name in str(path)] == []
+
+
+def test_a_file_is_never_shown_as_a_page(server, visit):
+    """Whatever a visitor sends comes back as a picture; data and code are only saved."""
+
+    async def actions(visitor):
+        page = b"<html><script>alert(1)</script></html>"
+        svg = b'<svg xmlns="http://www.w3.org/2000/svg"><script>1</script></svg>'
+        assert [(await visitor.upload(data, "a.html")).fate for data in (page, svg)] == [
+            "refused"
+        ] * 2
+        name = (await visitor.upload(hostile_pictures.noise(6, 20_000), "a.svg")).value
+        run = await visitor.call("run", "cam", MODEL, name, "", "", -1, "", "{}")
+        keys = [name, *(run.value[0][kind].partition("=")[2] for kind in ("png", "npz"))]
+        return [(await visitor.http.get(f"/file={key}")).headers for key in keys]
+
+    kinds = [headers["content-type"] for headers in visit(actions)]
+    assert kinds == ["image/webp", "image/png", "application/octet-stream"]
+    assert all("sandbox" in h["content-security-policy"] for h in visit(actions))
