@@ -81,7 +81,7 @@ class Limits:
     looks: Annotated[int, Public(1500, "files and pages that one visitor asks for in a minute")] = 0
     under_way: Annotated[int, Public(64, "requests of one visitor at the same time")] = 0
     sessions_each: Annotated[int, Public(12, "open pages of one visitor that are kept")] = 0
-    sessions: Annotated[int, Public(300, "open pages that are kept, of all visitors")] = 2000
+    sessions: Annotated[int, Public(150, "open pages that are kept, of all visitors")] = 2000
     fetch: Annotated[
         bool, Public(False, "pictures are fetched from addresses; never on a public server")
     ] = False

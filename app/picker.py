@@ -13,7 +13,7 @@ from zoo_adapters.facts import KINDS
 from zoo_adapters.find import SORTS, nearest
 from zoo_adapters.hub import Found, search_hub
 
-from . import values
+from . import faults, values
 from .texts import sentence, told
 
 __all__ = ["FILTERS", "listing"]
@@ -45,7 +45,7 @@ def listing(
             seed=random.randrange(2**31),
         )  # fmt: skip
     except WrongRequest as error:
-        return f'<p class="fv-note">{escape(sentence(error))}</p>'
+        return f'<p class="fv-note">{escape(sentence(faults.sentence(error)))}</p>'
     if not found and (near := nearest(text)):
         return f'<p class="fv-note">No name is like that; near are {escape(", ".join(near))}.</p>'
     return _list([_button(facts) for facts in found], "networks")

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
-from contextlib import suppress
+import logging
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
-
-import zoo_adapters
-from featvis import WrongRequest
 
 from . import changes, disk, pictures, session, tabs, tries, values, views
 from . import ui_lists as lists
 from .callers import address_of, asked_by
 from .faults import sentence
 from .incoming import picture_name, picture_url
-from .state import State, from_query, start
+from .state import State, from_query
 from .ui_drawing import Drawing
-from .ui_visit import Change, Updates, Visit
+from .ui_visit import Change, Updates, Visit, simpler_states, state_after
 from .ui_words import language_of, spoken
 from .widgets import on_use
 from .work import Work
@@ -29,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["connect"]
 
+LOG = logging.getLogger("featvis")
 BY_HAND = "(v) => { const by = !!window.featvisHand; window.featvisHand = false; return [v, by]; }"
 # Of one control used twice the second use counts, too: the first one gives way to it. What a page
 # sends is checked by the changes alone: Gradio's own checks end in a traceback and in no sentence.
@@ -151,12 +148,18 @@ class Events:
         async for update in self._opened(visit, str(request.query_params), request):
             yield update
 
-    async def _opened(self, visit: Visit, query: str, request: Any = None) -> Updates:
-        """The state of the link that the page was opened with, or what of it can be shown."""
+    async def _opened(
+        self, visit: Visit, query: str, request: Any = None, change: Change | None = None
+    ) -> Updates:
+        """The state of a page's link, or a simpler one that can be shown; then a change of it."""
         link, notice = from_query(query), ""
-        visit.state = link  # something may be used while the page still opens
-        for state in _simpler(link):
-            async for update in self._step(visit, lambda _, state=state: state, request):
+        visit.state, visit.shown = link, None  # something may be used while the page still opens
+        for state in simpler_states(link):
+
+            def opening(_: Any, state: State = state) -> State:
+                return change(state) if change is not None else state
+
+            async for update in self._step(visit, opening, request):
                 if notice and visit.shown is not None:
                     visit.notice = notice
                     update |= spoken({self.w.notice: notice}, visit.language)
@@ -172,8 +175,11 @@ class Events:
         """
         if visit.state is None:
             query = address_of(request)
-            visit.state, visit.language = from_query(query), language_of(request, query)
-        async for update in self._step(visit, change, request):
+            visit.language = language_of(request, query)
+            steps = self._opened(visit, query, request, change)
+        else:
+            steps = self._step(visit, change, request)
+        async for update in steps:
             yield update
 
     async def _step(self, visit: Visit, change: Change, request: Any = None) -> Updates:
@@ -185,7 +191,9 @@ class Events:
         work: Work[Any] | None = None
         try:
             with asked_by(request):
-                work = Work(lambda work: self._next(_after(before, earlier, change), shown, work))
+                work = Work(
+                    lambda work: self._next(state_after(before, earlier, change), shown, work)
+                )
             visit.begin(work, change)
             async for update in self._watch(visit, work, shown is None):
                 yield update
@@ -193,7 +201,7 @@ class Events:
             if work is None:  # the page goes on with the work before
                 yield spoken({self.w.notice: views.notice(sentence(error))}, visit.language)
             elif visit.leave(work):
-                yield await self._back(visit, before, error)
+                yield await self._back(visit, shown, error)
         finally:
             if work is not None and visit.leave(work):
                 work.cancel()  # the page may be closed: nobody waits for it any more
@@ -226,16 +234,19 @@ class Events:
             visit.commit(state)
         return spoken({**shown, **pieces}, visit.language)
 
-    async def _back(self, visit: Visit, before: State | None, error: Exception) -> dict[Any, Any]:
+    async def _back(self, visit: Visit, shown: State | None, error: Exception) -> dict[Any, Any]:
         """The page as it was before a request that cannot be answered, and the reason."""
         pieces: dict[Any, Any] = {}
-        if visit.shown is not None and before is not None:
-            visit.commit(before)
-            pieces = await Work(lambda _: self.drawing.all(before)).answer()
-            pieces.pop(self.w.name, None)  # the words typed there stay, to be corrected
-            if visit.work is not None or visit.state is not before:
-                return {self.w.notice: gr.skip()}  # the page went on meanwhile
+        visit.state = visit.shown = shown
         visit.pending.clear()
+        if shown is not None:
+            try:
+                pieces = await Work(lambda _: self.drawing.all(shown)).answer()
+            except Exception as second:  # its picture is deleted, say: it stays as it is drawn
+                LOG.info("the last state cannot be drawn again: %s", sentence(second))
+            pieces.pop(self.w.name, None)  # the words typed there stay, to be corrected
+            if visit.work is not None or visit.state is not shown:
+                return {self.w.notice: gr.skip()}  # the page went on meanwhile
         visit.notice = views.notice(sentence(error))
         return spoken({**pieces, self.w.notice: visit.notice}, visit.language)
 
@@ -268,25 +279,6 @@ class Events:
             after, work.say, lambda ready: work.show(self.drawing.pieces(part, ready)), work.relax
         )
         return after, self.drawing.results(after, shown)
-
-
-def _after(base: State | None, earlier: tuple[Change, ...], change: Change) -> State:
-    """The state after a change, and after those before it that the page has not shown yet."""
-    for previous in earlier:
-        with suppress(WrongRequest):  # nobody waits for its refusal any more
-            base = previous(base)
-    return change(base)
-
-
-def _simpler(asked: State) -> Iterator[State]:
-    """The state of a link, then what is left of it without its finer choices, then the start."""
-    yield asked
-    yield asked.but(channel=None, position=None, params=start().params)
-    yield asked.but(layer=None, channel=None, position=None, target=None, params=start().params)
-    yield start().but(model=asked.model)
-    yield start()
-    for name in zoo_adapters.names("bundled"):
-        yield start().but(model=name)
 
 
 def _uploaded(state: State, name: Any) -> State:

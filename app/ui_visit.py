@@ -5,13 +5,17 @@ Only the event loop touches a visit, so that no handler ever waits for a lock.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
-from .state import State
+import zoo_adapters
+from featvis import WrongRequest
+
+from .state import State, start
 from .work import Work
 
-__all__ = ["Change", "Updates", "Visit"]
+__all__ = ["Change", "Updates", "Visit", "simpler_states", "state_after"]
 
 Updates = AsyncIterator[dict[Any, Any]]
 Change = Callable[..., State]
@@ -64,3 +68,22 @@ class Visit:
         if self.parked is not None:
             self.parked.cancel()
         self.parked = None
+
+
+def simpler_states(asked: State) -> Iterator[State]:
+    """The state of a link, then what is left of it without its finer choices, then the start."""
+    yield asked
+    yield asked.but(channel=None, position=None, params=start().params)
+    yield asked.but(layer=None, channel=None, position=None, target=None, params=start().params)
+    yield start().but(model=asked.model)
+    yield start()
+    for name in zoo_adapters.names("bundled"):
+        yield start().but(model=name)
+
+
+def state_after(base: State | None, earlier: tuple[Change, ...], change: Change) -> State:
+    """The state after a change, and after those before it that the page has not shown yet."""
+    for previous in earlier:
+        with suppress(WrongRequest):  # nobody waits for its refusal any more
+            base = previous(base)
+    return change(base)

@@ -35,9 +35,10 @@ from .strangers import Request, draw
 __all__ = ["SMALL", "Report", "doors_of", "fuzz", "main"]
 
 # A server on which nothing takes long, so that many requests can be sent from few addresses.
+SESSIONS = 150  # open pages that are kept, as on any public server
 SMALL = {
     "FEATVIS_STEPS": "8", "FEATVIS_SIZE": "96", "FEATVIS_SAMPLES": "4", "FEATVIS_BATCH": "8",
-    "FEATVIS_PICTURES": "4", "FEATVIS_REQUESTS": "100000", "FEATVIS_STORED_MB": "20",
+    "FEATVIS_PICTURES": "4", "FEATVIS_SESSIONS": str(SESSIONS), "FEATVIS_REQUESTS": "100000", "FEATVIS_STORED_MB": "20",
     "FEATVIS_SERVED_MB": "40",
 }  # fmt: skip
 EACH = 50  # requests of one visitor
@@ -146,6 +147,10 @@ async def _use(server: Server) -> None:
             event = visitor.event("load", "load")
             await visitor.send(event, [], query=f"tab={tab.replace(' ', '+')}&m={model}")
         await visitor.http.aclose()
+    for number in range(SESSIONS):  # as many open pages as are kept
+        visitor = Visitor(server.url, 2**21 + number, config, PATIENCE)
+        await visitor.send(visitor.event("load", "load"), [])
+        await visitor.http.aclose()
 
 
 async def fuzz(server: Server, requests: Sequence[Request], progress: bool = False) -> Report:
@@ -194,6 +199,8 @@ def _judge(response: httpx.Response, text: str, spent: float) -> Answer:
         own = "json" in response.headers.get("content-type", "")
         config = len(text) > 50_000
         return Answer("answered", spent, text if own and not config else "")
+    if response.request.method == "HEAD" and response.status_code < 500:
+        return Answer("refused", spent, "an answer to HEAD has no body")
     try:
         words: Any = response.json()["detail"]
     except (ValueError, KeyError, TypeError):

@@ -10,7 +10,7 @@ import pytest
 from app import disk, pictures, tabs
 from app.changes import set_point
 from app.state import TABS, State, from_query, to_query
-from app.ui_events import _simpler
+from app.ui_visit import simpler_states
 from featvis import WrongRequest
 
 STATE = State(
@@ -56,7 +56,7 @@ def test_a_mutated_link_is_shown_as_far_as_it_can_be():
     draw = random.Random(1)
     for _ in range(12):
         asked = from_query(mutated(to_query(STATE), draw)).but(methods=("cam",))
-        for state in _simpler(asked):
+        for state in simpler_states(asked):
             try:
                 assert tabs.draw(state.but(tab="Class evidence")).view
                 break

@@ -17,7 +17,7 @@ from app import docs, pictures, preview, starts, tabs
 from app.starts import STARTS
 from app.state import TABS, State, from_query, to_query
 from app.title import title
-from app.ui_events import _simpler
+from app.ui_visit import simpler_states
 
 NAMES = zoo_adapters.names("bundled")
 pytestmark = pytest.mark.skipif(not NAMES, reason="no bundled network is committed yet")
@@ -28,7 +28,7 @@ def test_a_start_is_restored_exactly_and_shows_all_that_it_asks_for(start):
     """The page opens the first of ever simpler states that can be drawn: it must be this one."""
     asked = from_query(to_query(start.state))
     assert asked == start.state
-    assert next(iter(_simpler(asked))) == start.state
+    assert next(iter(simpler_states(asked))) == start.state
     shown = tabs.draw(asked)
     assert shown.view
     assert "fv-notice" not in shown.view
