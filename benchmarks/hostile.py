@@ -38,8 +38,8 @@ __all__ = ["SMALL", "Report", "doors_of", "fuzz", "main"]
 SESSIONS = 150  # open pages that are kept, as on any public server
 SMALL = {
     "FEATVIS_STEPS": "8", "FEATVIS_SIZE": "96", "FEATVIS_SAMPLES": "4", "FEATVIS_BATCH": "8",
-    "FEATVIS_PICTURES": "4", "FEATVIS_SESSIONS": str(SESSIONS), "FEATVIS_REQUESTS": "100000", "FEATVIS_STORED_MB": "20",
-    "FEATVIS_SERVED_MB": "40",
+    "FEATVIS_PICTURES": "4", "FEATVIS_REQUESTS": "100000", "FEATVIS_STORED_MB": "20",
+    "FEATVIS_SERVED_MB": "40", "FEATVIS_SESSIONS": str(SESSIONS),
 }  # fmt: skip
 EACH = 50  # requests of one visitor
 PATIENCE = 30.0  # seconds until a request counts as lost
