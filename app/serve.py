@@ -23,7 +23,7 @@ from starlette.middleware.gzip import GZipMiddleware
 
 from featvis import WrongRequest
 
-from . import connections, decoder, disk, gate, health, heap, mcp_pictures, resources
+from . import connections, decoder, disk, gate, health, heap, mcp_pictures, resources, ui_states
 from .callers import Callers
 from .health_page import Health
 from .limits import hand_on, limits
@@ -59,6 +59,7 @@ def guard() -> None:
 async def _lifespan(app: Any) -> AsyncIterator[None]:
     """The gate stands before the app; tools show pictures by the keys of their files."""
     mcp_pictures.join(app.get_blocks())
+    ui_states.install(app)
     async with gate.stand(app):
         yield
 
