@@ -56,10 +56,10 @@ def test_every_method_works_on_a_bundled_network():
 
 
 def test_a_method_that_fails_is_greyed_and_the_rest_goes_on(monkeypatch):
-    def broken(*_, **__):
+    def failing(*_, **__):
         raise RuntimeError("at /secret/place")
 
-    monkeypatch.setitem(METHODS, "occlusion", replace(METHODS["occlusion"], run=broken))
+    monkeypatch.setitem(METHODS, "occlusion", replace(METHODS["occlusion"], run=failing))
     only = [(name, state) for name, state in health.tests() if name in ("cam", "occlusion")]
     monkeypatch.setattr(health, "tests", lambda: iter(only))
     health._all()
