@@ -17,12 +17,12 @@ import zoo_adapters
 from featvis.spec import FAMILIES, Method
 from zoo_adapters.registry import BUILTIN, Zoo
 
-from .limits import rows
-from .starts import page
+from .machine.limits import rows
+from .pages.starts import page
 
 README = Path(__file__).parent.parent / "README.md"
 OPERATIONS = README.parent / "docs" / "operations.md"
-LINKS = README.parent / "docs" / "links.md"  # the page of app/starts.py
+LINKS = README.parent / "docs" / "links.md"  # the page of app/pages/starts.py
 
 
 def main(arguments: list[str]) -> str | None:

@@ -26,9 +26,9 @@ from typing import Any, NamedTuple
 import httpx
 
 import zoo_adapters
-from app import session
-from app.pictures import EXAMPLES
-from app.state import State
+from app.answers import session
+from app.question.pictures import EXAMPLES
+from app.question.state import State
 from benchmarks.client import Answer, Visitor
 from benchmarks.server import ROOT, Server, serve
 

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from app.pictures import EXAMPLES
+from app.question.pictures import EXAMPLES
 
 from . import hostile_pictures
 from .client import Visitor

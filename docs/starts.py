@@ -11,8 +11,8 @@ from pathlib import Path
 import PIL.Image
 import PIL.ImageOps
 
-from app import files
-from app.starts import COLUMNS, FILE, STARTS, Start
+from app.files import save
+from app.pages.starts import COLUMNS, FILE, STARTS, Start
 
 SIDE = 128  # of a picture, pixels
 PREVIEW = (1200, 630)  # pixels, as link previews are shown
@@ -20,7 +20,7 @@ PREVIEW = (1200, 630)  # pixels, as link previews are shown
 
 def square(start: Start) -> PIL.Image.Image:
     """The most telling square of what a start saves as a picture."""
-    whole = PIL.Image.open(io.BytesIO(files.picture(start.state)[0])).convert("RGB")
+    whole = PIL.Image.open(io.BytesIO(save.picture(start.state)[0])).convert("RGB")
     w, h = whole.size
     if start.state.tab == "Neighbours":  # a row: the query and three neighbours
         made = PIL.Image.new("RGB", (2 * h, 2 * h))

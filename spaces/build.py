@@ -100,7 +100,7 @@ def requirements(hardware: str) -> list[str]:
 def readme(hardware: str) -> str:
     """The header that configures the Space, and a page for its visitors."""
     sys.path.insert(0, str(ROOT))
-    from app.texts import LEAD
+    from app.words.texts import LEAD
 
     project = _project()
     header = {

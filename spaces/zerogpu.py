@@ -12,8 +12,8 @@ try:
 except ImportError:
     spaces = None
 
-from featvis_app import engine
 from featvis_app.cli import main
+from featvis_app.machine import engine
 
 GPU = getattr(spaces, "GPU", None) or (lambda **_: lambda function: function)
 

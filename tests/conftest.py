@@ -124,7 +124,7 @@ def page(browser: Any) -> Iterator[Callable[..., Any]]:
 def address() -> Iterator[str]:
     pytest.importorskip("gradio")
     import zoo_adapters
-    from app.serve import launch
+    from app.web.serve import launch
 
     with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
         warnings.simplefilter("ignore")

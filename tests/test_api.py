@@ -17,8 +17,10 @@ import PIL.Image
 import pytest
 
 import zoo_adapters
-from app import api, files, session
-from app.state import State, from_query
+from app.answers import session
+from app.files import save
+from app.question.state import State, from_query
+from app.web import api
 from featvis import METHODS
 from featvis.progress import tick
 
@@ -34,7 +36,7 @@ MODEL = "bundled:scenes-resnet"
 
 @pytest.fixture(scope="module")
 def server():
-    from app.serve import launch
+    from app.web.serve import launch
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -71,7 +73,7 @@ def test_a_link_is_seen_as_the_window_saves_it(client):
     link = f"?tab=Class+evidence&m={MODEL}&method=cam&img=scene-2"
     for given in (link, f"https://example.org/app/{link}"):
         path = client.predict(link=given, api_name="/picture")
-        assert Path(path).read_bytes() == files.picture(from_query(link))[0]
+        assert Path(path).read_bytes() == save.picture(from_query(link))[0]
 
 
 def test_run_gives_what_the_window_shows(client, server):
@@ -176,7 +178,7 @@ def test_a_call_whose_caller_is_gone_stops(server, client, monkeypatch, how):
         finally:
             stopped.set()
 
-    monkeypatch.setattr("app.api.session.run", run)
+    monkeypatch.setattr("app.answers.session.run", run)
     given, base = ["saliency", MODEL, "scene-24", "", "", -1, "", "{}"], f"{server}gradio_api"
     if how == "event":  # as curl does
         event = httpx.post(f"{base}/call/run", json={"data": given}).json()["event_id"]

@@ -14,10 +14,14 @@ import pytest
 import torch
 
 import zoo_adapters
-from app import changes, cli, compare_files, files, kin, session, tabs
-from app.comparison import agreements, compared, limits
-from app.labels import class_like
-from app.state import State, from_query, to_query
+from app.answers import kinship, session
+from app.answers.comparison import agreements, compared, limits
+from app.cli import commands
+from app.files import compare_sheet, save
+from app.pages import tabs
+from app.question.labels import class_like
+from app.question.state import State, from_query, to_query
+from app.window import changes
 from featvis import WrongRequest
 
 NAMES = zoo_adapters.names("bundled")
@@ -48,13 +52,13 @@ def test_each_answer_is_the_one_that_the_network_gives_alone():
 def test_words_of_the_sheet_stay_in_their_column():
     draw = PIL.ImageDraw.Draw(PIL.Image.new("RGB", (8, 8)))
     name = "timm:local-dir:a/long/way/to/mobilenetv2_100"
-    assert compare_files._fitting(draw, name, 1000) == name
-    end, beginning = (compare_files._fitting(draw, name, 170, end=end) for end in (True, False))
+    assert compare_sheet._fitting(draw, name, 1000) == name
+    end, beginning = (compare_sheet._fitting(draw, name, 170, end=end) for end in (True, False))
     assert end[0] == beginning[-1] == "…"
     assert name.endswith(end[1:])
     assert name.startswith(beginning[:-1])
     for words in (end, beginning):
-        assert 140 < draw.textlength(words, font_size=compare_files.POINTS) <= 170
+        assert 140 < draw.textlength(words, font_size=compare_sheet.POINTS) <= 170
 
 
 def test_answers_come_one_by_one():
@@ -147,7 +151,7 @@ def test_synthesis_shows_what_the_strongest_channel_of_each_depth_looks_for():
         ("Channel", c.alone.model, c.alone.layer, c.alone.channel) for r in rows for c in r.cells
     ]
     assert {link.others for link in links} == {(ONE,), (TWO,)}
-    sheet = np.array(compare_files.sheet_of(asked(TWO, columns="synthesis"), rows))
+    sheet = np.array(compare_sheet.sheet_of(asked(TWO, columns="synthesis"), rows))
     assert sheet.shape[1] == 6 * 262
 
 
@@ -170,10 +174,10 @@ def test_networks_are_chosen_and_refused():
 
 
 def test_it_is_saved_as_a_sheet_and_as_arrays():
-    sheet, name = files.picture(asked(TWO))
+    sheet, name = save.picture(asked(TWO))
     assert name == "featvis-bundled-scenes-resnet-compare.png"
     assert PIL.Image.open(io.BytesIO(sheet)).width > 600
-    with np.load(io.BytesIO(files.arrays(asked(TWO))[0])) as arrays:
+    with np.load(io.BytesIO(save.arrays(asked(TWO))[0])) as arrays:
         assert arrays[f"{TWO}.cam.values"].shape[0] == 1
         assert arrays["CAM.correlation"].shape == (2, 2)
 
@@ -189,7 +193,7 @@ def test_the_command_writes_the_sheet(capsys, tmp_path):
         "--methods",
         "cam,saliency",
     ]
-    code = cli.main([*argv, "--out", str(out), "--npz", str(npz)])
+    code = commands.main([*argv, "--out", str(out), "--npz", str(npz)])
     said = capsys.readouterr().out
     assert code == 0
     assert "lighthouse" in said
@@ -214,7 +218,7 @@ def test_the_command_writes_the_sheet(capsys, tmp_path):
 def test_a_wrong_comparison_is_refused_in_a_sentence(changed, said, capsys, tmp_path):
     given = {"--models": f"{ONE},{TWO}", "--image": "scene-2", "--out": str(tmp_path / "a.png")}
     given |= dict(zip(changed[::2], changed[1::2], strict=True))
-    code = cli.main(["compare", *(word for pair in given.items() for word in pair)])
+    code = commands.main(["compare", *(word for pair in given.items() for word in pair)])
     error = capsys.readouterr().err
     assert code == 2
     assert said in error
@@ -222,7 +226,7 @@ def test_a_wrong_comparison_is_refused_in_a_sentence(changed, said, capsys, tmp_
 
 
 def test_the_layers_of_a_network_are_most_like_themselves():
-    names, others, found = kin.likeness_of_layers(State(model=ONE), ONE, lambda words: None)
+    names, others, found = kinship.likeness_of_layers(State(model=ONE), ONE, lambda words: None)
     assert names == others
     assert found.argmax(1).tolist() == list(range(len(names)))
     view = tabs.draw(asked(TWO, layers=True)).view

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 import zoo_adapters
-from app import changes, kin, probed, session, tabs
-from app.counterparts import Neuron, counterparts, made_for
-from app.state import State
+from app.answers import indexed, kinship, session
+from app.pages import tabs
+from app.pages.counterparts import Neuron, counterparts, made_for
+from app.question.state import State
+from app.window import changes
 from featvis import WrongRequest, render
 
 NAMES = zoo_adapters.names("bundled")
@@ -57,7 +59,7 @@ def test_pictures_are_made_for_a_channel_and_its_counterparts(monkeypatch):
 
 
 def test_an_index_that_cannot_be_read_is_said_where_counterparts_were(monkeypatch):
-    index_of = probed.index_of
+    index_of = indexed.index_of
 
     def refused(state):
         if state.model == TWO:
@@ -65,15 +67,15 @@ def test_an_index_that_cannot_be_read_is_said_where_counterparts_were(monkeypatc
         return index_of(state)
 
     state = State(tab="Channel", model=ONE, others=(TWO,), layer="layer4", channel=52)
-    monkeypatch.setattr(kin, "layers_of", lambda state, model: ("features",))
-    monkeypatch.setattr(probed, "index_of", refused)
+    monkeypatch.setattr(kinship, "layers_of", lambda state, model: ("features",))
+    monkeypatch.setattr(indexed, "index_of", refused)
     said = counterparts(state, Neuron(ONE, "layer4", 52), lambda words: None, {})
     assert "The index is of other weights" in said
 
 
 def test_the_counterparts_of_a_part_detector_detect_that_part():
     """The best detector of a part in one network is matched by one of its detectors in another."""
-    one, two = (probed.index_of(State(model=name)) for name in (ONE, TWO))
+    one, two = (indexed.index_of(State(model=name)) for name in (ONE, TWO))
     best = max(
         ((index_part(one, layer, c), layer, c) for layer in one.layers
          for c in range(one.channels(layer))), key=lambda found: found[0][1],
@@ -81,7 +83,7 @@ def test_the_counterparts_of_a_part_detector_detect_that_part():
     (part, overlap), layer, channel = best
     assert overlap > 0.25
     state = State(model=ONE, layer=layer, channel=channel)
-    found = kin.counterparts_of(state, TWO, layer, channel, lambda words: None)
+    found = kinship.counterparts_of(state, TWO, layer, channel, lambda words: None)
     parts = [name for f in found for name, iou in two.parts(f.layer, f.channel)[:2] if iou > 0.1]
     assert part in parts
 

@@ -6,8 +6,10 @@ import pytest
 import timm
 
 import zoo_adapters
-from app import changes, choices, session, tabs, views
-from app.state import State
+from app.answers import session
+from app.pages import choices, tabs, views
+from app.question.state import State
+from app.window import changes
 from featvis import WrongRequest
 
 pytest.importorskip("gradio")

@@ -8,9 +8,14 @@ import numpy as np
 import pytest
 
 import zoo_adapters
-from app import api, changes, cli, compare_kin, kin, probed, session, tabs, trainings
-from app.comparison import compared, told
-from app.state import State, from_query, to_query
+from app.answers import indexed, kinship, session
+from app.answers.comparison import compared, told
+from app.cli import commands
+from app.pages import likeness, tabs
+from app.question import trainings
+from app.question.state import State, from_query, to_query
+from app.web import api
+from app.window import changes
 from featvis import WrongRequest
 
 NAMES = zoo_adapters.names("bundled")
@@ -28,10 +33,10 @@ def state():
 
 
 def test_a_network_has_all_neighbours_in_common_with_itself_and_others_more_than_chance(state):
-    same = kin.neighbourhoods_of(state, ONE, quiet)
+    same = kinship.neighbourhoods_of(state, ONE, quiet)
     assert same.mean == 1
-    found = kin.neighbourhoods_of(state, TWO, quiet)
-    assert found.chance == pytest.approx(kin.NEAR / 4999)
+    found = kinship.neighbourhoods_of(state, TWO, quiet)
+    assert found.chance == pytest.approx(kinship.NEAR / 4999)
     assert 20 * found.chance < found.mean < 1
     shares = [float(found.overlap.share[n]) for n in found.apart]
     assert shares == sorted(shares)
@@ -39,39 +44,39 @@ def test_a_network_has_all_neighbours_in_common_with_itself_and_others_more_than
 
 def test_its_neighbours_are_those_of_the_index(state):
     """As the index finds them for the stored embedding of the picture, which comes first itself."""
-    found, index = kin.neighbourhoods_of(state, TWO, quiet), probed.index_of(state)
+    found, index = kinship.neighbourhoods_of(state, TWO, quiet), indexed.index_of(state)
     for n in found.apart[:3]:
         name = found.images[n]
-        near = index.neighbours(index.embedding(name), kin.NEAR + 1)
+        near = index.neighbours(index.embedding(name), kinship.NEAR + 1)
         assert [one.image for one in near if one.image != name] == [
             found.images[int(m)] for m in found.overlap.one[n]
         ]
 
 
 def test_indexes_over_different_pictures_are_not_compared(state, monkeypatch):
-    index = probed.index_of(state.but(model=TWO))
+    index = indexed.index_of(state.but(model=TWO))
     monkeypatch.setitem(index.manifest.__dict__, "digest", "other")
     with pytest.raises(WrongRequest, match="different pictures"):
-        kin.neighbourhoods_of(state, TWO, quiet)
-    assert "different pictures" in compare_kin.neighbourhoods(state, TWO, quiet)
+        kinship.neighbourhoods_of(state, TWO, quiet)
+    assert "different pictures" in likeness.neighbourhoods(state, TWO, quiet)
 
 
 def test_the_window_the_command_and_the_api_say_the_same(state, capsys, tmp_path):
     asked = state.having(layers=True, neighbours=True)
     view = tabs.draw(asked).view
-    near = kin.neighbourhoods_of(state, TWO, quiet)
+    near = kinship.neighbourhoods_of(state, TWO, quiet)
     assert f"{100 * near.mean:.1f} % are the same" in view
-    assert all(f"picture:{near.images[n]}" in view for n in near.apart[: compare_kin.APART])
+    assert all(f"picture:{near.images[n]}" in view for n in near.apart[: likeness.APART])
     made = api.compare([ONE, TWO], methods="cam", layers=True, neighbours=True)
-    one, two, cka = kin.likeness_of_layers(state, TWO, quiet)
+    one, two, cka = kinship.likeness_of_layers(state, TWO, quiet)
     assert made["layers"][TWO]["cka"] == cka.tolist()
     assert (made["layers"][TWO]["rows"], made["layers"][TWO]["columns"]) == (one, two)
     assert made["neighbours"][TWO]["overlap"] == near.mean
     out = tmp_path / "a.npz"
     argv = ["compare", "--models", f"{ONE},{TWO}", "--image", "scene-24", "--methods", "cam"]
-    assert cli.main([*argv, "--layers", "--neighbours", "--npz", str(out)]) == 0
+    assert commands.main([*argv, "--layers", "--neighbours", "--npz", str(out)]) == 0
     printed = capsys.readouterr().out
-    assert f"share {near.mean:.3f} of {kin.NEAR} over 5000 pictures" in printed
+    assert f"share {near.mean:.3f} of {kinship.NEAR} over 5000 pictures" in printed
     assert "0.312 GMAC" in printed
     with np.load(out) as arrays:
         assert np.array_equal(arrays[f"layers.{TWO}.cka"], cka.numpy())
@@ -81,7 +86,7 @@ def test_the_window_the_command_and_the_api_say_the_same(state, capsys, tmp_path
 def test_a_cell_of_the_table_goes_to_both_layers_and_its_link_too(state):
     asked = state.having(layers=True)
     picks = re.findall(r'data-pick="(pair:[^"]+)"', tabs.draw(asked).view)
-    one, two, found = kin.likeness_of_layers(state, TWO, quiet)
+    one, two, found = kinship.likeness_of_layers(state, TWO, quiet)
     assert len(picks) == len(one) * len(two)
     after = changes.set_shown(asked, {"pick": picks[1]})
     assert (after.layer, after.params["pair"]) == (one[0], f"{TWO}|{one[0]}|{two[1]}")

@@ -7,10 +7,12 @@ import random
 import PIL.Image
 import pytest
 
-from app import disk, pictures, tabs
-from app.changes import set_point
-from app.state import TABS, State, from_query, to_query
-from app.ui_visit import simpler_states
+from app.machine import disk
+from app.pages import tabs
+from app.question import pictures
+from app.question.state import TABS, State, from_query, to_query
+from app.window.changes import set_point
+from app.window.visit import simpler_states
 from featvis import WrongRequest
 
 STATE = State(

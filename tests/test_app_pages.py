@@ -12,12 +12,17 @@ import torch
 
 import featvis
 import zoo_adapters
-from app import api, changes, files, maps, picker, pictures, probed, session, tabs
-from app.histogram import histogram
+from app.answers import indexed, session
+from app.files import save
 from app.index import pooled
-from app.state import State, from_query, to_query
-from app.tiles import Tile, contact, strip
-from app.work import Cancelled
+from app.machine.jobs import Cancelled
+from app.pages import maps, picker, tabs
+from app.pages.histogram import histogram
+from app.pages.tiles import Tile, contact, strip
+from app.question import pictures
+from app.question.state import State, from_query, to_query
+from app.web import api
+from app.window import changes
 from featvis import WrongRequest
 from zoo_adapters import read_image
 
@@ -48,7 +53,7 @@ def drawn(state):
 
 def test_a_page_tells_what_the_index_knows(state):
     shown, seen = drawn(state)
-    index = probed.index_of(state)
+    index = indexed.index_of(state)
     for hit in index.top("layer3", 7, 9):
         assert f'data-pick="picture:{hit.image}"' in shown.view
     assert f"{index.count:,} pictures" in shown.view
@@ -62,8 +67,8 @@ def test_a_page_tells_what_the_index_knows(state):
 
 def test_the_patches_are_those_that_excite_the_neuron(state):
     """Guided backpropagation of each is that of the neuron which the index names."""
-    index, model = probed.index_of(state), session.model_of(MODEL)
-    for sight in probed.sights(state, index, "layer3", 7, 3):
+    index, model = indexed.index_of(state), session.model_of(MODEL)
+    for sight in indexed.sights(state, index, "layer3", 7, 3):
         image = read_image(index.picture(sight.hit.image), model)
         found = featvis.record(model, image, "layer3")["layer3"][0, 7]
         row, column = sight.hit.position
@@ -74,7 +79,7 @@ def test_the_patches_are_those_that_excite_the_neuron(state):
 
 def test_the_percentile_on_the_page_is_that_of_your_picture(state):
     shown, _ = drawn(state)
-    index = probed.index_of(state)
+    index = indexed.index_of(state)
     peak = float(session.run("feature_maps", state).result.values[0, 7].max())
     share = index.percentile("layer3", 7, peak)
     assert f"<b>{share:.0f} %</b>" in shown.view
@@ -117,19 +122,19 @@ def test_a_channel_without_a_class_or_an_index_is_still_shown():
         near = tabs.draw(State(tab="Neighbours", model=name, image="scene-2"))
         assert "featvis index build" in near.view
         with pytest.raises(WrongRequest, match="nothing to save"):
-            files.picture(State(tab="Neighbours", model=name, image="scene-2"))
+            save.picture(State(tab="Neighbours", model=name, image="scene-2"))
     finally:
         session.MODELS.pop(name)
 
 
 def test_neighbours_are_the_nearest_and_never_the_picture_itself():
-    index = probed.index_of(State(model=MODEL))
+    index = indexed.index_of(State(model=MODEL))
     name = index.top("layer4", 3, 1)[0].image
     state = State(tab="Neighbours", model=MODEL, image=name)
     shown = tabs.draw(state)
     named = re.findall(r'data-pick="picture:([^"]+)"', shown.view)
     assert name not in named
-    query = probed.embedding(state)
+    query = indexed.embedding(state)
     cosines = [float(query @ index.embedding(one)) / float(query.norm()) for one in named]
     assert cosines == sorted(cosines, reverse=True)
     label = index.label(name)
@@ -148,13 +153,13 @@ def few(monkeypatch, tmp_path):
 def test_neighbours_by_a_layer_or_a_channel_are_those_of_the_link(few):
     """Each tile's number is what the network itself makes of that picture, drawn again."""
     model = session.model_of(MODEL)
-    index = probed.index_of(State(model=MODEL))
+    index = indexed.index_of(State(model=MODEL))
     for by in ("layer", "channel"):
         asked = State(tab="Neighbours", model=MODEL, image="scene-2", layer="layer3", channel=7)
         state = from_query(to_query(asked.having(by=by)))
         shown = tabs.draw(state)
         assert f"of {few} pictures" in shown.view.lower()
-        with np.load(io.BytesIO(files.arrays(state)[0])) as arrays:
+        with np.load(io.BytesIO(save.arrays(state)[0])) as arrays:
             names, key = arrays["images"].tolist(), "maxima" if by == "channel" else "cosines"
             values = arrays[key]
         assert re.findall(r'data-pick="picture:([^"]+)"', shown.view) == names
@@ -187,17 +192,17 @@ def test_a_click_goes_on(state):
 
 
 def test_pages_are_saved(state):
-    sheet, name = files.picture(state)
+    sheet, name = save.picture(state)
     assert name.endswith("scenes-resnet-channel.png")
     assert PIL.Image.open(io.BytesIO(sheet)).size == (9 * 160, 2 * 160)
-    with np.load(io.BytesIO(files.arrays(state)[0])) as arrays:
+    with np.load(io.BytesIO(save.arrays(state)[0])) as arrays:
         assert arrays["top.positions"].shape == (9, 2)
-        assert int(arrays["counts"].sum()) == probed.index_of(state).count
+        assert int(arrays["counts"].sum()) == indexed.index_of(state).count
     near = state.but(tab="Neighbours")
-    with np.load(io.BytesIO(files.arrays(near)[0])) as arrays:
+    with np.load(io.BytesIO(save.arrays(near)[0])) as arrays:
         assert np.all(np.diff(arrays["cosines"]) <= 0)
     with pytest.raises(WrongRequest, match="many calls"):
-        files.code(near)
+        save.code(near)
 
 
 def test_a_histogram_counts_everything_and_marks_a_value():
@@ -229,4 +234,4 @@ def test_the_marker_of_a_page_is_where_the_position_lies(state):
     assert (y, x) == (pytest.approx(row / 128), pytest.approx(column / 128))
     assert maps.marker(state) is None
     assert pictures.get("scene-2").size == (512, 512)
-    assert torch.is_tensor(probed.embedding(state))
+    assert torch.is_tensor(indexed.embedding(state))

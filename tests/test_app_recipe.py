@@ -12,11 +12,14 @@ import PIL.Image
 import pytest
 
 import zoo_adapters
-from app import cli, files, session, tabs
-from app.cli_files import read
-from app.code import python
-from app.recipe import Recipe, from_json
-from app.state import State
+from app.answers import session
+from app.cli import commands
+from app.cli.files import read
+from app.files import save
+from app.pages import tabs
+from app.question.code import python
+from app.question.recipe import Recipe, from_json
+from app.question.state import State
 from featvis import METHODS, WrongRequest
 from featvis.spec import FAMILIES
 
@@ -44,9 +47,9 @@ def folder(tmp_path, monkeypatch):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_same_bytes_come_of_the_recipe_in_the_picture(family):
     state = state_of(family).but(methods=()) if family == "Class evidence" else state_of(family)
-    data, name = files.picture(state)
+    data, name = save.picture(state)
     Path(name).write_bytes(data)
-    assert cli.main(["run", "--recipe", name, "--out", "again.png"]) == 0
+    assert commands.main(["run", "--recipe", name, "--out", "again.png"]) == 0
     assert Path("again.png").read_bytes() == data
 
 
@@ -57,7 +60,7 @@ def test_the_code_makes_the_arrays(family):
         if name == "score_cam":
             continue  # the same call as the others, and slow
         made: dict = {}
-        exec(files.code(state)[0].decode(), made)
+        exec(save.code(state)[0].decode(), made)
         wanted = session.run(name, state).result.values
         assert np.array_equal(made[name].values.numpy(), wanted.numpy()), name
 
@@ -67,20 +70,20 @@ def test_the_code_of_a_neuron_and_of_a_contrast_make_the_arrays():
     states = [neuron.having(explain="neuron"), state_of("Class evidence", target="3-5")]
     for state in (one.but(methods=("saliency",)) for one in states):
         made: dict = {}
-        exec(files.code(state)[0].decode(), made)
+        exec(save.code(state)[0].decode(), made)
         wanted = session.run("saliency", state).result.values
         assert np.array_equal(made["saliency"].values.numpy(), wanted.numpy())
 
 
 def test_a_recipe_is_read_as_it_was_written():
     for family in FAMILIES:
-        made = files.recipe(state_of(family, target="3-5" if family == "Class evidence" else None))
+        made = save.recipe(state_of(family, target="3-5" if family == "Class evidence" else None))
         assert from_json(made.to_json()).to_json() == made.to_json()
 
 
 def test_what_is_drawn_differently_is_another_recipe():
     state = state_of("Feature maps")
-    plain, own = files.picture(state)[0], files.picture(state.having(scale="own"))[0]
+    plain, own = save.picture(state)[0], save.picture(state.having(scale="own"))[0]
     assert _recipe(own).display == {"scale": "own"}
     assert PIL.Image.open(io.BytesIO(own)).tobytes() != PIL.Image.open(io.BytesIO(plain)).tobytes()
 
@@ -93,26 +96,26 @@ def _recipe(data):
 def test_the_command_writes_and_prints_its_recipe(capsys):
     PIL.Image.new("RGB", (60, 40), (90, 160, 60)).save("green.png")
     argv = ["run", "cam", "--model", MODEL, "--image", "green.png", "--target", "lighthouse"]
-    assert cli.main([*argv, "--box", "--out", "a.png", "--recipe", "r.json"]) == 0
+    assert commands.main([*argv, "--box", "--out", "a.png", "--recipe", "r.json"]) == 0
     capsys.readouterr()
-    assert cli.main(["recipe", "a.png"]) == 0
+    assert commands.main(["recipe", "a.png"]) == 0
     printed = capsys.readouterr().out
     number = model().labels.index("lighthouse")
     assert read("r.json").to_json() == printed.rstrip("\n")
     found = json.loads(printed)
     assert found["calls"] == [{"method": "cam", "target": str(number), "params": {}}]
     assert (found["image"], found["display"]) == ("green.png", {"box": True})
-    assert cli.main(["recipe", "a.png", "--python"]) == 0
+    assert commands.main(["recipe", "a.png", "--python"]) == 0
     assert f"target={number}" in capsys.readouterr().out
 
 
 def test_what_is_not_as_it_was_is_said(capsys):
     state = state_of("Class evidence").but(methods=("cam",))
-    made = files.recipe(state)
+    made = save.recipe(state)
     facts = {**made.facts, "torch": "1.0", "weights": "0" * 16, "picture": "0" * 16}
     old = Recipe(made.model, made.image, made.calls, facts=facts)
     Path("old.json").write_text(old.to_json(), encoding="utf-8")
-    assert cli.main(["run", "--recipe", "old.json", "--out", "a.png"]) == 0
+    assert commands.main(["run", "--recipe", "old.json", "--out", "a.png"]) == 0
     said = capsys.readouterr().out
     assert "the weights are other ones" in said
     assert "the picture is another one" in said
@@ -129,17 +132,17 @@ PAGES = [
 
 @pytest.mark.parametrize("state", PAGES, ids=[state.tab for state in PAGES])
 def test_the_same_bytes_come_of_the_recipe_in_a_page(state, capsys):
-    data, name = files.picture(state)
+    data, name = save.picture(state)
     Path(name).write_bytes(data)
     found = read(name)
     assert from_json(found.to_json()) == found
-    Path("r.json").write_bytes(files.recipe_text(state)[0])
+    Path("r.json").write_bytes(save.recipe_text(state)[0])
     assert Path("r.json").read_text("utf8") == found.to_json()
     argv = ["run", "--recipe", "r.json", "--out", "again.png", "--npz", "a.npz"]
-    assert cli.main(argv) == 0
+    assert commands.main(argv) == 0
     assert Path("again.png").read_bytes() == data
     assert "note" not in capsys.readouterr().out
-    wanted = files.arrays(state)[0]
+    wanted = save.arrays(state)[0]
     with np.load("a.npz") as again, np.load(io.BytesIO(wanted)) as arrays:
         assert set(again.files) == set(arrays.files)
         assert all(np.array_equal(again[key], arrays[key]) for key in arrays.files)
@@ -147,17 +150,17 @@ def test_the_same_bytes_come_of_the_recipe_in_a_page(state, capsys):
         facts = {**found.facts, "weights of bundled:scenes-vit": "0" * 16}
         old = Recipe(found.model, found.image, (), facts=facts, page=found.page)
         Path("old.json").write_text(old.to_json(), encoding="utf-8")
-        assert cli.main(["run", "--recipe", "old.json", "--out", "b.png"]) == 0
+        assert commands.main(["run", "--recipe", "old.json", "--out", "b.png"]) == 0
         assert "scenes-vit" in capsys.readouterr().out
-    assert cli.main(["recipe", name, "--python"]) == 2
+    assert commands.main(["recipe", name, "--python"]) == 2
     assert "many calls" in capsys.readouterr().err
 
 
 def test_a_sheet_of_the_command_carries_its_recipe():
     PIL.Image.new("RGB", (60, 40), (90, 160, 60)).save("green.png")
     argv = ["compare", "--models", f"{MODEL},bundled:scenes-vit", "--image", "green.png"]
-    assert cli.main([*argv, "--methods", "saliency", "--out", "a.png"]) == 0
-    assert cli.main(["run", "--recipe", "a.png", "--out", "b.png"]) == 0
+    assert commands.main([*argv, "--methods", "saliency", "--out", "a.png"]) == 0
+    assert commands.main(["run", "--recipe", "a.png", "--out", "b.png"]) == 0
     assert Path("a.png").read_bytes() == Path("b.png").read_bytes()
 
 
@@ -195,15 +198,15 @@ def test_what_is_no_recipe_is_refused_in_a_sentence(text):
 
 def test_a_picture_without_a_recipe_is_refused(capsys):
     PIL.Image.new("RGB", (8, 8)).save("plain.png")
-    assert cli.main(["recipe", "plain.png"]) == 2
+    assert commands.main(["recipe", "plain.png"]) == 2
     assert "carries no recipe" in capsys.readouterr().err
-    assert cli.main(["recipe", "missing.png"]) == 2
-    assert cli.main(["run", "--out", "a.png"]) == 2
+    assert commands.main(["recipe", "missing.png"]) == 2
+    assert commands.main(["run", "--out", "a.png"]) == 2
     assert "--recipe" in capsys.readouterr().err
 
 
 def test_the_code_of_a_headless_network_is_python():
-    recipe = Recipe("timm:x", "cat.png", files.recipe(state_of("Class evidence")).calls[:1])
+    recipe = Recipe("timm:x", "cat.png", save.recipe(state_of("Class evidence")).calls[:1])
     compile(python(recipe, model()), "made", "exec")
 
 

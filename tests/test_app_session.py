@@ -10,11 +10,16 @@ import pytest
 import torch
 
 import zoo_adapters
-from app import changes, disk, files, pictures, session, tabs
-from app.kept import Kept
-from app.labels import class_named
-from app.state import State
-from app.work import Work
+from app.answers import session
+from app.files import save
+from app.machine import disk
+from app.machine.cache import Kept
+from app.machine.jobs import Work
+from app.pages import tabs
+from app.question import pictures
+from app.question.labels import class_named
+from app.question.state import State
+from app.window import changes
 from featvis import METHODS, WrongRequest
 from featvis.spec import FAMILIES
 
@@ -51,8 +56,8 @@ def test_every_tab_is_drawn_and_saved(tab, state):
     shown = tabs.draw(state)
     assert shown.view
     assert bool(shown.grid) == tabs.has_grid(tab)
-    assert files.picture(state)[0].startswith(b"\x89PNG")
-    assert files.arrays(state)[0].startswith(b"PK")
+    assert save.picture(state)[0].startswith(b"\x89PNG")
+    assert save.arrays(state)[0].startswith(b"PK")
 
 
 def test_a_method_that_cannot_be_used_says_why(state, monkeypatch):

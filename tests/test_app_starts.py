@@ -13,11 +13,14 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 import zoo_adapters
-from app import docs, pictures, preview, starts, tabs
-from app.starts import STARTS
-from app.state import TABS, State, from_query, to_query
-from app.title import title
-from app.ui_visit import simpler_states
+from app import docs
+from app.pages import starts, tabs
+from app.pages.starts import STARTS
+from app.question import pictures
+from app.question.state import TABS, State, from_query, to_query
+from app.question.title import title
+from app.web import preview
+from app.window.visit import simpler_states
 
 NAMES = zoo_adapters.names("bundled")
 pytestmark = pytest.mark.skipif(not NAMES, reason="no bundled network is committed yet")

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from app.state import State, from_query, start, to_query
+from app.question.state import State, from_query, start, to_query
 from featvis import METHODS
 from featvis.spec import FAMILIES
 

@@ -12,9 +12,13 @@ import pytest
 
 import featvis
 import zoo_adapters
-from app import changes, choices, cli, files, natural, session, tabs
-from app.state import State
-from app.work import Cancelled, Work
+from app.answers import baseline, session
+from app.cli import commands
+from app.files import save
+from app.machine.jobs import Cancelled, Work
+from app.pages import choices, tabs
+from app.question.state import State
+from app.window import changes
 
 NAMES = zoo_adapters.names("bundled")
 pytestmark = pytest.mark.skipif(not NAMES, reason="no bundled network is committed yet")
@@ -104,15 +108,15 @@ def test_the_command_line_makes_a_sheet_of_channels(tmp_path, monkeypatch, capsy
     argv = ["run", "maximize", "--model", "bundled:scenes-alexnet", "--layer", layer,
             "--channel", "3,17,40", "--steps", "2",
             "--out", "sheet.png", "--npz", "a.npz"]  # fmt: skip
-    assert cli.main(argv) == 0
+    assert commands.main(argv) == 0
     with PIL.Image.open("sheet.png") as sheet, np.load("a.npz") as arrays:
         assert arrays["maximize.values"].shape[0] == 3
         assert sheet.width > 200
-    assert cli.main([*argv[:6], "--channel", "3,x", "--out", "b.png"]) == 2
+    assert commands.main([*argv[:6], "--channel", "3,x", "--out", "b.png"]) == 2
     assert "whole number" in capsys.readouterr().err
     wrong = ["run", "saliency", "--model", "bundled:scenes-alexnet", "--image", "scene-3",
              "--layer", layer, "--channel", "1,2", "--out", "c.png"]  # fmt: skip
-    assert cli.main(wrong) == 2
+    assert commands.main(wrong) == 2
     assert "one channel" in capsys.readouterr().err
 
 
@@ -121,24 +125,24 @@ def test_an_animation_is_written_and_begins_with_the_beginning(tmp_path, monkeyp
     argv = ["run", "maximize", "--model", "bundled:scenes-alexnet", "--target", "3",
             "--steps", "6"]  # fmt: skip
     for name in ("a.gif", "a.webp"):
-        assert cli.main([*argv, "--animation", name, "--out", "a.png"]) == 0
+        assert commands.main([*argv, "--animation", name, "--out", "a.png"]) == 0
         with PIL.Image.open(name) as moving, PIL.Image.open("a.png") as end:
             assert moving.n_frames == 6
             first = np.asarray(moving.convert("RGB"), float)
             moving.seek(5)
             last, whole = (np.asarray(p.convert("RGB"), float) for p in (moving, end))
         assert abs(last - whole).mean() < 0.5 * abs(first - whole).mean()
-    assert cli.main([*argv, "--animation", "a.avi"]) == 2
+    assert commands.main([*argv, "--animation", "a.avi"]) == 2
     assert ".gif or .webp" in capsys.readouterr().err
 
 
 def test_the_window_gives_the_way_too(state):
-    data, name = files.animation(state.but(target="5"))
+    data, name = save.animation(state.but(target="5"))
     assert name.endswith("maximize.webp")
     with PIL.Image.open(io.BytesIO(data)) as moving:
         assert moving.n_frames == 4
     kept = session.run("maximize", state.but(target="5"))
-    again, _ = files.animation(state.but(target="5"))
+    again, _ = save.animation(state.but(target="5"))
     assert again == data
     assert session.run("maximize", state.but(target="5")) is kept
 
@@ -147,16 +151,16 @@ def test_the_activation_is_held_against_scenes(state):
     state = state.but(layer="features.conv5", channel=3)
     model = session.model_of(state.model)
     result = made(state)
-    found = natural.places(state, result)[0]
+    found = baseline.places(state, result)[0]
     values = [
         float(
-            featvis.record(model, natural._taken(model, natural.FIRST + i), "features.conv5")[
+            featvis.record(model, baseline._taken(model, baseline.FIRST + i), "features.conv5")[
                 "features.conv5"
             ][0, 3]
             .clamp_min(0)
             .mean()
         )
-        for i in range(natural.SCENES)
+        for i in range(baseline.SCENES)
     ]
     below = sum(value < float(result.activation[0]) for value in values)
     expected = f"above {below} of 48" if below < 48 else "above all 48"
@@ -175,7 +179,7 @@ def test_all_channels_of_a_layer_are_a_sheet(state, tmp_path):
     assert tabs.draw(alone).view.count("<img") == 1
     argv = ["run", "maximize", "--model", state.model, "--layer", "features.conv1", "--channel",
             "all", "--size", "32", "--steps", "1", "--npz", str(tmp_path / "a.npz")]  # fmt: skip
-    assert cli.main(argv) == 0
+    assert commands.main(argv) == 0
     with np.load(tmp_path / "a.npz") as arrays:
         assert arrays["maximize.values"].shape == (96, 3, 32, 32)
 

@@ -11,8 +11,11 @@ import pytest
 import torch
 
 import zoo_adapters
-from app import evidence, files, pictures, session, trust
-from app.state import State, from_query, to_query
+from app.answers import session, trust
+from app.files import save
+from app.pages import evidence
+from app.question import pictures
+from app.question.state import State, from_query, to_query
 from zoo_adapters.bundled.scenes import scene
 
 NAMES = zoo_adapters.names("bundled")
@@ -94,12 +97,12 @@ def test_a_link_keeps_what_is_measured(state):
 def test_the_box_is_drawn_and_exported(state):
     pytest.importorskip("gradio")
     only = state.but(methods=("cam",))
-    plain, _ = files.picture(only)
-    framed, _ = files.picture(only.having(box=True))
+    plain, _ = save.picture(only)
+    framed, _ = save.picture(only.having(box=True))
     with PIL.Image.open(io.BytesIO(plain)) as a, PIL.Image.open(io.BytesIO(framed)) as b:
         assert a.size == b.size
         assert (np.array(a) != np.array(b)).any()
-    with np.load(io.BytesIO(files.arrays(only)[0])) as arrays:
+    with np.load(io.BytesIO(save.arrays(only)[0])) as arrays:
         top, left, bottom, right = arrays["cam.box"]
         values = arrays["cam.values"]
     assert 0 <= top < bottom <= pictures.SCENE

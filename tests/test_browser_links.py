@@ -8,8 +8,8 @@ import PIL.Image
 import pytest
 
 import zoo_adapters
-from app import session
-from app.starts import STARTS
+from app.answers import session
+from app.pages.starts import STARTS
 from tests.settled import settled
 
 NAMES = zoo_adapters.names("bundled")

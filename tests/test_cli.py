@@ -11,7 +11,7 @@ import PIL.Image
 import pytest
 
 import zoo_adapters
-from app import cli
+from app.cli import commands
 from featvis import METHODS
 
 ROOT = Path(__file__).parent.parent
@@ -29,7 +29,7 @@ def folder(tmp_path, monkeypatch):
 
 def said(capsys, *argv):
     """Exit code, what was printed, and the lines of the error."""
-    code = cli.main(argv)
+    code = commands.main(argv)
     out, error = capsys.readouterr()
     return code, out, error.splitlines()
 

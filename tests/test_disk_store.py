@@ -15,9 +15,10 @@ from pathlib import Path
 import PIL.Image
 import pytest
 
-from app import disk, disk_store, limits, pictures
-from app.disk import GROUP, OWNER, Store
-from app.disk_store import BLOCK, DAY, FRESH
+from app.machine import disk, disk_store, limits
+from app.machine.disk import GROUP, OWNER, Store
+from app.machine.disk_store import BLOCK, DAY, FRESH
+from app.question import pictures
 from featvis import WrongRequest
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="owners and modes")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -17,10 +18,20 @@ ROOT = Path(__file__).parent.parent
 # from no other folder of its floor. "." are the files that lie in the package itself.
 FLOORS = {
     "featvis": (".", "network", "gradients", "ascent measures probe", "methods"),
+    "app": (
+        "machine words", "question index", "answers", "files", "pages", "window", "web", "cli", ".",
+    ),
     "zoo_adapters": (),  # no floors, but no circles either
-}
+}  # fmt: skip
 # A package -> what may be imported inside a function: optional and slow libraries.
-LATE = {"featvis": ["PIL"], "zoo_adapters": ["huggingface_hub"]}
+LATE = {
+    "featvis": ["PIL"],
+    "zoo_adapters": ["huggingface_hub"],
+    "app/machine": ["PIL", "resource"],  # in a process of its own; not on every system
+    "app/web": ["resource", "uvicorn"],
+    "app/index": ["datasets", "faiss", "ray"],
+    "app/cli": ["app.web"],  # and Gradio with it, which takes seconds
+}
 
 
 def wrong_imports(root: Path) -> Iterator[str]:
@@ -56,7 +67,8 @@ def _upward(file: str, tree: ast.AST) -> Iterator[str]:
 
 def _late(file: str, tree: ast.AST) -> Iterator[str]:
     """Imports inside a function of anything but an optional or slow library."""
-    allowed = LATE.get(file.partition("/")[0], [])
+    package, *inner = file.split("/")
+    allowed = LATE.get(f"{package}/{inner[0]}") or LATE.get(package, [])
     for function in ast.walk(tree):
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
             for line, name in _imports(file, function):
@@ -118,6 +130,17 @@ def test_imports_go_down_only():
         ("featvis/a.py", "async def f():\n    import json"),
         ("featvis/a.py", "class A:\n    def f(self):\n        from . import model"),
         ("zoo_adapters/a.py", "def f():\n    import huggingface_hub_of_others"),
+        ("app/machine/a.py", "from ..words import texts"),
+        ("app/machine/a.py", "from ..question.state import State"),
+        ("app/question/a.py", "from .. import index"),
+        ("app/answers/a.py", "from ..files.encode import png"),
+        ("app/pages/a.py", "from ..window import changes"),
+        ("app/window/a.py", "if 1:\n    from ..web import serve"),
+        ("app/cli/a.py", "from .. import docs"),
+        ("app/a/b.py", "x = 1"),
+        ("app/answers/a.py", "def f():\n    from ..machine import cache"),
+        ("app/web/a.py", "def f():\n    from . import serve"),
+        ("app/index/a.py", "def f():\n    import torch"),
     ],
 )
 def test_a_wrong_import_is_found(tmp_path, file, line):
@@ -136,6 +159,11 @@ def test_a_wrong_import_is_found(tmp_path, file, line):
         ("featvis/render.py", "def f():\n    from PIL import Image"),
         ("zoo_adapters/a.py", "def f():\n    from huggingface_hub.errors import HTTPError"),
         ("zoo_adapters/bundled/a.py", "from zoo_adapters import registry"),
+        ("app/docs.py", "from .pages.starts import page\nfrom .cli import main"),
+        ("app/answers/a.py", "from . import session\nfrom ..machine.cache import RESULTS"),
+        ("app/files/a.py", "from ..answers import session\nfrom ..index import Index"),
+        ("app/index/a.py", "def f():\n    import ray"),
+        ("app/cli/a.py", "def f():\n    from ..web.serve import launch"),
     ],
 )
 def test_a_right_import_is_not(tmp_path, file, line):
@@ -167,3 +195,14 @@ def test_the_methods_are_a_folder():
     declared = {m.run.__module__ for name, m in featvis.METHODS.items() if name in featvis.__all__}
     files = {path.stem for path in (ROOT / "featvis" / "methods").glob("*.py")} - {"__init__"}
     assert declared == {f"featvis.methods.{file}" for file in files}
+
+
+def test_the_house_has_a_page_and_few_files_outside_its_rooms():
+    """A room's every file stands on the page of the house, and nothing else does."""
+    page = (ROOT / "app" / "README.md").read_text("utf8")
+    rooms = [room for floor in FLOORS["app"] for room in floor.split() if room != "."]
+    assert len(list((ROOT / "app").glob("*.*"))) <= 8
+    for room in rooms:
+        files = {file.stem for file in (ROOT / "app" / room).glob("*.py")} - {"__init__"}
+        listed = page.partition(f"\n{room}/")[2].partition("\n\n")[0]
+        assert set(re.findall(r"^  ([a-z_]+)\.py ", listed, re.MULTILINE)) == files, room

@@ -13,21 +13,13 @@ from pathlib import Path
 import pytest
 
 import zoo_adapters
-from app import (
-    disk,
-    faults,
-    health,
-    health_page,
-    lanes,
-    pulse,
-    resources,
-    session,
-    tabs,
-    texts,
-    views,
-    work,
-)
-from app.state import State
+from app.answers import session
+from app.machine import broken, disk, jobs, lanes, pulse, resources
+from app.machine import errors as faults
+from app.pages import tabs, views
+from app.question.state import State
+from app.web import health, health_page
+from app.words import texts
 from featvis import METHODS, WrongRequest
 from tests.loops import awaited
 from zoo_adapters import hub
@@ -35,8 +27,8 @@ from zoo_adapters import hub
 
 @pytest.fixture(autouse=True)
 def untested(monkeypatch):
-    monkeypatch.setattr(health, "CHECKS", {})
-    monkeypatch.setitem(health._hub, "asked", float("inf"))  # the hub is not asked here
+    monkeypatch.setattr(broken, "CHECKS", {})
+    monkeypatch.setitem(broken._hub, "asked", float("inf"))  # the hub is not asked here
     monkeypatch.setattr(health, "PATIENCE", 0.0)
 
 
@@ -56,22 +48,22 @@ def asked(path, root="", method="GET"):
 
 def test_every_method_works_on_a_bundled_network():
     health._all()
-    assert set(health.CHECKS) == set(METHODS)
-    assert {name: check.reason for name, check in health.CHECKS.items() if not check.ok} == {}
+    assert set(broken.CHECKS) == set(METHODS)
+    assert {name: check.reason for name, check in broken.CHECKS.items() if not check.ok} == {}
     assert health.report()["status"] == "ok"
     assert asked("/healthz")[0] == 200
     assert "Everything works" in asked("/status")[1]
 
 
 def test_a_method_that_fails_is_greyed_and_the_rest_goes_on(monkeypatch):
-    def broken(*_, **__):
+    def failing(*_, **__):
         raise RuntimeError("at /secret/place")
 
-    monkeypatch.setitem(METHODS, "occlusion", replace(METHODS["occlusion"], run=broken))
+    monkeypatch.setitem(METHODS, "occlusion", replace(METHODS["occlusion"], run=failing))
     only = [(name, state) for name, state in health.tests() if name in ("cam", "occlusion")]
     monkeypatch.setattr(health, "tests", lambda: iter(only))
     health._all()
-    assert {name: check.ok for name, check in health.CHECKS.items()} == {
+    assert {name: check.ok for name, check in broken.CHECKS.items()} == {
         "cam": True,
         "occlusion": False,
     }
@@ -89,8 +81,8 @@ def test_a_method_that_fails_is_greyed_and_the_rest_goes_on(monkeypatch):
 
 
 def test_a_server_on_which_nothing_works_says_so(monkeypatch):
-    bad = health.Check(False, "<b>broken", 0.1, "m")
-    monkeypatch.setattr(health, "CHECKS", dict.fromkeys(METHODS, bad))
+    bad = broken.Check(False, "<b>broken", 0.1, "m")
+    monkeypatch.setattr(broken, "CHECKS", dict.fromkeys(METHODS, bad))
     code, text = asked("/healthz", root="/featvis")
     assert (code, json.loads(text)["ok"]) == (503, False)
     assert "No method works" in asked("/status")[1]
@@ -103,7 +95,7 @@ def test_without_a_hub_it_is_said_what_works(monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     reason = hub.unreachable()
     assert "HF_HUB_OFFLINE" in reason
-    monkeypatch.setitem(health._hub, "reason", reason)
+    monkeypatch.setitem(broken._hub, "reason", reason)
     assert health.report()["hub"] == reason
     words = views.notice(texts.without_hub(reason))
     assert "bundled networks work" in words
@@ -134,7 +126,7 @@ def test_a_server_whose_lane_gives_no_answer_says_so(busy):
         assert (code, report["ok"], report["status"]) == (503, False, "down")
         assert report["answer"] == {"seconds": None, "reason": "no answer in 0.3 s"}
     assert "no answer in 0.3 s" in asked("/status")[1].lower()
-    assert work.under_way() == 1  # one question waits, however many asked
+    assert jobs.under_way() == 1  # one question waits, however many asked
 
 
 def test_the_question_runs_the_smallest_network(impatient, monkeypatch):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import PIL.Image
 import pytest
 
-from app import cli
+from app.cli import commands
 
 MODEL = "bundled:scenes-vit"
 
@@ -19,7 +19,7 @@ def place(tmp_path, monkeypatch):
 
 def said(capsys, *argv):
     """Exit code, lines printed, and lines of the error."""
-    code = cli.main(["index", *argv])
+    code = commands.main(["index", *argv])
     out, error = capsys.readouterr()
     return code, out.splitlines(), error.splitlines()
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 import zoo_adapters
-from app import disk
 from app.index import by_channel, by_layer, pool, store
 from app.index.neighbours import exact
+from app.machine import disk
 from featvis import WrongRequest
 from featvis.probe import embed, pooled
 from tests import small

@@ -7,10 +7,11 @@ import time
 
 import pytest
 
-from app import lanes, session
-from app.faults import Cancelled
-from app.state import State
-from app.work import Work
+from app.answers import session
+from app.machine import lanes
+from app.machine.errors import Cancelled
+from app.machine.jobs import Work
+from app.question.state import State
 from featvis import WrongRequest
 from featvis.progress import tick
 

@@ -15,10 +15,15 @@ import PIL.ImageFile
 import pytest
 
 import zoo_adapters
-from app import api, changes, faults, files, gate, limits, pictures, session, stores, visitors, work
-from app.cli_pictures import named
-from app.kept import Kept, holding
-from app.state import State, from_query
+from app.answers import session
+from app.cli.pictures import named
+from app.files import save
+from app.machine import cache, errors, jobs, limits
+from app.machine.cache import Kept, holding
+from app.question import pictures
+from app.question.state import State, from_query
+from app.web import api, gate, visitors
+from app.window import changes
 from featvis import METHODS, WrongRequest
 from featvis.progress import tick
 from tests.loops import awaited
@@ -85,7 +90,7 @@ def test_a_value_over_the_limit_is_refused_at_every_door(set_limits):
     with pytest.raises(WrongRequest, match=said):
         api.run("maximize", parameters='{"steps": 10}')
     with pytest.raises(WrongRequest, match=said):
-        files.recipe(changes.set_param("steps")(link, 10))
+        save.recipe(changes.set_param("steps")(link, 10))
     assert session.params_of(METHODS["maximize"], State())["steps"] == 9  # the default is 256
 
 
@@ -102,10 +107,10 @@ def test_too_many_pictures_and_too_long_jobs_are_not_begun(set_limits, monkeypat
 @pytest.mark.parametrize("name", ["timm:hf-hub:someone/thing", "timm:local-dir:/etc", "mine:net"])
 def test_a_public_server_loads_what_is_listed(set_limits, name):
     set_limits(FEATVIS_PUBLIC="1")
-    for door in (stores.model_of, lambda n: changes.set_others(State(), [n]), api.layers):
+    for door in (cache.model_of, lambda n: changes.set_others(State(), [n]), api.layers):
         with pytest.raises(WrongRequest, match=r"cannot be loaded here|is in no list"):
             door(name)
-    assert stores.model_of(State().model).name == State().model
+    assert cache.model_of(State().model).name == State().model
     with suppress(zoo_adapters.Unavailable):
         limits.check_model("timm:resnet18")
 
@@ -164,7 +169,7 @@ def test_a_job_ends_after_its_time(set_limits):
             time.sleep(0.01)
 
     with pytest.raises(WrongRequest, match=r"longer than the 0\.05 s"):
-        work.Work(long).result()
+        jobs.Work(long).result()
     assert len(done) < 10_000
 
 
@@ -192,17 +197,17 @@ def test_a_network_in_use_is_kept_until_the_job_is_done():
 )  # fmt: skip
 def test_memory_that_runs_out_is_freed_and_said(error):
     used, unused = State().model, "bundled:scenes-alexnet"
-    stores.model_of(unused)
+    cache.model_of(unused)
 
     def hungry(_):
         raise error
 
     with holding():
-        stores.model_of(used)
+        cache.model_of(used)
         with pytest.raises(WrongRequest, match=r"not enough memory.*has been freed"):
-            work.Work(hungry).result()
-        assert unused not in stores.MODELS
-        assert used in stores.MODELS  # as a job is using it
+            jobs.Work(hungry).result()
+        assert unused not in cache.MODELS
+        assert used in cache.MODELS  # as a job is using it
     assert session.logits_of(State()).ndim == 1  # and it goes on
 
 
@@ -210,7 +215,7 @@ def test_nothing_of_the_inside_is_said_and_the_log_has_its_number(caplog):
     def broken(_):
         raise OSError(SECRET)
 
-    task = work.Work(broken)
+    task = jobs.Work(broken)
     with caplog.at_level(logging.ERROR, "featvis"), pytest.raises(WrongRequest) as told:
         task.result()
     assert not set(SECRET.split()) - {"of"} & set(str(told.value).split())
@@ -220,9 +225,9 @@ def test_nothing_of_the_inside_is_said_and_the_log_has_its_number(caplog):
 
 def test_a_public_server_masks_paths_and_tokens_of_refusals(set_limits):
     error = WrongRequest(f"timm:hf-hub:org/name: {SECRET}; see https://example.org/a/b")
-    assert faults.sentence(error) == str(error)
+    assert errors.sentence(error) == str(error)
     set_limits(FEATVIS_PUBLIC="1")
-    assert faults.sentence(error) == (
+    assert errors.sentence(error) == (
         "timm:hf-hub:org/name: a file of this server of hf_...; see https://example.org/a/b"
     )
 

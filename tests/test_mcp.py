@@ -14,9 +14,11 @@ from pathlib import Path
 import PIL.Image
 import pytest
 
-import app.serve
-from app import api, cli, files
-from app.state import from_query
+import app.web.serve
+from app.cli import commands
+from app.files import save
+from app.question.state import from_query
+from app.web import api
 from tests.loops import apart, awaited
 
 PAGE = Path(__file__).parent.parent / "docs" / "api.md"
@@ -29,7 +31,7 @@ needed = pytest.mark.skipif(find_spec("mcp") is None, reason="the extra mcp is n
 def server():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        blocks, url = app.serve.launch(mcp_server=True)
+        blocks, url = app.web.serve.launch(mcp_server=True)
         yield url.rstrip("/")
         blocks.close()
         gc.collect()  # Gradio leaves an event loop and its sockets to the collector, which warns
@@ -46,8 +48,8 @@ async def asked(server, ask):
 
 
 def test_without_the_extra_it_says_what_to_install(monkeypatch, capsys):
-    monkeypatch.setattr(app.serve, "find_spec", lambda name: None)
-    assert cli.main(["serve", "--mcp"]) == 2
+    monkeypatch.setattr(app.web.serve, "find_spec", lambda name: None)
+    assert commands.main(["serve", "--mcp"]) == 2
     error = capsys.readouterr().err
     assert "pip install 'gradio[mcp]'" in error
     assert len(error.splitlines()) == 1
@@ -82,7 +84,7 @@ def test_an_agent_uploads_a_picture_and_sees_a_map_on_it(server):
     link, seen, wrong, inside = awaited(asked(server, ask))
     assert seen.type == "image"
     with PIL.Image.open(io.BytesIO(base64.b64decode(seen.data))) as picture:
-        wanted = PIL.Image.open(io.BytesIO(files.picture(from_query(link))[0]))
+        wanted = PIL.Image.open(io.BytesIO(save.picture(from_query(link))[0]))
         assert picture.convert("RGB").tobytes() == wanted.convert("RGB").tobytes()
     assert wrong.isError or "no method" in wrong.content[0].text
     assert "is no picture" in inside.content[0].text  # nothing is fetched

@@ -19,31 +19,31 @@ MODES = [f"featvis/network/{name}.py" for name in ("cost", "graph", "head")]
 MODES += [f"featvis/methods/{name}.py" for name in ("attention", "guided")]
 MODES += ["featvis/ascent/dead_relu.py", "benchmarks/sweep/*"]
 SEEDED = ["zoo_adapters/timm.py", "zoo_adapters/torchvision.py", "zoo_adapters/transformers.py"]
-TERMINAL = ["app/cli*.py", "app/__main__.py", "benchmarks/*", "zoo_adapters/bundled/train.py"]
+TERMINAL = ["app/cli/*", "app/__main__.py", "benchmarks/*", "zoo_adapters/bundled/train.py"]
 
 # Who opens files: each has its reason, and no name of a picture from a visitor leads there.
 ASSETS = [
-    "app/docs.py", "app/health_page.py", "app/preview.py", "app/starts.py", "app/theme.py",
-    "app/ui.py", "app/words.py",
+    "app/docs.py", "app/pages/starts.py", "app/web/health_page.py", "app/web/preview.py",
+    "app/window/layout.py", "app/window/theme.py", "app/words/translate.py",
 ]  # of the package itself  # fmt: skip
 OPENERS = [
     *ASSETS,
-    "app/cli*.py",  # whoever types a path there owns the machine
+    "app/cli/*",  # whoever types a path there owns the machine
     "app/index/*",  # folders that the owner of the server configures
-    "app/disk_store.py",  # by keys that are checked, in folders that are the server's alone
-    "app/resources.py",  # /proc, for memory and open files
+    "app/machine/disk_store.py",  # by keys that are checked, in folders that are the server's alone
+    "app/machine/resources.py",  # /proc, for memory and open files
     "featvis/ascent/memory.py",  # likewise
     "zoo_adapters/*", "benchmarks/*", "spaces/*",
 ]  # fmt: skip
 DECODERS = [
-    "app/pictures.py",  # WebP that the server itself wrote, by its hash
-    "app/decoder_program.py",  # bytes of uploads, in a process of its own
-    "app/mcp_pictures.py",  # PNG that the server itself wrote, by its hash
-    "app/cli*.py", "app/index/*", "zoo_adapters/*", "benchmarks/*", "spaces/*",
+    "app/question/pictures.py",  # WebP that the server itself wrote, by its hash
+    "app/machine/decoder_program.py",  # bytes of uploads, in a process of its own
+    "app/web/mcp_pictures.py",  # PNG that the server itself wrote, by its hash
+    "app/cli/*", "app/index/*", "zoo_adapters/*", "benchmarks/*", "spaces/*",
 ]  # fmt: skip
 FETCHERS = [
-    "app/ports.py",  # it asks whether a port is free, and sends nothing
-    "app/incoming.py",  # a picture's address, on a private server that its owner started so
+    "app/web/ports.py",  # it asks whether a port is free, and sends nothing
+    "app/question/incoming.py",  # a picture's address, on a private server started to do so
     "zoo_adapters/*", "benchmarks/*", "spaces/*",
 ]  # fmt: skip
 
@@ -67,17 +67,17 @@ NAMES = {
         "zoo_adapters/bundled/train.py",
     ],  # inside fork_rng, or a command
     "print": [*TERMINAL, "spaces/*.py", "zoo_adapters/bundled/evaluate.py"],
-    "sys.argv": [*TERMINAL, "spaces/*.py", "app/docs.py", "app/decoder_program.py"],
+    "sys.argv": [*TERMINAL, "spaces/*.py", "app/docs.py", "app/machine/decoder_program.py"],
     "open": OPENERS,
     "io.open": OPENERS,
     "os.open": OPENERS,
-    "os.fdopen": ["app/decoder_program.py"],  # its own pipe
+    "os.fdopen": ["app/machine/decoder_program.py"],  # its own pipe
     "*.read_bytes": OPENERS,
     "*.read_text": OPENERS,
     "*.open": [*OPENERS, *DECODERS],
     "*Image.open": DECODERS,
-    "zoo_adapters.pictures.upright": ["app/cli_pictures.py", "app/index/*", "zoo_adapters/*"],
-    "cli_pictures*": ["app/cli*.py"],  # it opens whatever is named
+    "zoo_adapters.pictures.upright": ["app/cli/pictures.py", "app/index/*", "zoo_adapters/*"],
+    "cli.pictures*": ["app/cli/*"],  # it opens whatever is named
     "*urlopen": FETCHERS,
     "*urlretrieve": FETCHERS,
 }
@@ -89,12 +89,11 @@ IMPORTS = {
     "requests": FETCHERS,
     "aiohttp": [],
     "socket": FETCHERS,
-    "uvicorn": ["app/connections.py"],  # its protocol, given deadlines
+    "uvicorn": ["app/web/connections.py"],  # its protocol, given deadlines
     "gradio": [
-        "app/ui*.py",
-        "app/theme.py",
-        "app/widgets.py",
-        "app/serve.py",
+        "app/window/*",
+        "app/web/endpoints.py",
+        "app/web/serve.py",
         "benchmarks/routes.py",  # which lists the routes of the Gradio at hand
     ],
     "spaces": ["spaces/*"],
@@ -209,22 +208,22 @@ def test_every_line_is_in_its_room():
         ("zoo_adapters/a.py", "import timm.data"),
         ("zoo_adapters/a.py", "from featvis import cam"),
         ("zoo_adapters/a.py", "def f():\n    from featvis.cam import cam"),
-        ("app/session.py", "import gradio as gr"),
-        ("app/session.py", "open('x')"),
-        ("app/api.py", "file.open('rb')"),
-        ("app/api.py", "Path(name).read_bytes()"),
-        ("app/api.py", "Path(name).read_text('utf8')"),
-        ("app/api.py", "PIL.Image.open(name)"),
-        ("app/api.py", "from zoo_adapters.pictures import upright"),
-        ("app/labels.py", "from .cli_pictures import named"),
-        ("app/changes.py", "import urllib.request"),
-        ("app/changes.py", "from urllib.request import urlopen"),
-        ("app/changes.py", "import httpx"),
-        ("app/session.py", "from torchvision import models"),
+        ("app/answers/session.py", "import gradio as gr"),
+        ("app/answers/session.py", "open('x')"),
+        ("app/web/api.py", "file.open('rb')"),
+        ("app/web/api.py", "Path(name).read_bytes()"),
+        ("app/web/api.py", "Path(name).read_text('utf8')"),
+        ("app/web/api.py", "PIL.Image.open(name)"),
+        ("app/web/api.py", "from zoo_adapters.pictures import upright"),
+        ("app/question/labels.py", "from ..cli.pictures import named"),
+        ("app/window/changes.py", "import urllib.request"),
+        ("app/window/changes.py", "from urllib.request import urlopen"),
+        ("app/window/changes.py", "import httpx"),
+        ("app/answers/session.py", "from torchvision import models"),
     ],
 )
 def test_a_line_in_the_wrong_room_is_found(tmp_path, file, line):
-    (tmp_path / file).parent.mkdir()
+    (tmp_path / file).parent.mkdir(parents=True)
     (tmp_path / file).write_text(line)
     found = list(wrong_lines(tmp_path))
     assert found
@@ -239,13 +238,13 @@ def test_a_line_in_the_wrong_room_is_found(tmp_path, file, line):
         ("featvis/hooks.py", "module.register_forward_hook(f)"),
         ("featvis/render.py", "def f():\n    from PIL import Image"),
         ("zoo_adapters/timm.py", "from timm import data\nfrom featvis.model import Layer"),
-        ("app/cli_x.py", "PIL.Image.open(path)\nfrom .cli_pictures import named"),
-        ("app/session.py", "from urllib.parse import quote"),
-        ("app/ui_tabs.py", "from . import session\nimport gradio, featvis, zoo_adapters"),
+        ("app/cli/x.py", "PIL.Image.open(path)\nfrom .pictures import named"),
+        ("app/answers/session.py", "from urllib.parse import quote"),
+        ("app/window/tabs.py", "from . import session\nimport gradio, featvis, zoo_adapters"),
     ],
 )
 def test_a_line_in_its_room_is_not(tmp_path, file, line):
-    (tmp_path / file).parent.mkdir()
+    (tmp_path / file).parent.mkdir(parents=True)
     (tmp_path / file).write_text(line)
     assert not list(wrong_lines(tmp_path))
 

@@ -19,8 +19,9 @@ from huggingface_hub import metadata_load
 from packaging.requirements import Requirement
 
 import featvis
-from app import engine, session
-from app.state import State
+from app.answers import session
+from app.machine import engine
+from app.question.state import State
 
 ROOT = Path(__file__).parent.parent
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 import zoo_adapters
-from app import tabs, tries
-from app.state import TABS, State
+from app.pages import tabs, tries
+from app.question.state import TABS, State
 from tests.untranslated import MENDED, in_state
 
 pytestmark = pytest.mark.skipif(not zoo_adapters.names("bundled"), reason="no bundled network")

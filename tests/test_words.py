@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 import zoo_adapters
-from app import kin, session, texts, words
+from app.answers import kinship, session
 from app.index import pooled
-from app.particles import fitted
-from app.state import DISPLAY, TABS, from_query
+from app.question.state import DISPLAY, TABS, from_query
+from app.words import texts, translate
+from app.words.korean import fitted
 from featvis import METHODS
 from tests.untranslated import (
     MENDED,
@@ -27,11 +28,12 @@ from zoo_adapters.bundled.scenes import CLASSES
 
 # Of the command line and of Python alone: no visitor sees what these refuse.
 APART = (
-    "app/cli*", "app/api.py", "app/ui_api.py", "app/recipe.py", "app/animation.py", "app/index/b*",
-    "app/index/c*", "app/index/hub.py", "app/index/s*", "featvis/measures/faithfulness.py",
+    "app/cli/*", "app/web/api.py", "app/web/endpoints.py", "app/question/recipe.py",
+    "app/answers/animation.py", "app/index/b*", "app/index/c*", "app/index/hub.py",
+    "app/index/plan.py", "app/index/s*", "featvis/measures/faithfulness.py",
     "app/index/reading.py", "featvis/ascent/objectives.py", "zoo_adapters/module.py",
-    "app/compare_*", "zoo_adapters/find.py", "featvis/model.py", "featvis/ascent/memory.py",
-    "zoo_adapters/bundled/*",
+    "app/files/compare_sheet.py", "zoo_adapters/find.py", "featvis/model.py",
+    "featvis/ascent/memory.py", "zoo_adapters/bundled/*",
 )  # fmt: skip
 SEEN = [
     file
@@ -58,7 +60,7 @@ pytestmark = pytest.mark.skipif(not zoo_adapters.names("bundled"), reason="no bu
 def few_scenes(tmp_path_factory):
     """Networks are compared over a few scenes: what is said of it is the same."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kin, "COUNT", kin.BATCH)
+        patch.setattr(kinship, "COUNT", kinship.BATCH)
         patch.setattr(pooled, "AMONG", 16)
         patch.setenv("FEATVIS_INDEXES", str(tmp_path_factory.mktemp("indexes")))
         yield
@@ -77,7 +79,7 @@ def test_every_message_has_korean(call):
     for file in SEEN:
         for written, example in messages(file, call):
             plain = not re.search("[A-Za-z]{2}", example)
-            if not plain and not re.search("[가-힣]", words.said(example, "ko")):
+            if not plain and not re.search("[가-힣]", translate.said(example, "ko")):
                 missing.append(f"{written}    ({file.relative_to(ROOT)})")
     assert not missing, MENDED + "\n".join(missing)
 
@@ -87,7 +89,7 @@ def test_every_explanation_has_korean():
     missing = [text for explanation in explained for text in in_markdown(explanation)]
     helps = {p.help for m in METHODS.values() for p in m.params if not p.tuning}
     helps |= {p.help for p in DISPLAY.values()}
-    missing += [text for text in helps if not re.search("[가-힣]", words.said(text, "ko"))]
+    missing += [text for text in helps if not re.search("[가-힣]", translate.said(text, "ko"))]
     assert not missing, MENDED + "\n\n".join(missing)
 
 
@@ -100,7 +102,7 @@ def test_no_translation_is_left_of_what_is_no_longer_said():
     said = re.findall(r"[\w'-]+", source().lower())
     written = {*said, *pairwise(said)}
     left = []
-    for key in words.catalog("ko"):
+    for key in translate.catalog("ko"):
         pieces = re.split(r"\{[a-z_]+\}|</?b>", key.lower())
         parts = [re.findall(r"[\w'-]+", piece) for piece in pieces]
         pairs = [pair for part in parts for pair in pairwise(part)] or [w for p in parts for w in p]
@@ -110,8 +112,8 @@ def test_no_translation_is_left_of_what_is_no_longer_said():
 
 
 def test_a_translation_has_the_values_of_its_sentence():
-    for key, text in words.catalog("ko").items():
-        assert set(words.VALUE.findall(text)) <= set(words.VALUE.findall(key)), key
+    for key, text in translate.catalog("ko").items():
+        assert set(translate.VALUE.findall(text)) <= set(translate.VALUE.findall(key)), key
         assert sorted(re.findall("</?b>", text)) == sorted(re.findall("</?b>", key)), key
 
 
@@ -128,15 +130,15 @@ def test_a_translation_has_the_values_of_its_sentence():
     ],
 )  # fmt: skip
 def test_a_sentence_is_found_with_its_values(text, korean):
-    assert words.said(text, "ko") == korean
-    assert words.said(text, "en") == text
+    assert translate.said(text, "ko") == korean
+    assert translate.said(text, "en") == text
 
 
 def test_html_keeps_its_tags_and_what_is_escaped():
     given = '<p title="Close"><b>&lt;3</b> at most in your picture</p><i data-x="Close">Close</i>'
-    made = words.html(given, "ko")
+    made = translate.html(given, "ko")
     assert made == '<p title="닫기">내 사진에서 최대 <b>&lt;3</b></p><i data-x="Close">닫기</i>'
-    assert words.html(given, "en") == given
+    assert translate.html(given, "en") == given
 
 
 @pytest.mark.parametrize(
@@ -148,7 +150,7 @@ def test_html_keeps_its_tags_and_what_is_escaped():
     ],
 )  # fmt: skip
 def test_the_language_is_the_links_or_else_the_browsers(asked, accepted, language):
-    assert words.chosen(asked, accepted) == language
+    assert translate.chosen(asked, accepted) == language
 
 
 @pytest.mark.parametrize(
@@ -163,4 +165,4 @@ def test_particles_follow_the_last_sound(text, korean):
 
 
 def test_the_catalog_is_beside_the_code():
-    assert (Path(words.__file__).parent / "assets" / "words" / "ko.json").is_file()
+    assert (Path(translate.__file__).parents[1] / "assets" / "words" / "ko.json").is_file()

@@ -10,13 +10,13 @@ from functools import partial
 
 import pytest
 
-from app import lanes, limits
-from app.callers import listened_to
-from app.disk import OWNER
-from app.faults import Cancelled
-from app.kept import Kept
-from app.work import SHARED, Work, cancel_all, under_way
-from app.workers import Rotation, Slots, Workers
+from app.machine import lanes, limits
+from app.machine.cache import Kept
+from app.machine.callers import listened_to
+from app.machine.disk import OWNER
+from app.machine.errors import Cancelled
+from app.machine.jobs import SHARED, Work, cancel_all, under_way
+from app.machine.workers import Rotation, Slots, Workers
 from featvis import WrongRequest
 from featvis.progress import tick
 from tests.loops import awaited

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import zoo_adapters
-from app import tabs, views, words
-from app.faults import Cancelled
-from app.session import logits_of, model_of
-from app.state import DISPLAY, State
+from app.answers.session import logits_of, model_of
+from app.machine.errors import Cancelled
+from app.pages import tabs, views
+from app.question.state import DISPLAY, State
+from app.words import translate as words
 from featvis import METHODS
 from zoo_adapters.bundled.scenes import CLASSES, PARTS
 

@@ -7,73 +7,28 @@ there and ends with the same bytes, on one machine or on a cluster.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from featvis import VisionModel, WrongRequest
 from featvis.probe import Batch, Probe, combined, probe, scan
 
 from . import store
 from .finish import finished
-from .sources import Shot, Source, pixels
-from .state import STATE, packed, unpacked
+from .plan import Plan, Shard
+from .source import Shot, Source, pixels
+from .state import packed, unpacked
 
-__all__ = ["Plan", "Shard", "Shards", "build", "plan_of", "shard_of"]
+__all__ = ["Shards", "build", "plan_of", "shard_of"]
 
 SHARD, LONG = 512, 4096  # pictures between two states; of a source with more than MANY
 MANY = 20_000
 BATCH = 32
-
-
-@dataclass(frozen=True)
-class Plan:
-    """All that the bytes of an index depend on."""
-
-    model: str
-    weights: str
-    source: str
-    digest: str
-    count: int | None  # None: as many as there are
-    layers: tuple[str, ...]
-    k: int
-    batch: int
-    shard: int
-    packed: bool
-
-    def numbers(self, shard: int) -> range:
-        """The pictures of a shard."""
-        end = (shard + 1) * self.shard
-        return range(shard * self.shard, end if self.count is None else min(end, self.count))
-
-    @property
-    def shards(self) -> int | None:
-        """How many there are, None where only the end will tell."""
-        return None if self.count is None else -(-self.count // self.shard)
-
-    @property
-    def key(self) -> str:
-        """Of a plan and the version that carries it out."""
-        told = {**asdict(self), "format": store.FORMAT, "state": STATE, "featvis": version()}
-        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
-
-
-@dataclass(frozen=True, eq=False)
-class Shard:
-    """What one shard gave besides its probe."""
-
-    embeddings: Tensor  # (n, D) float16
-    images: Tensor  # (n,)
-    labels: Tensor  # (n,)
-    names: tuple[str, ...]  # of all its pictures, broken ones too
-    broken: tuple[tuple[int, str, str], ...]  # number, name, reason
 
 
 Progress = Callable[[int, int | None], None]  # pictures done, pictures in all
@@ -147,16 +102,6 @@ def plan_of(
         shard=shard or (LONG if (source.count or 0) > MANY else SHARD),
         packed=packed,
     )
-
-
-def version() -> str:
-    """The version of featvis, by which an index says what made it."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("featvis")
-    except PackageNotFoundError:  # a checkout
-        return "0"
 
 
 def _resumed(file: Path, plan: Plan, model: VisionModel, classes: int) -> tuple[Probe, list[int]]:

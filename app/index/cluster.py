@@ -20,9 +20,11 @@ from featvis import VisionModel, WrongRequest
 from featvis.probe import Probe, probe
 
 from . import store
-from .build import Plan, Shard, Shards, shard_of
+from .build import Shards, shard_of
+from .plan import Plan, Shard
 from .scenes import Scenes
-from .sources import Source, same, source_of
+from .source import Source
+from .sources import same, source_of
 from .state import packed, unpacked
 
 __all__ = ["on_ray", "spread"]

@@ -10,7 +10,7 @@ index they are `embeddings` (N, AXES) times `scales` (N,), along the principal `
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,11 +32,9 @@ from featvis.probe import (
 from zoo_adapters.bundled.scenes import PARTS
 
 from . import store
+from .plan import Plan, Shard, version
 from .scenes import Scenes, shares
-from .sources import Source, pixels
-
-if TYPE_CHECKING:
-    from .build import Plan, Shard
+from .source import Source, pixels
 
 __all__ = ["DISSECTED", "finished", "means_of"]
 
@@ -53,8 +51,6 @@ def finished(
     model: VisionModel, source: Source, plan: Plan, probe: Probe, shards: list[Shard]
 ) -> tuple[store.Manifest, dict[str, Array]]:
     """The manifest and the arrays."""
-    from .build import version
-
     arrays = _pictures(shards, small=plan.packed)
     numbers = {name: i for i, name in enumerate(probe.tallies)}
     found = {name: moments(tally, probe.pictures) for name, tally in probe.tallies.items()}

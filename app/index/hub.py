@@ -19,7 +19,7 @@ import PIL.Image
 from featvis import VisionModel, WrongRequest
 from zoo_adapters.pictures import upright
 
-from .sources import Shot, ahead, shot_of
+from .source import Shot, ahead, shot_of
 
 __all__ = ["Hub", "hub"]
 

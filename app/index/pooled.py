@@ -26,7 +26,7 @@ from featvis.probe import Pooled, pooled
 from featvis.progress import tick
 from zoo_adapters import read_image
 
-from .. import disk
+from ..machine import disk
 from . import store
 from .reading import Index
 from .records import Match, Neighbour

@@ -23,7 +23,8 @@ from .finish import means_of
 from .neighbours import Nearest, nearest
 from .records import Hit, Neighbour, Part, Selectivity, Similar, Statistics
 from .scenes import FIRST
-from .sources import Source, source_of
+from .source import Source
+from .sources import source_of
 
 __all__ = ["Index"]
 

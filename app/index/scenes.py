@@ -26,7 +26,7 @@ from featvis.probe.dissect import GRID
 from zoo_adapters.bundled.scenes import CLASSES, PARTS, SIZE, scene
 from zoo_adapters.pictures import read_image
 
-from .sources import Shot, ahead
+from .source import Shot, ahead
 
 __all__ = ["COUNT", "FIRST", "Scenes", "draw_together", "scenes", "shares"]
 

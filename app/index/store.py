@@ -33,7 +33,7 @@ from torch import Tensor
 from featvis import VisionModel, WrongRequest
 from zoo_adapters import bundled
 
-from .. import disk
+from ..machine import disk
 
 __all__ = [
     "FORMAT",

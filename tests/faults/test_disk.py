@@ -17,10 +17,11 @@ import timm
 import torch
 
 import zoo_adapters
-from app import disk, faults, pictures, stores
 from app.index import build, open_index, source_of
 from app.index import store as indexes
-from app.work import Work
+from app.machine import cache, disk, errors
+from app.machine.jobs import Work
+from app.question import pictures
 from featvis import WrongRequest
 
 FULL = "the disk is full"
@@ -186,7 +187,7 @@ def said_of(make) -> str:
     try:
         make()
     except Exception as error:
-        return faults.sentence(error)
+        return errors.sentence(error)
     return ""
 
 
@@ -240,12 +241,12 @@ def repository(tmp_path, monkeypatch):
     with hub.served({REPOSITORY: made}) as address:
         hub.lead_to(monkeypatch, address)
         yield made
-    stores.MODELS.drop(NAME)
+    cache.MODELS.drop(NAME)
 
 
 def refused() -> str:
     with pytest.raises(WrongRequest) as caught:
-        Work(lambda work: stores.model_of(NAME, work.progress)).result()
+        Work(lambda work: cache.model_of(NAME, work.progress)).result()
     assert "could not be computed" not in str(caught.value)
     return str(caught.value)
 
@@ -257,9 +258,9 @@ def test_a_hub_that_goes_down_in_mid_download_is_said_and_tried_again(repository
     said = refused()
     assert NAME in said
     assert "try again later" in said or "does not answer" in said
-    assert NAME not in stores.MODELS
+    assert NAME not in cache.MODELS
     repository.lost, repository.breaks = False, 0
-    model = stores.model_of(NAME)
+    model = cache.model_of(NAME)
     weights = model.module.state_dict()
     assert all(torch.equal(v, weights[n]) for n, v in repository.module.state_dict().items())
 
@@ -270,7 +271,7 @@ def test_a_damaged_file_of_the_cache_is_said_and_mended_by_removing_it(repositor
     blob.write_bytes(blob.read_bytes()[:1000])
     assert "damaged" in refused()
     blob.unlink()
-    assert stores.model_of(NAME).head is not None
+    assert cache.model_of(NAME).head is not None
 
 
 def test_a_disk_that_is_full_in_mid_download_is_said(repository, monkeypatch):
@@ -281,4 +282,4 @@ def test_a_disk_that_is_full_in_mid_download_is_said(repository, monkeypatch):
 
     monkeypatch.setattr(file_download, "http_get", no_room)
     assert "No space left" in refused() or FULL in refused()
-    assert NAME not in stores.MODELS
+    assert NAME not in cache.MODELS

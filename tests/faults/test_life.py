@@ -18,7 +18,9 @@ from pathlib import Path
 
 import pytest
 
-from app import faults, ports, work
+from app.machine import errors
+from app.machine import jobs as work
+from app.web import ports
 
 pytest.importorskip("gradio")
 ROOT = Path(__file__).parent.parent.parent
@@ -219,7 +221,7 @@ def test_all_jobs_are_cancelled_at_the_end():
 ENDLESS = """
 import sys, threading, time
 from types import SimpleNamespace
-from app import signals
+from app.web import signals
 signals.GRACE = 1.0
 threading.Thread(target=lambda: [time.sleep(9) for _ in range(9)]).start()  # not a daemon
 stop = signals.Stop()
@@ -325,12 +327,12 @@ def test_a_port_of_the_system_is_told_apart():
     ],
 )
 def test_errors_of_the_system_have_a_sentence(code, words, monkeypatch):
-    monkeypatch.setattr(faults, "LATEST", {})
-    monkeypatch.setattr(faults, "_free", lambda error: None)  # which takes its time
+    monkeypatch.setattr(errors, "LATEST", {})
+    monkeypatch.setattr(errors, "_free", lambda error: None)  # which takes its time
     plain = OSError(code, os.strerror(code), "/secret/file")
     wrapped = RuntimeError("it failed")
     wrapped.__cause__ = plain
     for error in (plain, wrapped, ValueError(f"Too bad (os error {code})")):
-        assert words in faults.sentence(error)
-        assert "secret" not in faults.sentence(error)
-    assert all(words in text for text in faults.LATEST)
+        assert words in errors.sentence(error)
+        assert "secret" not in errors.sentence(error)
+    assert all(words in text for text in errors.LATEST)

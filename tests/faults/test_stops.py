@@ -18,8 +18,10 @@ from types import SimpleNamespace
 import pytest
 
 import zoo_adapters
-from app import disk, pictures, session
-from app.state import State, from_query
+from app.answers import session
+from app.machine import disk
+from app.question import pictures
+from app.question.state import State, from_query
 from featvis.progress import tick
 from tests.loops import awaited
 
@@ -32,8 +34,8 @@ SOON = 20.0  # seconds; what is asserted is the state of the work, on a busy mac
 @pytest.fixture(scope="module")
 def events():
     """The window's handlers, without a server."""
-    from app.ui import Window
-    from app.ui_events import Events
+    from app.window.events import Events
+    from app.window.layout import Window
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -59,7 +61,7 @@ def endless(monkeypatch):
         finally:
             told.stopped.set()
 
-    monkeypatch.setattr("app.tabs.session.run", run)
+    monkeypatch.setattr("app.answers.session.run", run)
     return told
 
 
@@ -69,7 +71,7 @@ async def every(updates):
 
 
 async def opened(events, query=""):
-    from app.ui_visit import Visit
+    from app.window.visit import Visit
 
     visit = Visit()
     await every(events._opened(visit, query))
@@ -167,7 +169,7 @@ def test_what_is_used_before_the_state_was_shown_counts_too(events, monkeypatch)
 
 
 def test_an_action_while_the_page_opens_keeps_its_link(events):
-    from app.ui_visit import Visit
+    from app.window.visit import Visit
 
     async def scenario():
         visit = Visit()
@@ -182,7 +184,7 @@ def test_an_action_while_the_page_opens_keeps_its_link(events):
 
 
 def test_a_visit_that_was_dropped_begins_again_from_the_address_of_its_page(events):
-    from app.ui_visit import Visit
+    from app.window.visit import Visit
 
     request = SimpleNamespace(
         headers={"referer": "http://127.0.0.1/?tab=Filters&img=scene-5&lang=ko"},
@@ -254,8 +256,10 @@ def test_two_visitors_who_change_networks_at_once_see_their_own(events):
 KILLED = """
 import os, sys, threading, time
 from pathlib import Path
-from app import disk, pictures, session
-from app.state import State
+from app.answers import session
+from app.machine import disk
+from app.question import pictures
+from app.question.state import State
 KEPT, MADE = (disk.Store(Path(sys.argv[1]) / name, 0, 0) for name in ("kept", "made"))
 disk.uploads, disk.page_files = lambda: KEPT, lambda: MADE
 import PIL.Image

@@ -17,9 +17,10 @@ import PIL.ImageCms
 import pytest
 from bombs import BOMBS, chunk, encoded, noise, packed, png, progressive
 
-from app import decoder, disk, headers, limits, pictures, resources
-from app.decoder_process import TRIES
-from app.turns import EACH, Busy, Turns
+from app.machine import decoder, disk, headers, limits, resources
+from app.machine.decoder_process import TRIES
+from app.machine.turns import EACH, Busy, Turns
+from app.question import pictures
 from benchmarks.leaks import leak
 from featvis import WrongRequest
 from zoo_adapters import raster
@@ -287,11 +288,11 @@ def test_a_process_that_is_killed_loses_nobodys_picture(bound):
 
 def test_where_no_process_starts_a_sentence_says_so(monkeypatch, caplog):
     decoder.close()
-    monkeypatch.setattr("app.decoder_process.sys.executable", "/nowhere/python")
+    monkeypatch.setattr("app.machine.decoder_process.sys.executable", "/nowhere/python")
     assert "pictures cannot be decoded here now" in outcome(encoded(noise(), "PNG"))
     assert "cannot be decoded" in caplog.text
     monkeypatch.undo()
-    monkeypatch.setattr("app.decoder_process.decoder_program.__file__", "/nowhere.py")
+    monkeypatch.setattr("app.machine.decoder_process.decoder_program.__file__", "/nowhere.py")
     assert "pictures cannot be decoded here now" in outcome(encoded(noise(), "PNG"))
     monkeypatch.undo()
     assert outcome(encoded(noise(), "PNG")) == "(64, 48)"
@@ -344,7 +345,7 @@ def test_turns_come_in_order_and_no_more_wait_than_may():
 
 
 def test_who_waits_too_long_is_refused(monkeypatch):
-    monkeypatch.setattr("app.turns.PATIENCE", 0.05)
+    monkeypatch.setattr("app.machine.turns.PATIENCE", 0.05)
     turns, go = Turns(["a"]), threading.Event()
     thread = hold(turns, "one", [], go)
     with pytest.raises(Busy), turns.one("two", 9):

@@ -18,9 +18,10 @@ import httpx
 import PIL.Image
 import pytest
 
-from app import bodies, disk, http_headers, limits, routes
-from app.answers import Refusal
-from app.uploads import picture_in
+from app.machine import disk, limits
+from app.web import bodies, http_headers, routes
+from app.web.replies import Refusal
+from app.web.uploads import picture_in
 from tests.loops import awaited
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of Gradio, while the server runs
@@ -61,7 +62,7 @@ def fetched():
 
 @pytest.fixture(scope="module")
 def blocks(tmp_path_factory):
-    from app.serve import launch
+    from app.web.serve import launch
 
     with pytest.MonkeyPatch.context() as patch:
         for name in ("uploads", "page_files"):
@@ -449,7 +450,7 @@ def test_a_call_leaves_no_session(client, blocks):
 
 
 def test_only_a_private_server_with_the_switch_fetches(set_limits, fetched):
-    from app.incoming import picture_name
+    from app.question.incoming import picture_name
 
     address, asked = fetched
     for variables, said, count in [

@@ -12,10 +12,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app import api, changes, disk, limits, pictures, serve, tabs, visitors
-from app.faults import sentence
-from app.recipe import from_json
-from app.state import State, from_query, to_query
+from app.machine import disk, limits
+from app.machine.errors import sentence
+from app.pages import tabs
+from app.question import pictures
+from app.question.recipe import from_json
+from app.question.state import State, from_query, to_query
+from app.web import api, serve, visitors
+from app.window import changes
 from benchmarks import hostile, hostile_pictures
 from benchmarks.leaks import leak
 from benchmarks.strangers import JSON, WORDS

@@ -10,8 +10,10 @@ from pathlib import Path
 import PIL.Image
 import pytest
 
-from app import changes, disk, labels, pictures
-from app.state import State, from_query
+from app.machine import disk
+from app.question import labels, pictures
+from app.question.state import State, from_query
+from app.window import changes
 from featvis import WrongRequest
 
 OPENED: list[str] = []

@@ -22,10 +22,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import zoo_adapters
-from app import api, changes, faults, labels, picker, recipe, tabs, tries, values
-from app.cli_pictures import named
-from app.limits import check_model, limits
-from app.state import DISPLAY, State, from_query, param_text, to_query
+from app.cli.pictures import named
+from app.machine import errors, values
+from app.machine.limits import check_model, limits
+from app.pages import picker, tabs, tries
+from app.question import labels, recipe
+from app.question.state import DISPLAY, State, from_query, param_text, to_query
+from app.web import api
+from app.window import changes
 from featvis import METHODS, WrongRequest
 from tests import tiny
 from zoo_adapters import registry
@@ -45,7 +49,7 @@ VALUES = (
 
 
 def name_of(value):
-    return f"{type(value).__name__}-{faults.mask(registry.brief(value))[:20]}"
+    return f"{type(value).__name__}-{errors.mask(registry.brief(value))[:20]}"
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -405,7 +409,7 @@ SHOWN = (
 
 @pytest.mark.parametrize("text", HIDDEN)
 def test_a_public_server_names_no_path_and_no_secret(text):
-    sentence = faults.mask(f"the file {text} of it cannot be read; see the log")
+    sentence = errors.mask(f"the file {text} of it cannot be read; see the log")
     assert sentence.startswith("the file ")
     assert sentence.endswith(" of it cannot be read; see the log")
     words = ("etc", "home", "Files", "Users", "srv", "tmp", "share", "models/", "bob", "secret",
@@ -415,4 +419,4 @@ def test_a_public_server_names_no_path_and_no_secret(text):
 
 @pytest.mark.parametrize("text", SHOWN)
 def test_what_is_no_path_stays(text):
-    assert faults.mask(text) == text
+    assert errors.mask(text) == text

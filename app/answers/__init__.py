@@ -1,0 +1,1 @@
+"""A state becomes results, as values: no HTML and no Gradio."""

@@ -1,0 +1,166 @@
+"""Trust: what is measured of a map, to say how far it can be believed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import isfinite
+
+import torch
+from torch import Tensor
+
+from featvis import Image, VisionModel, boxes, deletion, insertion, pointing, sanity
+from featvis.measures.faithfulness import STEPS
+from featvis.measures.localization import iou, surrounding
+from featvis.measures.sanity import FAILS, STAGES, Stage
+from featvis.types import Attribution, Box, Heatmap
+from zoo_adapters.bundled.scenes import scene
+
+from ..question.pictures import SCENE
+from ..question.state import State
+from . import session
+from .session import Made
+
+__all__ = ["Faith", "Place", "box", "faith", "faith_words", "place", "stages", "verdict"]
+
+PASSES = 2 * (STEPS + 1)  # of one map: in and out
+RANDOM = 4  # random maps whose mean areas stand beside a map's own
+
+
+@dataclass(frozen=True)
+class Faith:
+    """Areas under the curves of a map, and those of random maps of the same picture."""
+
+    insertion: float
+    deletion: float
+    random_insertion: float
+    random_deletion: float
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a map points, in a picture whose object is known to the pixel."""
+
+    on_object: bool
+    iou: float  # of the box round the evidence with the object's
+
+
+def box(result: Heatmap | Attribution, image: Image) -> Box | None:
+    """The box round the strongest evidence, in pixels of the original picture."""
+    h, w = image.values.shape[2:]
+    found = boxes(result, (h, w))[0]
+    if found is None:
+        return None
+    top, left, bottom, right = image.box
+    down, along = (bottom - top) / h, (right - left) / w
+    return Box(
+        top + found.top * down,
+        left + found.left * along,
+        top + found.bottom * down,
+        left + found.right * along,
+    )
+
+
+def place(made: Made, state: State) -> Place | None:
+    """Does the map point at the object? Known where its class is explained and drawn by us."""
+    mask = _object(state)
+    if mask is None:
+        return None
+    result, true = made.result, surrounding(mask)
+    assert isinstance(result, Heatmap | Attribution)
+    found = boxes(result, (mask.shape[0], mask.shape[1]))[0]
+    overlap = iou(found, true) if found and true else 0.0
+    return Place(bool(pointing(result, mask[None])[0]), overlap)
+
+
+def _object(state: State) -> Tensor | None:
+    """The object's pixels (H, W) on the input; None where they are not known or not asked for."""
+    model = session.model_of(state.model)
+    if not state.image.startswith("scene-") or state.of_neuron or not model.labels:
+        return None
+    explained = state.target or str(int(session.logits_of(state).argmax()))
+    drawn = scene(int(state.image[6:]), size=SCENE)
+    if not explained.isdecimal() or model.labels[int(explained)] != drawn.name:
+        return None
+    image = session.image_of(state)
+    top, left, bottom, right = image.box
+    h, w = image.values.shape[2:]
+    rows = (top + (torch.arange(h) + 0.5) / h * (bottom - top)).long().clamp(0, SCENE - 1)
+    columns = (left + (torch.arange(w) + 0.5) / w * (right - left)).long().clamp(0, SCENE - 1)
+    return torch.from_numpy(drawn.object)[rows][:, columns]
+
+
+def faith(made: Made, state: State) -> Faith:
+    """The map's insertion and deletion areas; those of random maps are measured once."""
+    result, aim = made.result, session.aim_of(state)
+    assert isinstance(result, Heatmap | Attribution)
+    image = session.image_of(state).values.to(aim.model.like)
+
+    def areas(evidence: Heatmap | Attribution | Tensor) -> tuple[float, float]:
+        curves = (insertion(aim, image, evidence), deletion(aim, image, evidence))
+        put_in, taken_out = (float(curve.auc.mean()) for curve in curves)
+        return put_in, taken_out
+
+    def chance() -> tuple[float, float]:
+        make = torch.Generator().manual_seed(0)
+        return areas(torch.rand(RANDOM, *image.shape[2:], generator=make).to(image))
+
+    what = (state.model, state.image, state.target, aim.layer, aim.channel, aim.position)
+    random = session.kept(("random maps", *what), state, chance, RANDOM * PASSES)
+    key = ("faith", session.key_of(made.method, state), *what)
+    return Faith(*session.kept(key, state, lambda: areas(result), PASSES), *random)
+
+
+def faith_words(found: Faith) -> str:
+    """The areas in words."""
+    if not isfinite(found.insertion + found.deletion):
+        return "insertion and deletion: not measurable, the blurred picture scores the same"
+    return (
+        f"insertion {found.insertion:.2f} (random map {found.random_insertion:.2f}), "
+        f"deletion {found.deletion:.2f} (random map {found.random_deletion:.2f})"
+    )
+
+
+def stages(made: Made, state: State) -> list[Stage]:
+    """The maps of the network while its weights are drawn anew; what is explained stays fixed."""
+    model, method = session.model_of(state.model), made.method
+    image = session.image_of(state).values.to(model.like)
+
+    def measure() -> list[Stage]:
+        aim, _ = session.aim_of(state).settled(image)
+        given = {
+            **session.subject(method, model, state),
+            **session.params_of(method, state),
+            "image": image,
+        }
+        if "target" in given:
+            given["target"] = aim.target
+        if given.get("position", ()) is None and isinstance(aim.position, Tensor):
+            row, column = aim.position[0].tolist()
+            given["position"] = (row, column)
+
+        def explain(network: VisionModel) -> Heatmap | Attribution:
+            return method.run(network, **given)  # type: ignore[no-any-return]
+
+        return [_slim(stage) for stage in sanity(explain, model)]
+
+    passes = (1 + STAGES) * session.passes(method, state)
+    return session.kept(("sanity", session.key_of(method, state)), state, measure, passes)
+
+
+def _slim(stage: Stage) -> Stage:
+    """Without the colours of an attribution, which its picture in the strip does not show."""
+    result = stage.result
+    if isinstance(result, Attribution) and not result.colors:
+        result = replace(result, values=result.map)
+    return replace(stage, result=result)
+
+
+def verdict(found: list[Stage]) -> str:
+    """What the last stage, where nothing learned is left, says of the method."""
+    last = float(found[-1].correlation[0])
+    if abs(last) > FAILS:
+        return (
+            f"fails the sanity check: with all weights random the map is much the same (rank "
+            f"correlation {last:.2f})"
+        )
+    return f"passes the sanity check: rank correlation {last:.2f} with all weights random"

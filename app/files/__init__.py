@@ -1,0 +1,1 @@
+"""Results become files to take away."""

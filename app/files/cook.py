@@ -1,0 +1,113 @@
+"""Cooking: a recipe -> results, and results -> one picture. The window and the command share it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import torch
+from torch import Tensor
+
+import zoo_adapters
+from featvis import METHODS, Image, VisionModel, WrongRequest, render
+from featvis.types import Attribution, Box, FeatureMaps, Filters, Heatmap, Result
+
+from ..answers.trust import box
+from ..question import pictures
+from ..question.labels import Opening, target_named
+from ..question.recipe import Recipe, facts
+
+__all__ = ["Cooked", "boxes", "cook", "differences", "drawn"]
+
+
+@dataclass(frozen=True)
+class Cooked:
+    """What a recipe gives."""
+
+    recipe: Recipe  # with the facts of this machine
+    results: Mapping[str, Result]
+    picture: PIL.Image.Image
+    boxes: Mapping[str, Box | None]
+
+
+def cook(
+    recipe: Recipe,
+    model: VisionModel,
+    original: PIL.Image.Image | None,
+    seen: Callable[[Result], None] | None = None,
+    picture: Opening = pictures.get,
+) -> Cooked:
+    """Make all of a recipe on its model and its picture; `seen` is given what is on the way.
+
+    `picture` opens the picture that a target is to be like.
+    """
+    for call in recipe.calls:
+        if reason := METHODS[call.method].missing(model):
+            raise WrongRequest(reason)
+        if original is None and "image" in METHODS[call.method].subject:
+            raise WrongRequest(f"{call.method} needs a picture: give one with --image")
+    image = zoo_adapters.read_image(original, model) if original is not None else None
+    results: dict[str, Result] = {}
+    for call in recipe.calls:
+        method, chosen = METHODS[call.method], dict(call.subject)
+        if "target" in chosen:
+            chosen["target"] = target_named(model, chosen["target"], picture)
+        if "image" in method.subject and image is not None:
+            chosen["image"] = replace(image, values=image.values.to(model.like))
+        made = method.run(model, **chosen, **call.params)
+        for last in made if method.generator else (made,):
+            results[call.method] = last
+            if seen is not None and method.generator:
+                seen(last)
+    known = replace(recipe, facts=facts(model, original))
+    found = boxes(results, image) if image is not None else {}
+    return Cooked(known, results, drawn(results, image, original, recipe.display), found)
+
+
+def boxes(results: Mapping[str, Result], image: Image) -> dict[str, Box | None]:
+    """The box round the strongest evidence of each map, in pixels of the original picture."""
+    return {n: box(r, image) for n, r in results.items() if isinstance(r, Heatmap | Attribution)}
+
+
+def drawn(
+    results: Mapping[str, Result],
+    image: Image | None,
+    original: PIL.Image.Image | None,
+    display: Mapping[str, Any],
+) -> PIL.Image.Image:
+    """Results as one picture: maps over the original side by side, or what else it is alone."""
+    first = next(iter(results.values()))
+    if isinstance(first, Filters | FeatureMaps):
+        return _picture(render.grid(first, scale=str(display.get("scale", "shared"))))
+    maps = {n: r for n, r in results.items() if isinstance(r, Heatmap | Attribution)}
+    if image is None or original is None or not maps:
+        return _picture(render.render(first))
+    shared = display.get("maps") == "shared"
+    top = max(render.limit(result) for result in maps.values()) if shared else None
+    below = torch.from_numpy(np.array(original))
+    layers = []
+    for result in maps.values():
+        layer = _picture(render.compose(below, render.over(result, image, limit=top)[0]))
+        found = box(result, image) if display.get("box") else None
+        layers.append(pictures.framed(layer, found, image.original) if found else layer)
+    sheet = PIL.Image.new("RGB", (sum(layer.width for layer in layers), layers[0].height))
+    for at, layer in enumerate(layers):
+        sheet.paste(layer, (at * layer.width, 0))
+    return sheet
+
+
+def _picture(made: Tensor) -> PIL.Image.Image:
+    return PIL.Image.fromarray(made.contiguous().numpy())
+
+
+def differences(recipe: Recipe, here: Mapping[str, Any]) -> list[str]:
+    """What is not as it was when the recipe was written, in words: why the result may differ."""
+    told = {"weights": "the weights are other ones", "picture": "the picture is another one"}
+    return [
+        told.get(name, f"{name} was {was}, here it is {here.get(name, 'missing')}")
+        for name, was in recipe.facts.items()
+        if here.get(name) != was
+    ]

@@ -1,0 +1,1 @@
+"""What this server allows, computes with and keeps; it knows no page and no HTML."""

@@ -1,0 +1,1 @@
+"""Results become HTML; every text that is not ours is escaped here."""

@@ -1,0 +1,95 @@
+"""Incoming: the one place where values from outside become the name of a picture or of a network.
+
+A picture is a drawn scene or a kept upload; nothing here opens a path. Only a private server that
+its owner started with FEATVIS_FETCH=1 also fetches what an address shows.
+"""
+
+from __future__ import annotations
+
+import base64
+import time
+from functools import lru_cache
+from typing import Any
+
+import httpx
+
+from featvis import WrongRequest
+from featvis.model import brief
+from zoo_adapters import raster
+
+from ..machine import disk
+from ..machine.limits import limits, public
+from . import pictures
+
+__all__ = ["model_name", "picture_name", "picture_url"]
+
+LONGEST = 300  # letters of a network's name
+SECONDS, REDIRECTS = 20, 3  # of what is fetched
+SCHEMES = ("http://", "https://")
+
+
+def picture_name(value: Any) -> str:
+    """The name of a picture: an example, an upload, or what a data: URL holds."""
+    if isinstance(value, str):
+        if pictures.NAME.fullmatch(value):
+            return value
+        head, comma, data = value.partition(",")
+        if comma and head.startswith("data:image/") and head.endswith(";base64"):
+            return pictures.keep(_decoded(data))
+        if value.startswith(SCHEMES) and limits().fetch and not public():
+            return pictures.keep(_fetched(value))
+    shown = brief(value) if isinstance(value, str | int | float | None) else "this"
+    raise WrongRequest(
+        f"{shown} is no picture; give the name of an example as scene-17, what `upload` "
+        "gave, or a data: URL"
+    )
+
+
+def model_name(value: Any) -> str:
+    """The name of a network; whether it may be loaded is asked where it is."""
+    if isinstance(value, str) and 0 < len(value.strip()) <= LONGEST and value.isprintable():
+        return value.strip()
+    raise WrongRequest(f"{brief(value)} is no name of a network; bundled:scenes-resnet is one")
+
+
+def picture_url(name: str) -> str:
+    """The address of a picture, relative to the page."""
+    if pictures.is_upload(name):
+        return f"gradio_api/file={name}"
+    return disk.file_url(_drawn(name), "picture.webp")
+
+
+@lru_cache(maxsize=32)
+def _drawn(name: str) -> bytes:
+    return raster.webp(pictures.get(name))
+
+
+def _decoded(text: str) -> bytes:
+    most = int(1e6 * (limits().upload_mb or 1000) * 4 / 3) + 4
+    if len(text) > most:
+        raise WrongRequest(f"the picture has more than {limits().upload_mb:g} MB; make it smaller")
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        raise WrongRequest("the data: URL of the picture is damaged") from None
+
+
+def _fetched(url: str) -> bytes:
+    """What an address shows, within bounds of bytes, seconds and redirects."""
+    most, end, body = 1e6 * (limits().upload_mb or 1000), time.monotonic() + SECONDS, bytearray()
+    try:
+        with (
+            httpx.Client(follow_redirects=True, max_redirects=REDIRECTS, timeout=SECONDS) as client,
+            client.stream("GET", url) as told,
+        ):
+            told.raise_for_status()
+            for chunk in told.iter_bytes():
+                body += chunk
+                if len(body) > most or time.monotonic() > end:
+                    raise WrongRequest(
+                        f"the picture has more than {most / 1e6:g} MB or takes longer than "
+                        f"{SECONDS} s; upload it instead"
+                    )
+    except (httpx.HTTPError, httpx.InvalidURL):
+        raise WrongRequest("this address shows nothing; upload the picture instead") from None
+    return bytes(body)

@@ -1,0 +1,1 @@
+"""HTTP: the server, what it lets in, and the endpoints of the API."""

@@ -1,0 +1,1 @@
+"""The components of Gradio, and what happens when one is used."""

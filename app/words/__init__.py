@@ -1,0 +1,1 @@
+"""The window's language: its own words, and their translation."""
