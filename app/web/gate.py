@@ -12,19 +12,27 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
+from urllib.parse import parse_qs
 
 from ..machine.disk import OWNER
 from ..machine.limits import limits
 from ..words import translate
 from . import bodies, envelope, http_headers, routes
 from .downloads import send_file
-from .replies import Receive, Refusal, Scope, Send, answer, refuse
+from .replies import Receive, Refusal, Scope, Send, answer, refuse, stream
 from .sessions import Sessions
 from .uploads import Uploads
 from .visitors import Buckets, UnderWay, address
 
 __all__ = ["Gate", "stand"]
 
+STREAM = "/gradio_api/queue/data"
+GONE = {
+    "msg": "unexpected_error",
+    "message": "404: Not Found",
+    "session_not_found": True,
+    "success": False,
+}
 TOOLS_AT_ONCE = 8  # calls of tools that one address may have under way: each holds a thread
 BY = b"x-featvis-by"  # the address on whose behalf this server's own MCP client asks
 KIND = "the body of the request is JSON, and its content type is application/json"
@@ -101,6 +109,11 @@ class Gate:
             await self._asked(request)
         elif "event_id" in request.values:
             await self._heard(request)
+        elif route.path == STREAM and not self.sessions.is_waiting(_session(request.scope)):
+            event = await stream(
+                request.send
+            )  # as Gradio says it, but with no traceback in the log
+            await event(GONE, last=True)
         elif route.path.startswith("/gradio_api/mcp") and _is_stream(request.scope):
             raise Refusal("tools are asked by POST; this server begins no stream by itself", 405)
         else:
@@ -191,6 +204,11 @@ async def stand(app: Any) -> AsyncIterator[None]:
 def _said(scope: Scope, sentence: str) -> str:
     accepted = dict(scope["headers"]).get(b"accept-language", b"").decode("latin-1")
     return translate.said(sentence, translate.chosen(None, accepted))
+
+
+def _session(scope: Scope) -> str:
+    query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
+    return query.get("session_hash", [""])[0]
 
 
 def _is_stream(scope: Scope) -> bool:

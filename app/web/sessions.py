@@ -41,6 +41,10 @@ class Sessions:
             raise Refusal("the server is full: try again in a minute", 503, wait=60)
         self.owners[session] = who
 
+    def is_waiting(self, session: str) -> bool:
+        """Are there, or will there be, messages for a session?"""
+        return session in self.blocks._queue.pending_messages_per_session
+
     def check_events(self, session: str) -> None:
         """Refuse another event of a page of which many are under way already."""
         if len(self.blocks._queue.pending_event_ids_session.get(session, ())) >= EVENTS:

@@ -440,6 +440,13 @@ def test_each_address_has_its_share(client, set_limits, blocks):
     assert left in (["s3", "s4", "s5", "s6", "s7"], ["s4", "s5", "s6", "s7"])
 
 
+def test_a_stream_of_no_session_ends_with_a_word_and_no_traceback(client, caplog):
+    answer = client.get("/gradio_api/queue/data?session_hash=nobody")
+    assert answer.status_code == 200
+    assert json.loads(answer.text.partition("data: ")[2])["session_not_found"] is True
+    assert "Traceback" not in caplog.text
+
+
 def test_a_call_leaves_no_session(client, blocks):
     before = set(blocks.state_holder.session_data)
     assert "scenes-vit" in called(client, "models", "bundled", "vit")
