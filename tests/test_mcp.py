@@ -59,7 +59,12 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch, capsys):
 def test_every_function_is_a_tool_that_says_what_it_takes(server):
     tools = awaited(asked(server, lambda session: session.list_tools())).tools
     named = {tool.name: tool for tool in tools}
-    assert set(named) == {*(function.__name__ for function in api.ENDPOINTS), "picture", "upload"}
+    assert set(named) == {
+        *(function.__name__ for function in api.ENDPOINTS),
+        "picture",
+        "upload",
+        "delete",
+    }
     for name, tool in named.items():
         assert len(tool.description) > 30, name
         for argument, told in tool.inputSchema["properties"].items():

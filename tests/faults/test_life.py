@@ -35,7 +35,12 @@ LIMITS = {
     "FEATVIS_QUEUE": "200",
     "FEATVIS_WAITING": "4",
 }
-ENV = {**os.environ, "OMP_NUM_THREADS": "1", "FEATVIS_PUBLIC": "1", "GRADIO_NUM_PORTS": "1"}
+# One address is all visitors here.
+MANY = {
+    f"FEATVIS_{name}": "100000"
+    for name in ("REQUESTS", "LOOKS", "UNDER_WAY", "SESSIONS_EACH", "AT_ONCE", "WAITING_EACH")
+}
+ENV = {**os.environ, "OMP_NUM_THREADS": "1", "FEATVIS_PUBLIC": "1", "GRADIO_NUM_PORTS": "1", **MANY}
 SERVE = [sys.executable, "-W", "ignore", "-m", "app", "serve"]
 HEAD = b"POST /gradio_api/call/run HTTP/1.1\r\nHost: x\r\ncontent-type: application/json\r\n"
 
