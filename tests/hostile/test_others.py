@@ -157,7 +157,7 @@ def test_a7_many_sessions_of_one_address_are_not_kept(server, visit):
         return before
 
     before = visit(actions)
-    assert server.memory() - before < SESSIONS * 0.25
+    assert server.memory() - before < SESSIONS * 0.15
 
 
 def test_a7_connections_that_say_nothing_are_closed(silent, server):
