@@ -10,6 +10,7 @@ import gradio as gr
 import zoo_adapters
 
 from ..answers import session
+from ..machine.jobs import Work
 from ..pages import choices, tabs, views
 from ..pages.shown import Shown
 from ..question import pictures
@@ -50,6 +51,15 @@ class Drawing:
         if before is None:
             made[w.tabs] = gr.Tabs(selected=state.tab)
         return made
+
+    def compute(self, state: State, work: Work[Any]) -> dict[Any, Any]:
+        """Compute the tab in view; its pieces can be shown as they come."""
+        work.say(f"Computing {state.tab[0].lower()}{state.tab[1:]}")
+        part = self.w.parts[state.tab]
+        shown = tabs.draw(
+            state, work.say, lambda ready: work.show(self.pieces(part, ready)), work.relax
+        )
+        return self.results(state, shown)
 
     def results(self, state: State, shown: Shown) -> dict[Any, Any]:
         """What stands in the tab in view."""

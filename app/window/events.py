@@ -13,7 +13,7 @@ from ..machine import disk, values
 from ..machine.callers import address_of, asked_by
 from ..machine.errors import sentence
 from ..machine.jobs import Work
-from ..pages import tabs, tries, views
+from ..pages import tries, views
 from ..question import pictures
 from ..question.incoming import picture_name, picture_url
 from ..question.state import State, from_query
@@ -154,7 +154,8 @@ class Events:
     ) -> Updates:
         """The state of a page's link, or a simpler one that can be shown; then a change of it."""
         link, notice = from_query(query), ""
-        visit.state, visit.shown = link, None  # something may be used while the page still opens
+        # something may be used while the page still opens
+        visit.query, visit.state, visit.shown, visit.drawn = query, link, None, None
         for state in simpler_states(link):
 
             def opening(_: Any, state: State = state) -> State:
@@ -174,13 +175,16 @@ class Events:
 
         A page whose visit is not in memory any more begins again from its address.
         """
-        if visit.state is None:
+        if visit.state is not None:
+            async for update in self._step(visit, change, request):
+                yield update
+            if visit.shown is not None or visit.work is not None:
+                return
+            query = visit.query  # its link cannot be shown: a simpler one can
+        else:
             query = address_of(request)
             visit.language = language_of(request, query)
-            steps = self._opened(visit, query, request, change)
-        else:
-            steps = self._step(visit, change, request)
-        async for update in steps:
+        async for update in self._opened(visit, query, request, change):
             yield update
 
     async def _step(self, visit: Visit, change: Change, request: Any = None) -> Updates:
@@ -188,12 +192,13 @@ class Events:
 
         Once something else is used, the page waits for that, and this ends in silence.
         """
-        before, shown, earlier = visit.state, visit.shown, tuple(visit.pending)
+        base, earlier = visit.state, tuple(visit.pending)
+        shown, drawn = visit.shown, visit.drawn
         work: Work[Any] | None = None
         try:
             with asked_by(request):
                 work = Work(
-                    lambda work: self._next(state_after(before, earlier, change), shown, work)
+                    lambda work: self._next(state_after(base, earlier, change), shown, drawn, work)
                 )
             visit.begin(work, change)
             async for update in self._watch(visit, work, shown is None):
@@ -202,7 +207,7 @@ class Events:
             if work is None:  # the page goes on with the work before
                 yield spoken({self.w.notice: views.notice(sentence(error))}, visit.language)
             elif visit.leave(work):
-                yield await self._back(visit, shown, error)
+                yield await self._back(visit, shown, error, request)
         finally:
             if work is not None and visit.leave(work):
                 work.cancel()  # the page may be closed: nobody waits for it any more
@@ -226,6 +231,7 @@ class Events:
         notice = visit.notice if has_spoken or pieces else gr.skip()
         update = self._update(visit, work, {self.w.notice: notice, **pieces})
         visit.commit(state)
+        visit.drawn = state
         yield update
 
     def _update(self, visit: Visit, work: Work[Any], pieces: dict[Any, Any]) -> dict[Any, Any]:
@@ -235,14 +241,19 @@ class Events:
             visit.commit(state)
         return spoken({**shown, **pieces}, visit.language)
 
-    async def _back(self, visit: Visit, shown: State | None, error: Exception) -> dict[Any, Any]:
+    async def _back(
+        self, visit: Visit, shown: State | None, error: Exception, request: Any
+    ) -> dict[Any, Any]:
         """The page as it was before a request that cannot be answered, and the reason."""
         pieces: dict[Any, Any] = {}
         visit.state = visit.shown = shown
         visit.pending.clear()
         if shown is not None:
             try:
-                pieces = await Work(lambda _: self.drawing.all(shown)).answer()
+                with asked_by(request):
+                    work = Work(lambda _: self.drawing.all(shown))
+                pieces = await work.answer()
+                visit.drawn = shown
             except Exception as second:  # its picture is deleted, say: it stays as it is drawn
                 LOG.info("the last state cannot be drawn again: %s", sentence(second))
             pieces.pop(self.w.name, None)  # the words typed there stay, to be corrected
@@ -257,16 +268,20 @@ class Events:
             visit.work.cancel()
 
     def _next(
-        self, after: State, before: State | None, work: Work[Any]
+        self, after: State, before: State | None, drawn: State | None, work: Work[Any]
     ) -> tuple[State, dict[Any, Any]]:
-        """A state, and what shows it on a page that shows `before`."""
+        """A state, and what shows it on a page with the controls of `before`.
+
+        If the page left the work on `before`, and `drawn` is an older state, its results come now.
+        """
         disk.GROUP.set(pictures.group(after.image))  # its files are deleted with it
-        if after is before:
-            return after, {}
-        if after == before:  # what was used shows the state again
-            return after, {
-                **self.drawing.controls(after),
-                self.w.picture: picture_url(after.image),
+        if after == before:
+            pieces: dict[Any, Any] = {}
+            if after is not before:  # the control that was used shows the state again
+                pieces = {**self.drawing.controls(after), self.w.picture: picture_url(after.image)}
+            return after, pieces if drawn == before else {
+                **pieces,
+                **self.drawing.compute(after, work),
             }
         if before is None or before.model != after.model:
             work.say(f"Loading {after.model}")
@@ -274,12 +289,7 @@ class Events:
         if before is None or before.image != after.image:
             work.say("Looking at the picture")
         work.show({**self.drawing.subject(after, before), self.visit: after})
-        work.say(f"Computing {after.tab[0].lower()}{after.tab[1:]}")
-        part = self.w.parts[after.tab]
-        shown = tabs.draw(
-            after, work.say, lambda ready: work.show(self.drawing.pieces(part, ready)), work.relax
-        )
-        return after, self.drawing.results(after, shown)
+        return after, self.drawing.compute(after, work)
 
 
 def _uploaded(state: State, name: Any) -> State:

@@ -26,7 +26,9 @@ class Visit:
 
     def __init__(self) -> None:
         self.state: State | None = None  # what the page shows, or the link that it opens with
-        self.shown: State | None = None  # the last state that the page was sent; None: nothing yet
+        self.shown: State | None = None  # the state whose controls the page was sent last
+        self.drawn: State | None = None  # the last one of which it was sent everything
+        self.query = ""  # of the link that the page was opened with
         self.work: Work[Any] | None = None  # what the page waits for
         self.parked: Work[Any] | None = None  # a long job that goes on after the page left it
         self.pending: list[Change] = []  # changes whose states the page was not sent yet

@@ -146,6 +146,33 @@ def test_an_action_never_waits_for_the_work_of_its_own_page(events, endless, of_
     awaited(scenario())
 
 
+@pytest.mark.parametrize("of_lane", [False, True])
+def test_an_action_that_changes_nothing_does_not_lose_the_results(
+    events, endless, of_lane, monkeypatch
+):
+    """Words that are searched for, say, while the tab is still computed."""
+
+    async def scenario():
+        visit = await opened(events, "tab=Neighbours")
+        left = await working(events, visit, endless)
+        async for _ in left:  # until the controls of the new tab are there
+            if visit.shown.tab == "Synthesis":
+                break
+        visit.work.is_long = of_lane
+        job = visit.work
+        monkeypatch.undo()
+        if of_lane:
+            job.cancel()  # so that the same ascent is free again
+        updates = await every(events._used(visit, lambda state: state))
+        view = events.w.parts["Synthesis"].view
+        assert any(view in update for update in updates)
+        assert visit.drawn == visit.shown == visit.state
+        assert visit.state.tab == "Synthesis"
+        assert not any(view in update for update in await every(events._used(visit, lambda s: s)))
+
+    awaited(scenario())
+
+
 def test_what_is_used_before_the_state_was_shown_counts_too(events, monkeypatch):
     """Two quick actions: the second one takes the place of the first, and has its change, too."""
     gate = threading.Event()
@@ -179,6 +206,38 @@ def test_an_action_while_the_page_opens_keeps_its_link(events):
         await opening
         assert (visit.state.tab, visit.state.image) == ("Neighbours", "scene-3")
         assert visit.shown == visit.state
+
+    awaited(scenario())
+
+
+def test_a_link_that_cannot_be_shown_gives_way_though_something_was_used_meanwhile(events):
+    from app.window.visit import Visit
+
+    async def scenario():
+        visit = Visit()
+        opening = asyncio.create_task(every(events._opened(visit, "layer=no.layer&img=scene-3")))
+        await asyncio.sleep(0)
+        await every(events._used(visit, lambda state: state.but(tab="Neighbours")))
+        await opening
+        assert (visit.state.tab, visit.state.image) == ("Neighbours", "scene-3")
+        assert visit.drawn == visit.shown == visit.state
+
+    awaited(scenario())
+
+
+def test_a_page_goes_back_to_the_state_that_it_shows(events):
+    """Also where the link of a page that is opened again cannot be shown."""
+
+    async def scenario():
+        visit = await opened(events, "tab=Filters")
+        for _ in range(2):
+            updates = await every(events._used(visit, lambda state: state.but(layer="no.layer")))
+            assert "no.layer" in str(updates[-1][events.w.notice])
+            assert (visit.state.tab, visit.state.layer) == ("Filters", None)
+        await every(events._opened(visit, "layer=no.layer"))
+        assert visit.shown.layer is None
+        updates = await every(events._used(visit, lambda state: state.but(tab="Neighbours")))
+        assert visit.drawn.tab == "Neighbours"
 
     awaited(scenario())
 
