@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 from .disk import OWNER
 from .jobs import Work
 
-__all__ = ["Callers", "address_of", "asked_by", "listened_to"]
+__all__ = ["Callers", "address_of", "asked_by", "listened_to", "session_of"]
 
 JOBS: defaultdict[str, set[Caller]] = defaultdict(set)  # of an event or a session
 LOCK = Lock()
@@ -109,11 +109,17 @@ class Callers:
         await self.app(scope, received, sent)
 
 
+def session_of(scope: Any) -> str:
+    """The session whose answers a request listens to."""
+    query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
+    return query.get("session_hash", [""])[0]
+
+
 def _stream(scope: Any) -> str:
     """The event or the session of a stream of answers; "" of other requests."""
     if scope["type"] != "http" or scope["method"] != "GET":
         return ""
     path = scope["path"]
     if path.endswith("/queue/data"):
-        return parse_qs(scope["query_string"].decode("latin-1")).get("session_hash", [""])[0]
+        return session_of(scope)
     return path.rpartition("/")[2] if "/call/" in path else ""

@@ -1,4 +1,4 @@
-"""Incoming: the one place where values from outside become the name of a picture or of a network.
+"""Incoming: the one place where values from outside become the name of a picture.
 
 A picture is a drawn scene or a kept upload; nothing here opens a path. Only a private server that
 its owner started with FEATVIS_FETCH=1 also fetches what an address shows.
@@ -7,6 +7,7 @@ its owner started with FEATVIS_FETCH=1 also fetches what an address shows.
 from __future__ import annotations
 
 import base64
+import re
 import time
 from functools import lru_cache
 from typing import Any
@@ -21,9 +22,9 @@ from ..machine import disk
 from ..machine.limits import limits, public
 from . import pictures
 
-__all__ = ["model_name", "picture_name", "picture_url"]
+__all__ = ["data_url", "picture_name", "picture_url"]
 
-LONGEST = 300  # letters of a network's name
+DATA = re.compile(r"data:image/[a-z0-9.+-]{1,20};base64,([A-Za-z0-9+/=\s]*)", re.ASCII)
 SECONDS, REDIRECTS = 20, 3  # of what is fetched
 SCHEMES = ("http://", "https://")
 
@@ -33,9 +34,9 @@ def picture_name(value: Any) -> str:
     if isinstance(value, str):
         if pictures.NAME.fullmatch(value):
             return value
-        head, comma, data = value.partition(",")
-        if comma and head.startswith("data:image/") and head.endswith(";base64"):
-            return pictures.keep(_decoded(data))
+        data = data_url(value)
+        if data is not None:
+            return pictures.keep(data)
         if value.startswith(SCHEMES) and limits().fetch and not public():
             return pictures.keep(_fetched(value))
     shown = brief(value) if isinstance(value, str | int | float | None) else "this"
@@ -43,13 +44,6 @@ def picture_name(value: Any) -> str:
         f"{shown} is no picture; give the name of an example as scene-17, what `upload` "
         "gave, or a data: URL"
     )
-
-
-def model_name(value: Any) -> str:
-    """The name of a network; whether it may be loaded is asked where it is."""
-    if isinstance(value, str) and 0 < len(value.strip()) <= LONGEST and value.isprintable():
-        return value.strip()
-    raise WrongRequest(f"{brief(value)} is no name of a network; bundled:scenes-resnet is one")
 
 
 def picture_url(name: str) -> str:
@@ -64,12 +58,16 @@ def _drawn(name: str) -> bytes:
     return raster.webp(pictures.get(name))
 
 
-def _decoded(text: str) -> bytes:
-    most = int(1e6 * (limits().upload_mb or 1000) * 4 / 3) + 4
-    if len(text) > most:
-        raise WrongRequest(f"the picture has more than {limits().upload_mb:g} MB; make it smaller")
+def data_url(text: str) -> bytes | None:
+    """The content of a picture's data: URL; None of any other text."""
+    match = DATA.fullmatch(text)
+    if match is None:
+        return None
+    most = int(1e6 * (limits().upload_mb or 1000))
+    if len(match[1]) > most * 4 / 3 + 4:
+        raise WrongRequest(f"the picture has more than {most / 1e6:g} MB; make it smaller")
     try:
-        return base64.b64decode(text, validate=True)
+        return base64.b64decode("".join(match[1].split()), validate=True)
     except ValueError:
         raise WrongRequest("the data: URL of the picture is damaged") from None
 

@@ -7,27 +7,27 @@ refused. So no path and no address of a visitor reaches Gradio.
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import math
-import re
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
+from featvis import WrongRequest
+
 from ..machine.disk import FILE as FILE_KEY
 from ..machine.limits import limits
+from ..question.incoming import data_url
 from ..question.pictures import NAME
 from .connections import PACE
 from .replies import Receive, Refusal
 from .visitors import UnderWay
 
-__all__ = ["DATA", "parsed", "read", "with_names"]
+__all__ = ["parsed", "read", "with_names"]
 
 PLAIN = 64_000  # bytes of a body beside the pictures in it
 DEEP, ITEMS, LONGEST, LONGEST_NAME, DIGITS = 12, 2000, 2000, 100, 18
 PICTURES = 2  # in a body
 FILE = {"path", "url", "meta", "is_stream", "orig_name", "mime_type"}  # keys of Gradio's FileData
-DATA = re.compile(r"data:image/[a-z0-9.+-]{1,20};base64,([A-Za-z0-9+/=\s]*)", re.ASCII)
 READING = UnderWay()  # bytes
 AT_ONCE, AT_ONCE_EACH = 24, 6  # largest bodies that are read at the same time
 NO_FILE = (
@@ -115,10 +115,10 @@ async def with_names(body: dict[str, Any], keep: Keep) -> dict[str, Any]:
     plain = 0
     for place, key, value in _places(root):
         if isinstance(value, str):
-            found = DATA.fullmatch(value)
-            plain += 0 if found else len(value)
-            if found:
-                pictures.append((place, key, found[1]))
+            picture = _picture(value)
+            plain += len(value) if picture is None else 0
+            if picture is not None:
+                pictures.append((place, key, picture))
             elif len(value) > LONGEST:
                 raise Refusal(f"a text has at most {LONGEST:,} characters")
             _encodable(value)
@@ -126,9 +126,16 @@ async def with_names(body: dict[str, Any], keep: Keep) -> dict[str, Any]:
             place[key] = _name_in(value)
     if plain > PLAIN or len(pictures) > PICTURES:
         raise Refusal(f"a request has at most 64 kB of text and {PICTURES} pictures", 413)
-    for place, key, text in pictures:
-        place[key] = await keep(_decoded(text))
+    for place, key, picture in pictures:
+        place[key] = await keep(picture)
     return body
+
+
+def _picture(text: str) -> bytes | None:
+    try:
+        return data_url(text)
+    except WrongRequest as error:
+        raise Refusal(str(error)) from None
 
 
 def _places(root: list[Any]) -> Iterator[tuple[Any, Any, Any]]:
@@ -169,10 +176,3 @@ def _encodable(text: str) -> None:
         text.encode()
     except UnicodeEncodeError:
         raise Refusal("a text has a character that does not exist") from None
-
-
-def _decoded(text: str) -> bytes:
-    try:
-        return base64.b64decode("".join(text.split()), validate=True)
-    except ValueError:
-        raise Refusal("the data: URL of the picture is damaged") from None

@@ -12,8 +12,8 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
-from urllib.parse import parse_qs
 
+from ..machine.callers import session_of
 from ..machine.disk import OWNER
 from ..machine.limits import limits
 from ..words import translate
@@ -109,7 +109,7 @@ class Gate:
             await self._asked(request)
         elif "event_id" in request.values:
             await self._heard(request)
-        elif route.path == STREAM and not self.sessions.is_waiting(_session(request.scope)):
+        elif route.path == STREAM and not self.sessions.is_waiting(session_of(request.scope)):
             event = await stream(
                 request.send
             )  # as Gradio says it, but with no traceback in the log
@@ -204,11 +204,6 @@ async def stand(app: Any) -> AsyncIterator[None]:
 def _said(scope: Scope, sentence: str) -> str:
     accepted = dict(scope["headers"]).get(b"accept-language", b"").decode("latin-1")
     return translate.said(sentence, translate.chosen(None, accepted))
-
-
-def _session(scope: Scope) -> str:
-    query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
-    return query.get("session_hash", [""])[0]
 
 
 def _is_stream(scope: Scope) -> bool:

@@ -1,4 +1,4 @@
-"""Answers: what the server says by itself, without Gradio: a sentence, a text, or bytes."""
+"""Replies: a sentence, a text or bytes that the server sends by itself, without Gradio."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """Sessions: the pages that Gradio keeps for each address, and in all; the oldest go first.
 
-A session holds a copy of all components. One that is dropped is built again from the page's link;
-one whose answer is still being made stays.
+One that is dropped is built again from the page's link; one whose answer is still being made stays.
 """
 
 from __future__ import annotations
