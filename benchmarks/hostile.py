@@ -49,7 +49,7 @@ BROKEN = "Traceback (most recent call last)"
 
 
 class Report:
-    """What became of the requests, by their kind."""
+    """The outcomes of the requests, by their kind."""
 
     def __init__(self) -> None:
         self.fates: defaultdict[str, Counter[str]] = defaultdict(Counter)

@@ -27,13 +27,13 @@ def picture(number: int) -> bytes:
 
 def _plain(chance: random.Random, kind: str | None = None, **how: Any) -> bytes:
     size = chance.randrange(1, 90), chance.randrange(1, 90)
-    made = PIL.Image.frombytes("RGB", size, chance.randbytes(3 * size[0] * size[1]))
-    return _saved(made, kind or chance.choice(FORMATS), **how)
+    image = PIL.Image.frombytes("RGB", size, chance.randbytes(3 * size[0] * size[1]))
+    return _saved(image, kind or chance.choice(FORMATS), **how)
 
 
-def _saved(made: PIL.Image.Image, kind: str, **how: Any) -> bytes:
+def _saved(image: PIL.Image.Image, kind: str, **how: Any) -> bytes:
     data = io.BytesIO()
-    made.save(data, kind, **how)
+    image.save(data, kind, **how)
     return data.getvalue()
 
 
@@ -66,7 +66,7 @@ def _bomb(chance: random.Random) -> bytes:
 
 
 def _said_large(chance: random.Random) -> bytes:
-    """Of a header that promises more than there is."""
+    """A header that promises more than there is."""
     large = chance.choice((0, 40_000, 2**31))
     if chance.random() < 0.5:
         return b"BM" + struct.pack("<IHHIIiiHHIIiiII", 1 << 30, 0, 0, 54, 40, large % 2**31,
@@ -125,8 +125,8 @@ def _mode(chance: random.Random) -> bytes:
     mode, kind = chance.choice((("CMYK", "JPEG"), ("I;16", "PNG"), ("F", "TIFF"), ("LAB", "TIFF"),
                                 ("1", "PNG"), ("LA", "PNG"), ("RGBA", "WEBP"), ("P", "GIF"),
                                 ("CMYK", "TIFF"), ("I", "TIFF"), ("PA", "PNG")))  # fmt: skip
-    made = PIL.Image.new("RGBA" if mode == "PA" else mode, (24, 17))
-    return _saved(made.convert("P") if mode == "PA" else made, kind)
+    image = PIL.Image.new("RGBA" if mode == "PA" else mode, (24, 17))
+    return _saved(image.convert("P") if mode == "PA" else image, kind)
 
 
 def _thin(chance: random.Random) -> bytes:

@@ -19,10 +19,10 @@ def routes() -> list[tuple[str, str]]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         app = App.create_app(gradio.Blocks())
-    found = {
+    paths = {
         (method, route.path)
         for route in app.routes
         if isinstance(route, Route)
         for method in route.methods or ()
     }
-    return sorted(found | set(BESIDE))
+    return sorted(paths | set(BESIDE))

@@ -64,15 +64,25 @@ async def _besiege(server: Server, seconds: float) -> None:
     war = await _use(visitors, seconds)
     for attack in attacks:
         attack.cancel()
-    await asyncio.gather(*attacks, return_exceptions=True)
+    ends = await asyncio.gather(*attacks, return_exceptions=True)
     await asyncio.sleep(10)
-    kept = [(await v.http.get(f"/file={name}")).status_code for v, name in
-            zip(visitors, owned, strict=True)]  # fmt: skip
-    _report(server, fates, peace, war, before, kept)
+    statuses = [
+        (await visitor.http.get(f"/file={name}")).status_code
+        for visitor, name in zip(visitors, owned, strict=True)
+    ]
+    _report(server, fates, peace, war, before, statuses)
+    for name, end in zip(INVENTIONS, ends, strict=True):
+        if not isinstance(end, asyncio.CancelledError):  # one of its answers was wrong
+            print(f"  wrong: {name} ended early: {end!r}"[:600])
 
 
 def _report(
-    server: Server, fates: dict[str, Counter[str]], peace: Any, war: Any, before: float, kept: Any
+    server: Server,
+    fates: dict[str, Counter[str]],
+    peace: Any,
+    war: Any,
+    before: float,
+    statuses: Any,
 ) -> None:
     print("| invention | sent | answered | refused | closed |")
     print("| --- | ---: | ---: | ---: | ---: |")
@@ -85,8 +95,8 @@ def _report(
     tracebacks = server.log.count("Traceback (most recent call last)")
     disk = sum(server.files().values()) / 1e6
     print(f"memory {before:.0f} MB before, {server.memory():.0f} after; {disk:.0f} MB on disk; "
-          f"{tracebacks} tracebacks; uploads of visitors still there: {kept.count(200)} of "
-          f"{len(kept)}; tripwire: {server.violations() or 'nothing'}")  # fmt: skip
+          f"{tracebacks} tracebacks; uploads of visitors still there: {statuses.count(200)} of "
+          f"{len(statuses)}; tripwire: {server.violations() or 'nothing'}")  # fmt: skip
 
 
 async def _use(visitors: list[Visitor], seconds: float) -> tuple[list[float], int]:

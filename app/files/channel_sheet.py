@@ -1,4 +1,4 @@
-"""What is saved of a channel: its strongest patches, and what the index tells of it."""
+"""The saved sheet of a channel: its strongest patches, and its figures from the index."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def sheet(state: State) -> PIL.Image.Image:
 
 
 def numbers(state: State) -> dict[str, Any]:
-    """What the index tells of the channel, as arrays."""
+    """Return the channel's figures from the index, as arrays."""
     index, layer, number = _known(state)
     found = index.stats(layer, number)
     made: dict[str, Any] = {"counts": found.counts, "edges": found.edges}

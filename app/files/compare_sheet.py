@@ -1,4 +1,4 @@
-"""What is saved of a comparison: all rows as one picture, and all maps as arrays."""
+"""The saved sheet of a comparison: all rows as one picture, and all maps as arrays."""
 
 from __future__ import annotations
 

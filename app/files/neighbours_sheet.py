@@ -1,4 +1,4 @@
-"""What is saved of neighbours: the pictures, and how near they are."""
+"""The saved sheet of neighbors: the pictures, and how near they are."""
 
 from __future__ import annotations
 

@@ -43,14 +43,14 @@ class Plan:
 
     @property
     def key(self) -> str:
-        """Of a plan and the version that carries it out."""
+        """Hash the plan and the version that carries it out."""
         told = {**asdict(self), "format": store.FORMAT, "state": STATE, "featvis": version()}
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True, eq=False)
 class Shard:
-    """What one shard gave besides its probe."""
+    """The results of one shard, besides its probe."""
 
     embeddings: Tensor  # (n, D) float16
     images: Tensor  # (n,)

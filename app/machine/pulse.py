@@ -31,7 +31,7 @@ LOST = 120.0  # seconds after which a question that was never answered is asked 
 
 
 class Answer(NamedTuple):
-    """What became of the question."""
+    """The outcome of the question."""
 
     seconds: float | None  # until it was answered; None: it was not
     reason: str = ""  # why it was not

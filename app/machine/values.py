@@ -117,7 +117,7 @@ def position(value: object) -> tuple[int, int] | None:
 
 
 def pick(data: object, key: str = "pick") -> str:
-    """What was clicked, as a piece of the page names it; "" where it is no such name."""
+    """Return the clicked piece's name, or "" if it has none."""
     value = data.get(key) if isinstance(data, Mapping) else None
     return value if isinstance(value, str) and len(value) <= 4 * LONGEST else ""
 

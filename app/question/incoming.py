@@ -39,9 +39,9 @@ def picture_name(value: Any) -> str:
             return pictures.keep(data)
         if value.startswith(SCHEMES) and limits().fetch and not public():
             return pictures.keep(_fetched(value))
-    shown = brief(value) if isinstance(value, str | int | float | None) else "this"
+    quote = brief(value) if isinstance(value, str | int | float | None) else "this"
     raise WrongRequest(
-        f"{shown} is no picture; give the name of an example as scene-17, what `upload` "
+        f"{quote} is no picture; give the name of an example as scene-17, what `upload` "
         "gave, or a data: URL"
     )
 
@@ -73,7 +73,7 @@ def data_url(text: str) -> bytes | None:
 
 
 def _fetched(url: str) -> bytes:
-    """What an address shows, within bounds of bytes, seconds and redirects."""
+    """Fetch an address within bounds of bytes, seconds and redirects."""
     most, end, body = 1e6 * (limits().upload_mb or 1000), time.monotonic() + SECONDS, bytearray()
     try:
         with (

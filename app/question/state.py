@@ -184,7 +184,7 @@ def _pairs(query: str) -> list[tuple[str, str]]:
 
 
 def _read(reading: Callable[..., T], *arguments: object) -> T | None:
-    """What a value of a link is read as; None where it is not there, or of the wrong form."""
+    """Read a value of a link; None if it is missing or has the wrong form."""
     try:
         return reading(*arguments)
     except WrongRequest:

@@ -82,7 +82,7 @@ def _reserve(who: str, count: int) -> None:
 def parsed(body: bytes) -> dict[str, Any]:
     """The object in a body; numbers are numbers, and none is endless."""
     try:
-        made = json.loads(
+        table = json.loads(
             body.decode("utf-8"),
             parse_int=_whole,
             parse_float=_real,
@@ -92,9 +92,9 @@ def parsed(body: bytes) -> dict[str, Any]:
         if isinstance(error, Refusal):
             raise
         raise Refusal("the request is not JSON") from None
-    if not isinstance(made, dict):
+    if not isinstance(table, dict):
         raise Refusal("the request is not a JSON object")
-    return made
+    return table
 
 
 def _whole(text: str) -> int:

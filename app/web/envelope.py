@@ -31,48 +31,51 @@ def checked(kind: str, body: dict[str, Any], values: dict[str, str], blocks: Any
     """The body with what its route needs; `values` are those in the path."""
     if kind == "named":  # the arguments of an endpoint by their names
         kind, body = "call", {"data": _in_order(body, values["api_name"], blocks)}
-    made = {name: body[name] for name in FIELDS[kind] if name in body}
+    envelope = {name: body[name] for name in FIELDS[kind] if name in body}
     for name in ("fn_index", "trigger_id", "component_id"):
-        value = made.get(name)
+        value = envelope.get(name)
         if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
             raise Refusal(f"{name} is a whole number")
     for name in ("session_hash", "event_id", "fn_name"):
-        if made.get(name) is not None and not re.fullmatch(WORD, str(made[name]), re.ASCII):
+        if envelope.get(name) is not None and not re.fullmatch(WORD, str(envelope[name]), re.ASCII):
             raise Refusal(f"{name} is a word of at most 64 letters and digits")
-    if kind == "call" and made.get("session_hash") is None:
-        made["session_hash"] = f"call-{secrets.token_hex(8)}"
-    if kind in ("event", "function", "cancel") and made.get("session_hash") is None:
+    if kind == "call" and envelope.get("session_hash") is None:
+        envelope["session_hash"] = f"call-{secrets.token_hex(8)}"
+    if kind in ("event", "function", "cancel") and envelope.get("session_hash") is None:
         raise Refusal("session_hash is missing: a word of the caller's own for its answers")
-    CHECKS.get(kind, lambda *_: None)(made, values, blocks)
-    return made
+    CHECKS.get(kind, lambda *_: None)(envelope, values, blocks)
+    return envelope
 
 
-def _event(made: dict[str, Any], values: dict[str, str], blocks: Any) -> None:
-    _values(made, blocks.fns.get(made.get("fn_index")))
+def _event(envelope: dict[str, Any], values: dict[str, str], blocks: Any) -> None:
+    _values(envelope, blocks.fns.get(envelope.get("fn_index")))
 
 
-def _run(made: dict[str, Any], values: dict[str, str], blocks: Any) -> None:
+def _run(envelope: dict[str, Any], values: dict[str, str], blocks: Any) -> None:
     """Only what never waits is run at once; all others take their place in the queue."""
-    function = blocks.fns.get(made.get("fn_index"))
+    function = blocks.fns.get(envelope.get("fn_index"))
     if function is None or function.queue is not False:
         raise Refusal("this function is asked by gradio_api/call, and its answer fetched", 404)
-    _values(made, function)
+    _values(envelope, function)
 
 
-def _call(made: dict[str, Any], values: dict[str, str], blocks: Any) -> None:
-    _values(made, _public(values["api_name"], blocks))
+def _call(envelope: dict[str, Any], values: dict[str, str], blocks: Any) -> None:
+    _values(envelope, _public(values["api_name"], blocks))
 
 
 def _in_order(arguments: dict[str, Any], name: str, blocks: Any) -> list[Any]:
     _public(name, blocks)
-    known = {told["parameter_name"]: told for told in _parameters(blocks)[f"/{name}"]["parameters"]}
+    parameters = _parameters(blocks)[f"/{name}"]["parameters"]
+    known = {parameter["parameter_name"]: parameter for parameter in parameters}
     for argument in arguments:
         if argument not in known:
             raise Refusal(f"{name} has no argument {argument!r}; it takes {', '.join(known)}")
-    for argument, told in known.items():
-        if argument not in arguments and not told["parameter_has_default"]:
+    for argument, parameter in known.items():
+        if argument not in arguments and not parameter["parameter_has_default"]:
             raise Refusal(f"{name} needs the argument {argument}")
-    return [arguments.get(argument, told["parameter_default"]) for argument, told in known.items()]
+    return [
+        arguments.get(name, parameter["parameter_default"]) for name, parameter in known.items()
+    ]
 
 
 @lru_cache(maxsize=1)
@@ -80,12 +83,12 @@ def _parameters(blocks: Any) -> Any:
     return blocks.get_api_info()["named_endpoints"]
 
 
-def _function(made: dict[str, Any], values: dict[str, str], blocks: Any) -> None:
-    component = blocks.blocks.get(made.get("component_id"))
-    function = getattr(component, str(made.get("fn_name")), None)
+def _function(envelope: dict[str, Any], values: dict[str, str], blocks: Any) -> None:
+    component = blocks.blocks.get(envelope.get("component_id"))
+    function = getattr(component, str(envelope.get("fn_name")), None)
     if not getattr(function, "_is_server_fn", False):
         raise Refusal(NOTHING, 404)
-    made.setdefault("data", None)
+    envelope.setdefault("data", None)
 
 
 CHECKS = {"event": _event, "run": _run, "call": _call, "function": _function}
@@ -98,12 +101,12 @@ def _public(name: str, blocks: Any) -> Any:
     raise Refusal(NOTHING, 404)
 
 
-def _values(made: dict[str, Any], function: Any) -> None:
+def _values(envelope: dict[str, Any], function: Any) -> None:
     if function is None:
         raise Refusal(NOTHING, 404)
-    given, inputs = made.get("data"), function.inputs
-    if not isinstance(given, list):
+    arguments, inputs = envelope.get("data"), function.inputs
+    if not isinstance(arguments, list):
         raise Refusal("data is the list of all values that the function takes")
-    shown = [block for block in inputs if not block.skip_api]
-    if len(given) not in (len(inputs), len(shown)):
-        raise Refusal(f"the function takes {len(shown)} values, not {len(given)}")
+    visible = [block for block in inputs if not block.skip_api]
+    if len(arguments) not in (len(inputs), len(visible)):
+        raise Refusal(f"the function takes {len(visible)} values, not {len(arguments)}")

@@ -65,12 +65,12 @@ class Gate:
             return await self.app(scope, receive, send)
         if scope["type"] != "http":
             return await send({"type": "websocket.close", "code": 1008})
-        begun = False
+        has_begun = False
 
         async def answered(message: Any) -> None:
-            nonlocal begun
+            nonlocal has_begun
             if message["type"] == "http.response.start":
-                begun = True
+                has_begun = True
                 secured = http_headers.secured([*message.get("headers", ())])
                 message = {**message, "headers": secured}
             await send(message)
@@ -78,7 +78,7 @@ class Gate:
         try:
             await self._one(scope, receive, answered)
         except Refusal as refusal:
-            if not begun:
+            if not has_begun:
                 plain = routes.inner_path(scope) == "/gradio_api/upload"
                 await refuse(answered, refusal, _said(scope, str(refusal)), plain)
         return None
@@ -121,18 +121,18 @@ class Gate:
 
     def _asker(self, scope: Scope) -> tuple[str, bool]:
         """The address, and whether this server asks itself on behalf of it."""
-        told = dict(scope["headers"]).get(BY, b"").decode("latin-1")
-        token, _, who = told.partition(" ")
+        header = dict(scope["headers"]).get(BY, b"").decode("latin-1")
+        token, _, who = header.partition(" ")
         if who and secrets.compare_digest(token.encode(), self.token.encode()):
             return who, True
         return address(scope), False
 
     def _count(self, route: routes.Route, who: str) -> None:
-        asked = route.cost == routes.ASK
-        a_minute = limits().requests if asked else limits().looks
+        is_ask = route.cost == routes.ASK
+        a_minute = limits().requests if is_ask else limits().looks
         if not a_minute:
             return
-        buckets = self.asks if asked else self.looks
+        buckets = self.asks if is_ask else self.looks
         wait = buckets.wait(who, time.monotonic(), a_minute, route.weight)
         if wait:
             seconds = max(1, round(wait))
@@ -170,14 +170,14 @@ class Gate:
             body = await self._with_names(body, who)
         except Refusal as refusal:
             error = {"code": -32602, "message": _said(scope, str(refusal))}
-            told = {"jsonrpc": "2.0", "id": body.get("id"), "error": error}
-            return await answer(request.send, 200, "application/json", json.dumps(told).encode())
+            reply = {"jsonrpc": "2.0", "id": body.get("id"), "error": error}
+            return await answer(request.send, 200, "application/json", json.dumps(reply).encode())
         scope["headers"] = [*scope["headers"], (BY, f"{self.token} {who}".encode("latin-1"))]
         return await self.app(*_rewritten(scope, request.receive, body), request.send)
 
     async def _body(self, request: Request) -> dict[str, Any]:
-        told = dict(request.scope["headers"]).get(b"content-type", b"")
-        if told.partition(b";")[0].strip().lower() != b"application/json":
+        kind = dict(request.scope["headers"]).get(b"content-type", b"")
+        if kind.partition(b";")[0].strip().lower() != b"application/json":
             raise Refusal(KIND, 415)
         return bodies.parsed(await bodies.read(request.receive, request.who, bodies.largest()))
 
@@ -211,7 +211,7 @@ def _is_stream(scope: Scope) -> bool:
 
 
 def _without_body(receive: Receive) -> Receive:
-    """What a look sends beside its address is never read on."""
+    """Drop the body of a request that only looks."""
 
     async def received() -> Any:
         message = await receive()
@@ -226,10 +226,10 @@ def _rewritten(scope: Scope, receive: Receive, body: dict[str, Any]) -> tuple[Sc
     """The request with that body; after it, only that the visitor is gone is heard."""
     data = json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
     length = [(b"content-length", b"%d" % len(data)), (b"content-type", b"application/json")]
-    kept = [pair for pair in scope["headers"] if pair[0] not in dict(length)]
+    others = [pair for pair in scope["headers"] if pair[0] not in dict(length)]
     first = [{"type": "http.request", "body": data, "more_body": False}]
 
     async def received() -> Any:
         return first.pop() if first else await receive()
 
-    return {**scope, "headers": [*kept, *length]}, received
+    return {**scope, "headers": [*others, *length]}, received

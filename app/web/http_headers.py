@@ -57,10 +57,10 @@ def checked(scope: Scope) -> list[tuple[bytes, bytes]]:
         raise Refusal("the request has too many or too long headers", 431)
     behind = os.environ.get("SPACE_ID") or os.environ.get("FEATVIS_TRUST_PROXY")
     known = HANDED_ON + OF_PROXIES if behind else HANDED_ON
-    made = {name: value for name, value in headers if name in known}
-    if scope["method"] == "POST" and _foreign(made):
+    passed = {name: value for name, value in headers if name in known}
+    if scope["method"] == "POST" and _foreign(passed):
         raise Refusal("another page asked; open the window itself", 403)
-    return [*made.items()]
+    return [*passed.items()]
 
 
 def _foreign(headers: dict[bytes, bytes]) -> bool:
@@ -70,6 +70,6 @@ def _foreign(headers: dict[bytes, bytes]) -> bool:
     return bool(origin) and here and _host(origin.partition(b"://")[2]) not in LOOPBACK
 
 
-def _host(told: bytes) -> str:
-    name = told.decode("latin-1").lower()
+def _host(header: bytes) -> str:
+    name = header.decode("latin-1").lower()
     return name.partition("]")[0] + "]" if name.startswith("[") else name.partition(":")[0]

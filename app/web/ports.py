@@ -85,8 +85,8 @@ def _bind(host: str, port: int) -> int:
 
 def _addresses(host: str, port: int) -> list[tuple[int, int, int, str, tuple[object, ...]]]:
     name = host[1:-1] if host.startswith("[") and host.endswith("]") else host
-    found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    return list(found)  # type: ignore[arg-type]
+    infos = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    return list(infos)  # type: ignore[arg-type]
 
 
 def _free(host: str) -> int:

@@ -81,11 +81,11 @@ OPEN = (
 
 def _pattern(path: str) -> re.Pattern[str]:
     literal = re.split(r"(\{\w+\})", path)
-    made = "".join(
+    pattern = "".join(
         f"(?P<{part[1:-1]}>{PARTS[part[1:-1]]})" if part.startswith("{") else re.escape(part)
         for part in literal
     )
-    return re.compile(made, re.ASCII)
+    return re.compile(pattern, re.ASCII)
 
 
 PATTERNS = tuple((_pattern(route.path), route) for route in OPEN)
@@ -145,5 +145,5 @@ def _query(scope: Scope) -> list[tuple[str, str]]:
 
 def _preflight(scope: Scope) -> bool:
     """Does a browser ask whether another page may use the route? Gradio answers that."""
-    asked = dict(scope["headers"]).get(b"access-control-request-method", b"").decode("latin-1")
-    return scope["method"] == "OPTIONS" and asked in ("GET", "HEAD", "POST")
+    wanted = dict(scope["headers"]).get(b"access-control-request-method", b"").decode("latin-1")
+    return scope["method"] == "OPTIONS" and wanted in ("GET", "HEAD", "POST")

@@ -25,7 +25,7 @@ class Scrub:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request; a stream is changed event by event, any other text as a whole."""
-        begun: list[Any] = []
+        starts: list[Any] = []
         body = bytearray()
 
         async def sent(message: Any) -> None:
@@ -35,19 +35,19 @@ class Scrub:
                 if kind not in TEXTS:
                     await send(message)
                 elif kind == TEXTS[2]:
-                    begun.append(None)
+                    starts.append(None)
                     await send(message)
                 else:
-                    begun.append(message)
+                    starts.append(message)
                 return
-            if not begun:
+            if not starts:
                 await send(message)
-            elif begun[0] is None:
+            elif starts[0] is None:
                 await send({**message, "body": self._clean(message.get("body", b""))})
             else:
                 body.extend(message.get("body", b""))
                 if not message.get("more_body"):
-                    await _whole(send, begun[0], self._clean(bytes(body)))
+                    await _whole(send, starts[0], self._clean(bytes(body)))
 
         await self.app(scope, receive, sent if scope["type"] == "http" else send)
 
@@ -58,7 +58,7 @@ class Scrub:
 
 
 async def _whole(send: Send, start: Any, body: bytes) -> None:
-    kept = [pair for pair in start["headers"] if pair[0].lower() != b"content-length"]
+    others = [pair for pair in start["headers"] if pair[0].lower() != b"content-length"]
     length = [(b"content-length", b"%d" % len(body))] if body else []
-    await send({**start, "headers": [*kept, *length]})
+    await send({**start, "headers": [*others, *length]})
     await send({"type": "http.response.body", "body": body})

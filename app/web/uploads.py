@@ -86,26 +86,27 @@ class Uploads:
 
     async def tell(self, scope: Scope, send: Send) -> None:
         """Answer how far an upload is, until it is done."""
-        told, name, begin = 0, _upload_id(scope), time.monotonic()
+        reported, name, begin = 0, _upload_id(scope), time.monotonic()
         event = await stream(send)
         while (now := time.monotonic() - begin) < PATIENCE:
             progress = self.progress.get(name)
             if progress.done if progress else now > LATE:
                 break
-            if progress and progress.count > told:
-                await event({"msg": "update", "orig_name": "", "chunk_size": progress.count - told})
-                told = progress.count
+            if progress and progress.count > reported:
+                size = progress.count - reported
+                await event({"msg": "update", "orig_name": "", "chunk_size": size})
+                reported = progress.count
             await asyncio.sleep(OFTEN)
         self.progress.pop(name, None)
         await event({"msg": "done"}, last=True)
 
     def _tracked(self, name: str) -> Progress:
-        made = Progress()
+        progress = Progress()
         if name:
-            self.progress[name] = made
+            self.progress[name] = progress
             if len(self.progress) > TRACKED:
                 self.progress.popitem(last=False)
-        return made
+        return progress
 
 
 def _upload_id(scope: Scope) -> str:
@@ -116,11 +117,11 @@ def _upload_id(scope: Scope) -> str:
 
 def _boundary(scope: Scope) -> bytes:
     """The line between the parts of a form, as its header tells."""
-    told = Message()
+    header = Message()
     kind = dict(scope["headers"]).get(b"content-type", b"").decode("latin-1")
-    told["content-type"] = kind.replace("\r", " ").replace("\n", " ")
-    boundary = told.get_boundary("")
-    if told.get_content_type() != "multipart/form-data" or not 0 < len(boundary) <= 100:
+    header["content-type"] = kind.replace("\r", " ").replace("\n", " ")
+    boundary = header.get_boundary("")
+    if header.get_content_type() != "multipart/form-data" or not 0 < len(boundary) <= 100:
         raise Refusal("an upload is a multipart form with one file named files", 415)
     return boundary.encode("latin-1", "replace")
 

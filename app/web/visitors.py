@@ -37,7 +37,7 @@ class Buckets:
 
 
 class UnderWay:
-    """What each address, and all together, have under way: requests, or bytes."""
+    """The requests, or bytes, that each address and all together have under way."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()

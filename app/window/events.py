@@ -155,18 +155,18 @@ class Events:
         """The state of a page's link, or a simpler one that can be shown; then a change of it."""
         link, notice = from_query(query), ""
         # something may be used while the page still opens
-        visit.query, visit.state, visit.shown, visit.drawn = query, link, None, None
+        visit.query, visit.state, visit.controls, visit.results = query, link, None, None
         for state in simpler_states(link):
 
             def opening(_: Any, state: State = state) -> State:
                 return change(state) if change is not None else state
 
             async for update in self._step(visit, opening, request):
-                if notice and visit.shown is not None:
+                if notice and visit.controls is not None:
                     visit.notice = notice
                     update |= spoken({self.w.notice: notice}, visit.language)
                 yield update
-            if visit.shown is not None or visit.work is not None:
+            if visit.controls is not None or visit.work is not None:
                 return
             notice = notice or visit.notice
 
@@ -178,7 +178,7 @@ class Events:
         if visit.state is not None:
             async for update in self._step(visit, change, request):
                 yield update
-            if visit.shown is not None or visit.work is not None:
+            if visit.controls is not None or visit.work is not None:
                 return
             query = visit.query  # its link cannot be shown: a simpler one can
         else:
@@ -193,27 +193,29 @@ class Events:
         Once something else is used, the page waits for that, and this ends in silence.
         """
         base, earlier = visit.state, tuple(visit.pending)
-        shown, drawn = visit.shown, visit.drawn
+        controls, results = visit.controls, visit.results
         work: Work[Any] | None = None
         try:
             with asked_by(request):
                 work = Work(
-                    lambda work: self._next(state_after(base, earlier, change), shown, drawn, work)
+                    lambda work: self._next(
+                        state_after(base, earlier, change), controls, results, work
+                    )
                 )
             visit.begin(work, change)
-            async for update in self._watch(visit, work, shown is None):
+            async for update in self._watch(visit, work, controls is None):
                 yield update
         except Exception as error:
             if work is None:  # the page goes on with the work before
                 yield spoken({self.w.notice: views.notice(sentence(error))}, visit.language)
             elif visit.leave(work):
-                yield await self._back(visit, shown, error, request)
+                yield await self._back(visit, controls, error, request)
         finally:
             if work is not None and visit.leave(work):
                 work.cancel()  # the page may be closed: nobody waits for it any more
 
     async def _watch(self, visit: Visit, work: Work[Any], is_first: bool) -> Updates:
-        """What can be shown of a work, and how far it is, until it is done or left."""
+        """Follow a work until it is done or left: its pieces, and how far it is."""
         has_spoken = is_first
         async for doing in work.follow():
             if visit.work is not work:
@@ -231,34 +233,32 @@ class Events:
         notice = visit.notice if has_spoken or pieces else gr.skip()
         update = self._update(visit, work, {self.w.notice: notice, **pieces})
         visit.commit(state)
-        visit.drawn = state
+        visit.results = state
         yield update
 
     def _update(self, visit: Visit, work: Work[Any], pieces: dict[Any, Any]) -> dict[Any, Any]:
         """The pieces and whatever else can be shown by now, in the language of the page."""
-        shown = work.take()
-        if state := shown.pop(self.visit, None):  # its controls are there, and may be used now
+        ready = work.take()
+        if state := ready.pop(self.visit, None):  # its controls are there, and may be used now
             visit.commit(state)
-        return spoken({**shown, **pieces}, visit.language)
+        return spoken({**ready, **pieces}, visit.language)
 
-    async def _back(
-        self, visit: Visit, shown: State | None, error: Exception, request: Any
-    ) -> dict[Any, Any]:
+    async def _back(self, visit: Visit, state: Any, error: Exception, request: Any) -> Any:
         """The page as it was before a request that cannot be answered, and the reason."""
         pieces: dict[Any, Any] = {}
-        visit.state = visit.shown = shown
+        visit.state = visit.controls = state
         visit.pending.clear()
-        if shown is not None:
+        if state is not None:
             try:
                 with asked_by(request):
-                    work = Work(lambda _: self.drawing.all(shown))
+                    work = Work(lambda _: self.drawing.all(state))
                 pieces = await work.answer()
-                visit.drawn = shown
             except Exception as second:  # its picture is deleted, say: it stays as it is drawn
                 LOG.info("the last state cannot be drawn again: %s", sentence(second))
             pieces.pop(self.w.name, None)  # the words typed there stay, to be corrected
-            if visit.work is not None or visit.state is not shown:
+            if visit.work is not None or visit.state is not state:
                 return {self.w.notice: gr.skip()}  # the page went on meanwhile
+            visit.results = state
         visit.notice = views.notice(sentence(error))
         return spoken({**pieces, self.w.notice: visit.notice}, visit.language)
 
@@ -268,33 +268,32 @@ class Events:
             visit.work.cancel()
 
     def _next(
-        self, after: State, before: State | None, drawn: State | None, work: Work[Any]
+        self, after: State, controls: State | None, results: State | None, work: Work[Any]
     ) -> tuple[State, dict[Any, Any]]:
-        """A state, and what shows it on a page with the controls of `before`.
+        """A state, and what shows it on a page with the controls and the results of these two.
 
-        If the page left the work on `before`, and `drawn` is an older state, its results come now.
+        A page that left the work on a state has its controls, but the results of an older one.
         """
         disk.GROUP.set(pictures.group(after.image))  # its files are deleted with it
-        if after == before:
+        if after == controls:
             pieces: dict[Any, Any] = {}
-            if after is not before:  # the control that was used shows the state again
+            if after is not controls:  # the control that was used shows the state again
                 pieces = {**self.drawing.controls(after), self.w.picture: picture_url(after.image)}
-            return after, pieces if drawn == before else {
-                **pieces,
-                **self.drawing.compute(after, work),
-            }
-        if before is None or before.model != after.model:
+            if results != controls:
+                pieces |= self.drawing.compute(after, work)
+            return after, pieces
+        if controls is None or controls.model != after.model:
             work.say(f"Loading {after.model}")
             session.model_of(after.model, work.progress)
-        if before is None or before.image != after.image:
+        if controls is None or controls.image != after.image:
             work.say("Looking at the picture")
-        work.show({**self.drawing.subject(after, before), self.visit: after})
+        work.show({**self.drawing.subject(after, controls), self.visit: after})
         return after, self.drawing.compute(after, work)
 
 
 def _uploaded(state: State, name: Any) -> State:
     """The state with an upload, which the gate has kept under this name.
 
-    When the picture was only removed, another one is about to come: nothing is drawn over it.
+    When the picture was only removed, another one is about to come: nothing is results over it.
     """
     return changes.set_upload(state, picture_name(name)) if name else state

@@ -26,8 +26,8 @@ class Visit:
 
     def __init__(self) -> None:
         self.state: State | None = None  # what the page shows, or the link that it opens with
-        self.shown: State | None = None  # the state whose controls the page was sent last
-        self.drawn: State | None = None  # the last one of which it was sent everything
+        self.controls: State | None = None  # the state whose controls the page was sent last
+        self.results: State | None = None  # the last one of which it was sent everything
         self.query = ""  # of the link that the page was opened with
         self.work: Work[Any] | None = None  # what the page waits for
         self.parked: Work[Any] | None = None  # a long job that goes on after the page left it
@@ -62,7 +62,7 @@ class Visit:
 
     def commit(self, state: State) -> None:
         """Note that the page was sent a state."""
-        self.state = self.shown = state
+        self.state = self.controls = state
         self.pending.clear()
 
     def end_parked(self) -> None:

@@ -76,7 +76,7 @@ async def opened(events, query=""):
     visit = Visit()
     await every(events._opened(visit, query))
     assert visit.state is not None
-    assert visit.shown == visit.state
+    assert visit.controls == visit.state
     return visit
 
 
@@ -136,7 +136,7 @@ def test_an_action_never_waits_for_the_work_of_its_own_page(events, endless, of_
         first = await asyncio.gather(*(every(action) for action in actions))
         assert all(first)  # each answered
         assert threading.active_count() < before + 70
-        assert (visit.state.tab, visit.shown.tab) == ("Filters", "Filters")
+        assert (visit.state.tab, visit.controls.tab) == ("Filters", "Filters")
         assert job._future.done() != of_lane  # one of the lane goes on, and can be asked for again
         await asyncio.wait_for(every(left), SOON)  # what waited for it ends, and changes nothing
         assert visit.state.tab == "Filters"
@@ -156,7 +156,7 @@ def test_an_action_that_changes_nothing_does_not_lose_the_results(
         visit = await opened(events, "tab=Neighbours")
         left = await working(events, visit, endless)
         async for _ in left:  # until the controls of the new tab are there
-            if visit.shown.tab == "Synthesis":
+            if visit.controls.tab == "Synthesis":
                 break
         visit.work.is_long = of_lane
         job = visit.work
@@ -166,7 +166,7 @@ def test_an_action_that_changes_nothing_does_not_lose_the_results(
         updates = await every(events._used(visit, lambda state: state))
         view = events.w.parts["Synthesis"].view
         assert any(view in update for update in updates)
-        assert visit.drawn == visit.shown == visit.state
+        assert visit.results == visit.controls == visit.state
         assert visit.state.tab == "Synthesis"
         assert not any(view in update for update in await every(events._used(visit, lambda s: s)))
 
@@ -205,7 +205,7 @@ def test_an_action_while_the_page_opens_keeps_its_link(events):
         await every(events._used(visit, lambda state: state.but(tab="Neighbours")))
         await opening
         assert (visit.state.tab, visit.state.image) == ("Neighbours", "scene-3")
-        assert visit.shown == visit.state
+        assert visit.controls == visit.state
 
     awaited(scenario())
 
@@ -220,7 +220,7 @@ def test_a_link_that_cannot_be_shown_gives_way_though_something_was_used_meanwhi
         await every(events._used(visit, lambda state: state.but(tab="Neighbours")))
         await opening
         assert (visit.state.tab, visit.state.image) == ("Neighbours", "scene-3")
-        assert visit.drawn == visit.shown == visit.state
+        assert visit.results == visit.controls == visit.state
 
     awaited(scenario())
 
@@ -235,9 +235,9 @@ def test_a_page_goes_back_to_the_state_that_it_shows(events):
             assert "no.layer" in str(updates[-1][events.w.notice])
             assert (visit.state.tab, visit.state.layer) == ("Filters", None)
         await every(events._opened(visit, "layer=no.layer"))
-        assert visit.shown.layer is None
+        assert visit.controls.layer is None
         updates = await every(events._used(visit, lambda state: state.but(tab="Neighbours")))
-        assert visit.drawn.tab == "Neighbours"
+        assert visit.results.tab == "Neighbours"
 
     awaited(scenario())
 
