@@ -1,1 +1,1 @@
-"""What this server allows, computes with and keeps; it knows no page and no HTML."""
+"""The machine: its limits, its threads, its stores and files; it knows no page and no HTML."""

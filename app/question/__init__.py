@@ -1,1 +1,1 @@
-"""What is asked: one frozen state, and all that reads or writes it."""
+"""The question: one frozen state, and all that reads or writes it."""

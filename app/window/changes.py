@@ -70,8 +70,7 @@ def set_upload(state: State, name: str | None) -> State:
 def delete_upload(state: State) -> State:
     """Delete the picture in view, with all that was made from it; an example takes its place."""
     pictures.delete(state.image)
-    target = None if state.target == state.image else state.target
-    return state.but(image=PICTURE, target=target, position=None)
+    return set_picture(state, PICTURE)
 
 
 def set_picture(state: State, name: str) -> State:
