@@ -45,6 +45,9 @@ class _Brief(reprlib.Repr):
         super().__init__()
         self.maxstring, self.maxother, self.maxlevel = 80, 80, 2
 
+    def repr_str(self, x: str, level: int) -> str:
+        return repr(x if len(x) <= self.maxstring else f"{x[: self.maxstring - 3]}...")
+
     def repr_int(self, x: int, level: int) -> str:
         return repr(x) if x.bit_length() < 128 else "a number of very many digits"
 
