@@ -39,7 +39,10 @@ TOLERANCE = 24  # of a colour that was compressed
 
 
 class Lure(NamedTuple):
-    """A value that leads to a secret, and its twin that leads nowhere ("": it has none)."""
+    """A value that leads to a secret, and its twin that leads nowhere ("": it has none).
+
+    Both are equally long: a sentence that quotes them cuts them at the same place.
+    """
 
     name: str
     value: str
@@ -74,10 +77,10 @@ def lures(folder: Path, root: Path) -> list[Lure]:
         Lure("text", str(folder / "secret.txt"), str(folder / "secret.doc")),
         Lure("symbolic link", str(folder / "secret.lnk"), str(folder / "secret.lnx")),
         Lure("FIFO", str(folder / "secret.fifo"), str(folder / "secret.fife")),
-        Lure("folder", str(folder), f"{folder}-absent"),
-        Lure("/proc", "/proc/self/environ", "/proc/self/environs"),
-        Lure("/dev", "/dev/zero", "/dev/zeros"),
-        Lure("/etc", "/etc/passwd", "/etc/passwords"),
+        Lure("folder", str(folder), f"{str(folder)[:-1]}-"),
+        Lure("/proc", "/proc/self/environ", "/proc/self/enviros"),
+        Lure("/dev", "/dev/zero", "/dev/zera"),
+        Lure("/etc", "/etc/passwd", "/etc/passwx"),
     ]
 
 

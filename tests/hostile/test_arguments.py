@@ -87,6 +87,12 @@ def test_a_few_requests_of_the_benchmark(server, listener):
     assert hostile.BROKEN not in server.log
 
 
+def test_a_lure_and_its_twin_are_cut_alike(tmp_path):
+    for lure in lures(tmp_path / "planted", ROOT):
+        assert len(lure.twin) == len(lure.value)
+        assert lure.twin != lure.value
+
+
 def test_the_doors_are_those_of_the_app():
     """Each component that is used, each endpoint with its arguments; a new one comes by itself."""
     config = {
