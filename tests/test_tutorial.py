@@ -6,12 +6,9 @@ import json
 
 import pytest
 
-import zoo_adapters
 from docs.notebook import FOLDER, few, parts, ran, translated
 
 PIECES = parts((FOLDER / "tutorial.md").read_text("utf8"))
-
-pytestmark = pytest.mark.skipif(not zoo_adapters.names("bundled"), reason="no bundled network")
 
 
 def cells(name):

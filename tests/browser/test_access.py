@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-import zoo_adapters
 from tests.support.settled import settled
 
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.skipif(not zoo_adapters.names("bundled"), reason="no bundled network"),
     pytest.mark.filterwarnings("ignore"),  # of Gradio and pandas, while the server runs
 ]
 TABS = [

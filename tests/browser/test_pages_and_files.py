@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-import zoo_adapters
 from tests.support.settled import filled, settled
 
-NAMES = zoo_adapters.names("bundled")
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.skipif(not NAMES, reason="no bundled network is committed yet"),
     pytest.mark.filterwarnings("ignore"),  # of Gradio and pandas, while the server runs
 ]
 

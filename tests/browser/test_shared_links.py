@@ -15,7 +15,6 @@ from tests.support.settled import settled
 NAMES = zoo_adapters.names("bundled")
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.skipif(not NAMES, reason="no bundled network is committed yet"),
     pytest.mark.filterwarnings("ignore"),  # of Gradio and pandas, while the server runs
 ]
 # The bytes of all pictures in the tab in view, as hashes.

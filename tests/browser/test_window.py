@@ -13,7 +13,6 @@ from tests.support.settled import SLOW, filled, settled
 NAMES = zoo_adapters.names("bundled")
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.skipif(not NAMES, reason="no bundled network is committed yet"),
     pytest.mark.filterwarnings("ignore"),  # of Gradio and pandas, while the server runs
 ]
 

@@ -92,7 +92,6 @@ def test_a_channel_that_never_changes_has_no_counterpart():
     assert [one.correlation for one in found] == [0, 0]
 
 
-@pytest.mark.skipif(not zoo_adapters.names("bundled"), reason="no bundled network")
 def test_a_network_is_its_own_best_kin():
     """The diagonal of CKA with itself is 1 and the maximum; a channel's counterpart is itself."""
     model = zoo_adapters.load("bundled:scenes-resnet")

@@ -18,8 +18,6 @@ from app.web import api
 from app.window import changes
 from featvis import WrongRequest
 
-NAMES = zoo_adapters.names("bundled")
-pytestmark = pytest.mark.skipif(len(NAMES) < 3, reason="the bundled networks are not there")
 ONE, TWO = "bundled:scenes-resnet", "bundled:scenes-alexnet"
 
 

@@ -10,7 +10,6 @@ import PIL.Image
 import pytest
 import torch
 
-import zoo_adapters
 from app.answers import session, trust
 from app.files import save
 from app.pages import evidence
@@ -18,8 +17,6 @@ from app.question import pictures
 from app.question.state import State, from_query, to_query
 from zoo_adapters.bundled.scenes import scene
 
-NAMES = zoo_adapters.names("bundled")
-pytestmark = pytest.mark.skipif(not NAMES, reason="no bundled network is committed yet")
 MODEL = "bundled:scenes-resnet"
 
 

@@ -24,8 +24,6 @@ from app.question.state import State, from_query, to_query
 from app.window import changes
 from featvis import WrongRequest
 
-NAMES = zoo_adapters.names("bundled")
-pytestmark = pytest.mark.skipif(len(NAMES) < 3, reason="the bundled networks are not there")
 ONE, TWO, VIT = "bundled:scenes-resnet", "bundled:scenes-alexnet", "bundled:scenes-vit"
 QUICK = {"steps": 2, "size": 64}  # of a picture that is made
 

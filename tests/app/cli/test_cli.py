@@ -16,8 +16,7 @@ from featvis import METHODS
 
 ROOT = Path(__file__).parents[3]
 NAMES = zoo_adapters.names("bundled")
-MODEL = NAMES[0] if NAMES else ""
-bundled = pytest.mark.skipif(not NAMES, reason="no bundled network is committed yet")
+MODEL = NAMES[0]
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +33,6 @@ def said(capsys, *argv):
     return code, out, error.splitlines()
 
 
-@bundled
 @pytest.mark.parametrize("name", [n for n, m in METHODS.items() if not m.generator])
 def test_every_method_writes_its_picture_and_its_arrays(name, capsys):
     method = METHODS[name]
@@ -52,14 +50,12 @@ def test_every_method_writes_its_picture_and_its_arrays(name, capsys):
         assert f"{name}.values" in arrays.files
 
 
-@bundled
 def test_a_heat_map_lies_over_the_picture(capsys):
     said(capsys, "run", "cam", "--model", MODEL, "--image", "picture.png", "--out", "a.png")
     with PIL.Image.open("a.png") as picture:
         assert picture.size == (60, 40)
 
 
-@bundled
 def test_a_class_is_named_by_its_label(capsys):
     argv = ("run", "cam", "--model", MODEL, "--image", "scene-17", "--npz")
     said(capsys, *argv, "label.npz", "--target", "lighthouse")
@@ -95,7 +91,6 @@ WRONG = [
 ]  # fmt: skip
 
 
-@bundled
 @pytest.mark.parametrize(("argv", "word"), WRONG)
 def test_a_wrong_request_is_one_line_and_writes_nothing(argv, word, folder, capsys):
     (folder / "text.png").write_text("this is no picture")
@@ -109,7 +104,6 @@ def test_a_wrong_request_is_one_line_and_writes_nothing(argv, word, folder, caps
     assert sorted(folder.iterdir()) == before
 
 
-@bundled
 def test_a_failure_is_one_line_and_leaves_no_half_a_file(folder, capsys, monkeypatch):
     def fails(*_, **__):
         raise RuntimeError("no memory\nand more")
@@ -123,7 +117,6 @@ def test_a_failure_is_one_line_and_leaves_no_half_a_file(folder, capsys, monkeyp
     assert [file.name for file in folder.iterdir()] == ["picture.png"]
 
 
-@bundled
 def test_show_tells_layers_head_and_methods(capsys):
     code, out, _ = said(capsys, "show", MODEL)
     model = zoo_adapters.load(MODEL)
@@ -172,7 +165,6 @@ def test_only_serving_imports_gradio():
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
-@bundled
 def test_the_box_is_drawn_printed_and_written(capsys):
     argv = ["run", "cam", "--model", MODEL, "--image", "scene-24", "--npz", "a.npz"]
     code, plain, _ = said(capsys, *argv, "--out", "plain.png")

@@ -20,8 +20,6 @@ from app.pages import choices, tabs
 from app.question.state import State
 from app.window import changes
 
-NAMES = zoo_adapters.names("bundled")
-pytestmark = pytest.mark.skipif(not NAMES, reason="no bundled network is committed yet")
 pytest.importorskip("gradio")
 SHORT = MappingProxyType({"steps": "4"})
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 
 import numpy as np
-import pytest
 
-import zoo_adapters
 from app.answers import indexed, kinship, session
 from app.pages import tabs
 from app.pages.counterparts import Neuron, counterparts, made_for
@@ -15,8 +13,6 @@ from app.question.state import State
 from app.window import changes
 from featvis import WrongRequest, render
 
-NAMES = zoo_adapters.names("bundled")
-pytestmark = pytest.mark.skipif(len(NAMES) < 3, reason="the bundled networks are not there")
 ONE, TWO = "bundled:scenes-resnet", "bundled:scenes-alexnet"
 QUICK = {"steps": 2, "size": 64}  # of a picture that is made
 

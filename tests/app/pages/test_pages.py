@@ -28,7 +28,6 @@ from zoo_adapters import read_image
 
 pytest.importorskip("gradio")
 NAMES = zoo_adapters.names("bundled")
-pytestmark = pytest.mark.skipif(not NAMES, reason="no bundled network is committed yet")
 MODEL = "bundled:scenes-resnet"
 
 

@@ -23,7 +23,6 @@ from app.web import preview
 from app.window.visit import simpler_states
 
 NAMES = zoo_adapters.names("bundled")
-pytestmark = pytest.mark.skipif(not NAMES, reason="no bundled network is committed yet")
 
 
 @pytest.mark.parametrize("start", STARTS, ids=[start.title for start in STARTS])

@@ -26,10 +26,7 @@ from featvis.progress import tick
 
 gradio_client = pytest.importorskip("gradio_client")
 NAMES = zoo_adapters.names("bundled")
-pytestmark = [
-    pytest.mark.skipif(not NAMES, reason="no bundled network is committed yet"),
-    pytest.mark.filterwarnings("ignore"),  # of Gradio and its client
-]
+pytestmark = pytest.mark.filterwarnings("ignore")  # of Gradio and its client
 PAGE = Path(__file__).parents[3] / "docs" / "api.md"
 MODEL = "bundled:scenes-resnet"
 

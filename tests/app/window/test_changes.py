@@ -24,7 +24,6 @@ from featvis import METHODS, WrongRequest
 from featvis.spec import FAMILIES
 
 NAMES = zoo_adapters.names("bundled")
-pytestmark = pytest.mark.skipif(not NAMES, reason="no bundled network is committed yet")
 
 
 @pytest.fixture
