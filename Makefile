@@ -88,7 +88,7 @@ INSTALL = { [ -x $(BIN)/uv ] && \
 	@touch $@
 
 # The browser tests need a Chromium: an installed one, or Debian's where we may install it.
-# Without one they are skipped with the reason, but fail where CI=true.
+# Without one they are skipped with the reason, but fail where FEATVIS_REAL_DATA is set.
 browser:
 	@for name in chromium chromium-browser google-chrome chrome; do \
 	  command -v $$name >/dev/null && exit 0; \

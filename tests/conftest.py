@@ -7,13 +7,14 @@ import shutil
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 import torch
 
 from featvis import VisionModel
 from tests.support import tiny
+from tests.support.absent import skip_or_fail
 from tests.support.settled import SLOW, settled
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
@@ -38,16 +39,16 @@ def real_data() -> Path:
     """The folder with real ImageNet weights and photographs."""
     folder = os.environ.get("FEATVIS_REAL_DATA")
     if not folder or not (Path(folder) / "weights").is_dir():
-        _absent(f"no real weights and photographs here: FEATVIS_REAL_DATA is {folder!r}")
+        skip_or_fail(f"no real weights and photographs here: FEATVIS_REAL_DATA is {folder!r}")
     return Path(str(folder)).resolve()
 
 
 @pytest.fixture(scope="session")
 def chromium() -> str:
-    """The path of a Chromium; without one the test is skipped, but fails in CI."""
+    """The path of a Chromium; without one the test is skipped."""
     found = next(filter(None, map(shutil.which, CHROMIUM)), None)
     if found is None:
-        _absent("no Chromium here: the browser tests cannot run")
+        skip_or_fail("no Chromium here: the browser tests cannot run")
     return found
 
 
@@ -74,13 +75,6 @@ def index(folder: Path) -> Any:
 
     build(small.network(), source_of(f"folder:{folder}"), batch=4, shard=8)
     return open_index(small.network())
-
-
-def _absent(reason: str) -> NoReturn:
-    """What a test needs is not here: it is skipped, but in CI nothing may be."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")

@@ -8,13 +8,11 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-import zoo_adapters
 from tests.support.settled import filled, settled
-from tests.support.untranslated import MENDED, in_html, in_markdown
+from tests.support.untranslated import in_html, in_markdown, require_korean
 
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.skipif(not zoo_adapters.names("bundled"), reason="no bundled network"),
     pytest.mark.filterwarnings("ignore"),  # of Gradio and pandas, while the server runs
 ]
 
@@ -36,7 +34,7 @@ def test_every_component_has_korean(address):
                 missing += in_html(text)
         if kind == "markdown":
             missing += in_markdown(str(props["value"]))
-    assert not missing, MENDED + "\n".join(sorted(set(missing)))
+    require_korean(missing)
 
 
 @pytest.mark.parametrize(

@@ -8,20 +8,20 @@ from pathlib import Path
 
 import pytest
 
-import zoo_adapters
 from app.answers import kinship, session
 from app.index import pooled
 from app.question.state import DISPLAY, TABS, from_query
 from app.words import texts, translate
 from app.words.korean import fitted
 from featvis import METHODS
+from tests.support.absent import skip_or_fail
 from tests.support.untranslated import (
-    MENDED,
     ROOT,
     in_html,
     in_markdown,
     in_state,
     messages,
+    require_korean,
     source,
 )
 from zoo_adapters.bundled.scenes import CLASSES
@@ -53,8 +53,6 @@ PAGES = [  # beside the examples of the tabs, which test_tries.py draws
     "tab=Compare&m=bundled:scenes-resnet&m=bundled:scenes-alexnet&method=cam&p.layers=true",
 ]  # fmt: skip
 
-pytestmark = pytest.mark.skipif(not zoo_adapters.names("bundled"), reason="no bundled network")
-
 
 @pytest.fixture(autouse=True, scope="module")
 def few_scenes(tmp_path_factory):
@@ -69,8 +67,7 @@ def few_scenes(tmp_path_factory):
 
 @pytest.mark.parametrize("query", PAGES)
 def test_everything_that_a_tab_shows_has_korean(query):
-    missing = in_state(from_query(query))
-    assert not missing, MENDED + "\n".join(missing)
+    require_korean(in_state(from_query(query)))
 
 
 @pytest.mark.parametrize("call", ["WrongRequest", "Refusal", "say", "busy", "sentence"])
@@ -81,7 +78,7 @@ def test_every_message_has_korean(call):
             plain = not re.search("[A-Za-z]{2}", example)
             if not plain and not re.search("[가-힣]", translate.said(example, "ko")):
                 missing.append(f"{written}    ({file.relative_to(ROOT)})")
-    assert not missing, MENDED + "\n".join(missing)
+    require_korean(missing)
 
 
 def test_every_explanation_has_korean():
@@ -90,11 +87,11 @@ def test_every_explanation_has_korean():
     helps = {p.help for m in METHODS.values() for p in m.params if not p.tuning}
     helps |= {p.help for p in DISPLAY.values()}
     missing += [text for text in helps if not re.search("[가-힣]", translate.said(text, "ko"))]
-    assert not missing, MENDED + "\n\n".join(missing)
+    require_korean(missing)
 
 
 def test_every_class_and_tab_has_korean():
-    assert not [name for name in (*CLASSES, *TABS) if list(in_html(name))]
+    require_korean(name for name in (*CLASSES, *TABS) if list(in_html(name)))
 
 
 def test_no_translation_is_left_of_what_is_no_longer_said():
@@ -108,7 +105,18 @@ def test_no_translation_is_left_of_what_is_no_longer_said():
         pairs = [pair for part in parts for pair in pairwise(part)] or [w for p in parts for w in p]
         if 2 * sum(pair in written for pair in pairs) < len(pairs):
             left.append(key)
-    assert not left, "take these out of app/assets/words/ko.json:\n" + "\n".join(left)
+    if left:
+        skip_or_fail("take these out of app/assets/words/ko.json:\n" + "\n".join(left))
+
+
+@pytest.mark.parametrize(
+    ("data", "outcome"), [("", pytest.skip.Exception), ("/data", pytest.fail.Exception)]
+)
+def test_a_missing_translation_fails_only_where_the_real_data_are(data, outcome, monkeypatch):
+    monkeypatch.setenv("FEATVIS_REAL_DATA", data)
+    require_korean([])
+    with pytest.raises(outcome, match=r"ko\.json:\nA new sentence\.$"):
+        require_korean(["A new sentence."])
 
 
 def test_a_translation_has_the_values_of_its_sentence():
