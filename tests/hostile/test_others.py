@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -183,7 +184,7 @@ def test_a8_a_port_in_use_is_one_sentence(server, keeper):
     port = server.url.rpartition(":")[2]
     command = [sys.executable, "-W", "ignore", "-m", "app", "serve", "--port", port]
     process = subprocess.run(command, cwd=keeper.checkout, capture_output=True, text=True,
-                             timeout=120)  # fmt: skip
+                             timeout=120, env={**os.environ, "FEATVIS_PUBLIC": "1"})  # fmt: skip
     lines = [line for line in process.stderr.splitlines() if "starting" not in line]
     assert process.returncode == 1, (process.returncode, process.stderr[-300:])
     assert len(lines) == 1
