@@ -1,7 +1,7 @@
 """One visitor and all others, a server that lacks something, and one that ends.
 
 Rows A5, A7 and A8 of docs/security.md, replayed on a live public server. A7's faults of the disk
-are made in tests/test_disk_store.py.
+are made in tests/app/machine/test_disk_store.py.
 """
 
 from __future__ import annotations
