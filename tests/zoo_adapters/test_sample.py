@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.sample import ZOOS, check, smallest
+from tests.support.sample import IN_TURN, ZOOS, check, skipped, smallest
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize("name", smallest(["timm"]))
@@ -16,3 +18,11 @@ def test_every_zoo_is_in_the_sample_with_its_families():
     found = {zoo: len(smallest([zoo])) for zoo in ZOOS}
     assert found["timm"] >= 90
     assert min(found.values()) >= 15
+
+
+@pytest.mark.parametrize("group", IN_TURN)
+def test_methods_that_take_turns_are_tried_on_many_families(group):
+    names = smallest(ZOOS)
+    for method in group:
+        tried = sum(method not in skipped(name) for name in names)
+        assert tried > len(names) / len(group) / 2, method

@@ -6,6 +6,8 @@ import pytest
 
 from tests.support.sample import ZOOS, check, smallest
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("name", smallest(zoo for zoo in ZOOS if zoo != "timm"))
 def test_every_family_is_shown_by_every_method_or_says_why_not(name):
