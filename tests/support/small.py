@@ -1,6 +1,6 @@
 """A small network and folders of pictures, for tests of indexes.
 
-`python -m tests.support.small FOLDER SHARD` builds an index in a process of its own.
+`python -m tests.support.small FOLDER PLACE:LAST ...` builds indexes, each in a process of its own.
 """
 
 from __future__ import annotations
@@ -70,9 +70,24 @@ def bytes_of(place: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in sorted(place.iterdir())}
 
 
-def main(folder: str, last: int) -> None:
-    """Build an index over a folder, and die by SIGKILL when `last` pictures are done."""
+def build_each(folder: str, builds: list[str]) -> None:
+    """Build indexes of a folder one after the other, each in a fork.
 
+    A build is PLACE:LAST: indexes are kept in PLACE, and the process dies by SIGKILL when LAST
+    pictures are done; 0 is never. Printed are the exit code and the number of finished indexes.
+    """
+    network()  # whatever its first use imports is imported once
+    for place, _, last in (each.rpartition(":") for each in builds):
+        child = os.fork()
+        if not child:
+            os.environ["FEATVIS_INDEXES"] = place
+            _build(folder, int(last))
+            os._exit(0)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        print(code, len([*Path(place).glob("*/manifest.json")]))
+
+
+def _build(folder: str, last: int) -> None:
     def progress(done: int, total: int | None) -> None:
         if done >= last > 0:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -141,7 +156,7 @@ def _half(number: int) -> int:
 
 
 if __name__ == "__main__":
-    if sys.argv[2].isdecimal():
-        main(sys.argv[1], int(sys.argv[2]))
+    if ":" in sys.argv[2]:
+        build_each(sys.argv[1], sys.argv[2:])
     else:
         on_cluster(sys.argv[1], sys.argv[2])

@@ -39,19 +39,15 @@ def test_the_batch_size_and_the_shards_change_no_hit(folder, tmp_path):
 
 
 @pytest.mark.parametrize("deaths", [(9, 21), (40,)])
-def test_a_build_that_is_killed_goes_on_and_ends_with_the_same_bytes(deaths, folder, tmp_path):
-    def run(last, where):
-        env = {**os.environ, "FEATVIS_INDEXES": str(tmp_path / where), "OMP_NUM_THREADS": "1"}
-        argv = [sys.executable, "-m", "tests.support.small", str(folder), str(last)]
-        return subprocess.run(argv, cwd=ROOT, env=env, check=False).returncode
-
-    assert run(0, "whole") == 0
-    for last in deaths:
-        assert run(last, "killed") == -9
-        assert not list((tmp_path / "killed").glob("*/manifest.json"))
-    assert run(0, "killed") == 0
-    (whole,), (killed,) = ((tmp_path / name).iterdir() for name in ("whole", "killed"))
-    assert small.bytes_of(whole) == small.bytes_of(killed)
+def test_a_killed_build_resumes_and_ends_with_the_same_bytes(deaths, folder, tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    builds = [f"{whole}:0", *(f"{killed}:{last}" for last in deaths), f"{killed}:0"]
+    argv = [sys.executable, "-m", "tests.support.small", str(folder), *builds]
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    lines = subprocess.check_output(argv, cwd=ROOT, env=env, text=True).splitlines()
+    assert lines == ["0 1", *("-9 0" for _ in deaths), "0 1"]
+    (place,), (resumed,) = whole.iterdir(), killed.iterdir()
+    assert small.bytes_of(place) == small.bytes_of(resumed)
 
 
 def test_a_kill_while_the_index_is_put_in_its_place_harms_nothing(folder, monkeypatch):
