@@ -5,17 +5,23 @@ import torch
 
 import featvis
 import zoo_adapters
+from benchmarks.sweep.build import small
+from benchmarks.sweep.row import CHEAP
 from featvis import render
 from tests.zoo_adapters.test_conformance import HEADS
 from zoo_adapters.bundled.scenes import scene
 
+pytestmark = pytest.mark.slow
 BUNDLED = zoo_adapters.names("bundled")
 METHODS = featvis.METHODS.values()
 
 
 @pytest.fixture(scope="module", params=[*BUNDLED, *HEADS])
 def model(request):
-    return zoo_adapters.load(request.param, pretrained=request.param in BUNDLED)
+    """A bundled network, or an architecture at the smallest size that it takes."""
+    if request.param in BUNDLED:
+        return zoo_adapters.load(request.param)
+    return small(request.param, zoo_adapters.describe(request.param).size)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +41,8 @@ def test_a_picture_or_a_reason(model, image, method):
         with pytest.raises(featvis.WrongRequest):
             method.run(**given)
         return
-    result = method.run(**given, **({"steps": 2} if method.generator else {}))
+    short = {"steps": 2} if method.generator else {}
+    result = method.run(**given, **(short if model.name in BUNDLED else CHEAP.get(method.name, {})))
     if method.generator:
         *_, result = result
     assert isinstance(result, method.result)
