@@ -26,8 +26,11 @@ from featvis.progress import tick
 from tests.support.loops import awaited
 
 pytest.importorskip("gradio")
-pytestmark = pytest.mark.filterwarnings("ignore")  # of Gradio
-ROOT = Path(__file__).parent.parent.parent
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore"),  # of Gradio
+]
+ROOT = Path(__file__).parents[2]
 SOON = 20.0  # seconds; what is asserted is the state of the work, on a busy machine
 
 
@@ -82,7 +85,8 @@ async def opened(events, query=""):
 
 async def working(events, visit, endless):
     """The handler of a page that waits for the endless ascent."""
-    updates = events._used(visit, lambda state: state.but(tab="Synthesis"))
+    small = {"steps": 4, "size": 64}  # for those who draw it once it is no longer endless
+    updates = events._used(visit, lambda state: state.but(tab="Synthesis").having(**small))
     await anext(updates)
     assert await asyncio.to_thread(endless.begun.wait, SOON)
     return updates
