@@ -3,9 +3,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := uv==0.13.9
 export GRADIO_ANALYTICS_ENABLED = False
+# Tests start many processes; without bytecode each takes 9 seconds more to import torch and Gradio.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-oldest check audit format lint types fix docs space deploy clean browser
+.PHONY: help run test test-quick test-oldest check audit format lint types fix docs space deploy clean browser
 
 help: ## list what there is
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -13,9 +15,15 @@ help: ## list what there is
 run: .venv/app ## open the window: http://127.0.0.1:7860
 	$(BIN)/python -m app serve
 
-# Two processes, as most tests wait for one thread or for the browser; a file stays in one of them.
+# Two processes, as most tests wait for one thread or for the browser; a file stays in one of them,
+# in the order of tests/conftest.py: the slow ones first.
+IN_TWO := -n 2 --dist loadfile --no-loadscope-reorder
+
 test: .venv/dev browser ## run all tests, or some: make test ARGS='-k cam'
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(IN_TWO) $(ARGS)
+
+test-quick: .venv/dev ## run those that take no browser, no server and no sweep: 3 minutes
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(IN_TWO) -m "not slow and not browser and not real" $(ARGS)
 
 # torch 2.8 is the oldest that ZeroGPU has. Left out: what drives a browser, what needs real weights,
 # and the Space, whose requirements are the tested ones.
@@ -26,7 +34,7 @@ test-oldest: .venv/made ## run the tests with the oldest packages that pyproject
 	$(BIN)/uv pip freeze --quiet --python .venv-oldest/bin/python > .venv-oldest/versions.txt
 	UV_SYSTEM_CERTS=true $(BIN)/uv pip install --quiet --python .venv-oldest/bin/python \
 	  -c .venv-oldest/versions.txt pytest pytest-xdist captum faiss-cpu hypothesis
-	OMP_NUM_THREADS=1 .venv-oldest/bin/python -m pytest -p no:cacheprovider -n 2 --dist loadfile \
+	OMP_NUM_THREADS=1 .venv-oldest/bin/python -m pytest -p no:cacheprovider $(IN_TWO) \
 	  -m "not browser and not real" --ignore tests/test_space.py $(ARGS)
 
 check: format lint types test ## format, lint, types, tests

@@ -28,6 +28,35 @@ FLAGS = (
 )  # fmt: skip
 
 
+# Files that share a live server, and so a process: "the live server" in tests/hostile/conftest.py.
+TOGETHER = ("tests/hostile/test_rows.py", "tests/hostile/test_others.py")
+
+SLOW_MARKS = ("slow", "browser")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put slow files first, so that both processes end together, and what ends a server last."""
+    marked = {item.path for item in items for name in SLOW_MARKS if item.get_closest_marker(name)}
+
+    def place(item: pytest.Item) -> tuple[bool, bool]:
+        return "end_under_load" in getattr(item, "fixturenames", ()), item.path not in marked
+
+    items.sort(key=place)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Deal out files as `--dist loadfile` does, those that share a server to one process."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = str(super()._split_scope(nodeid))
+            return "the live server" if file in TOGETHER else file
+
+    return Scheduling(config, log) if config.getoption("dist") == "loadfile" else None
+
+
 @pytest.fixture(scope="module")
 def models() -> dict[str, VisionModel]:
     """Small networks in float64, by what is special about them."""

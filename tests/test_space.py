@@ -23,6 +23,7 @@ from app.answers import session
 from app.machine import engine
 from app.question.state import State
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parent.parent
 
 

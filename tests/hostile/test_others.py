@@ -22,7 +22,7 @@ import pytest
 
 from benchmarks.client import Answer
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 LIGHT = ("run", "cam", "bundled:scenes-mobilenet", "scene-24", "", "", -1, "", "{}")
 WAIT = 10.0  # seconds after which an answer to light work counts as missing
 SILENT = 80  # connections that say half a request
@@ -128,10 +128,10 @@ def test_a5_identical_work_of_many_is_done_once(server, visit):
                   for n in range(12)]  # fmt: skip
         await visitor.call(*long_work(2, 3))
         begin = server.processor()
-        await visitor.call(*long_work(30, 1))
+        await visitor.call(*long_work(5, 1))
         one = server.processor() - begin
         begin = server.processor()
-        answers = await asyncio.gather(*(one_.call(*long_work(30, 2)) for one_ in others))
+        answers = await asyncio.gather(*(one_.call(*long_work(5, 2)) for one_ in others))
         for one_ in others:
             await one_.http.aclose()
         return one, server.processor() - begin, answers
@@ -165,9 +165,13 @@ def test_a7_many_sessions_of_one_address_are_not_kept(server, visit):
         await visitor.use("load", "load")
         event = visitor.event("fv-next", "click")
         await visitor.send(event, [])  # whatever the first of its kind loads is no session's
-        return [await growth(visitor, event, n * SESSIONS) for n in range(2)]
+        for turn in range(2):  # the first may still load what all sessions share
+            grown = await growth(visitor, event, turn * SESSIONS)
+            if grown < SESSIONS * 0.15:
+                break
+        return grown
 
-    assert min(visit(actions)) < SESSIONS * 0.15
+    assert visit(actions) < SESSIONS * 0.15
 
 
 def test_a7_connections_that_say_nothing_are_closed(silent, server):

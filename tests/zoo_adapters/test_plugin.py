@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "plugin.md").read_text("utf8")
 PROJECT, ADAPTER = re.findall(r"^```(?:toml|python)\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)

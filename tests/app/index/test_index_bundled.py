@@ -18,6 +18,7 @@ from featvis.probe import embed, patch, probe, strongest
 from zoo_adapters import bundled
 from zoo_adapters.bundled.scenes import CLASSES, PARTS, scene
 
+pytestmark = pytest.mark.slow
 NAMES = zoo_adapters.names("bundled")
 
 

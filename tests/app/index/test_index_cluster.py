@@ -14,6 +14,7 @@ from app.index import build, source_of
 from benchmarks import zoo
 from tests.support import small
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[3]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import numpy as np
+import pytest
 
 from app.answers import indexed, kinship, session
 from app.pages import tabs
@@ -13,6 +14,7 @@ from app.question.state import State
 from app.window import changes
 from featvis import WrongRequest, render
 
+pytestmark = pytest.mark.slow
 ONE, TWO = "bundled:scenes-resnet", "bundled:scenes-alexnet"
 QUICK = {"steps": 2, "size": 64}  # of a picture that is made
 

@@ -27,6 +27,7 @@ from featvis import WrongRequest
 from zoo_adapters import read_image
 
 pytest.importorskip("gradio")
+pytestmark = pytest.mark.slow
 NAMES = zoo_adapters.names("bundled")
 MODEL = "bundled:scenes-resnet"
 
