@@ -10,14 +10,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, version
 from threading import Event, Thread
 from typing import Any
 
 import torch
 
 import zoo_adapters
-from featvis import METHODS, Method
+from featvis import METHODS, Method, __version__
 
 from ..answers import session
 from ..machine import broken, cache, jobs, lanes, resources
@@ -60,7 +59,7 @@ def report(answer: Answer | None = None) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "ok": True,
         "status": "ok",
-        "version": _version(),
+        "version": __version__,
         "answer": (answer or Answer(None))._asdict(),
         "problems": resources.problems(),
         "jobs": {"running": jobs.under_way(), "waiting": _waiting()},
@@ -127,10 +126,3 @@ def _tried(name: str, state: State) -> broken.Check:
     except Exception as error:
         wrong = sentence(error)
     return broken.Check(not wrong, wrong, round(time.perf_counter() - begin, 3), state.model)
-
-
-def _version() -> str:
-    try:
-        return version("featvis")
-    except PackageNotFoundError:
-        return "source"
