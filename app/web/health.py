@@ -26,7 +26,7 @@ from ..machine.limits import public
 from ..machine.pulse import Answer
 from ..question.state import MODEL, State
 
-__all__ = ["FIRST_PAGE", "begin", "report", "tests"]
+__all__ = ["FIRST_PAGE", "begin", "report", "smallest_questions"]
 
 PATIENCE = 20.0  # seconds that it waits for the first page, and for visitors to finish
 FEW = ("steps", "samples", "across", "octaves", "frames")  # of these few suffice to see it work
@@ -39,7 +39,7 @@ def begin() -> None:
     Thread(target=_all, daemon=True, name="self-test").start()
 
 
-def tests() -> Iterator[tuple[str, State]]:
+def smallest_questions() -> Iterator[tuple[str, State]]:
     """Each method, and a state that asks it for as little as it can do."""
     for method in METHODS.values():
         name = _network(method)
@@ -109,7 +109,7 @@ def _all() -> None:
     REQUEST.set("self-test")
     FIRST_PAGE.wait(PATIENCE)
     broken.hub_missing()
-    for name, state in tests():
+    for name, state in smallest_questions():
         until = time.monotonic() + PATIENCE
         while jobs.under_way() and time.monotonic() < until:
             time.sleep(0.2)
