@@ -31,8 +31,7 @@ OPENERS = [
     "app/cli/*",  # whoever types a path there owns the machine
     "app/index/*",  # folders that the owner of the server configures
     "app/machine/disk_store.py",  # by keys that are checked, in folders that are the server's alone
-    "app/machine/resources.py",  # /proc, for memory and open files
-    "featvis/ascent/memory.py",  # likewise
+    "featvis/ascent/memory.py",  # /proc and the limits of a container: featvis has torch alone
     "zoo_adapters/*", "benchmarks/*", "spaces/*",
 ]  # fmt: skip
 DECODERS = [
@@ -120,8 +119,8 @@ ALLOWED = {
     ],
     "zoo_adapters/bundled/*": ["featvis.model", "numpy", "PIL", "safetensors", "timm", "torch"],
     "zoo_adapters/*": [
-        "featvis.model", "featvis.network.survey", "huggingface_hub", "numpy", "PIL", "safetensors",
-        "timm", "torch", "torchvision", "transformers",
+        "featvis.model", "featvis.network.survey", "huggingface_hub", "numpy", "PIL", "psutil",
+        "safetensors", "timm", "torch", "torchvision", "transformers",
     ],
 }  # fmt: skip
 
