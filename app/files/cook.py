@@ -17,7 +17,7 @@ from featvis.types import Attribution, Box, FeatureMaps, Filters, Heatmap, Resul
 from ..answers.trust import box
 from ..question import pictures
 from ..question.labels import Opening, target_named
-from ..question.recipe import Recipe, facts
+from ..question.recipe import Recipe, age_note, facts
 
 __all__ = ["Cooked", "boxes", "cook", "differences", "drawn"]
 
@@ -101,8 +101,10 @@ def drawn(
 def differences(recipe: Recipe, here: Mapping[str, Any]) -> list[str]:
     """What is not as it was when the recipe was written, in words: why the result may differ."""
     told = {"weights": "the weights are other ones", "picture": "the picture is another one"}
-    return [
+    changes = [
         told.get(name, f"{name} was {was}, here it is {here.get(name, 'missing')}")
         for name, was in recipe.facts.items()
-        if here.get(name) != was
+        if name != "featvis" and here.get(name) != was
     ]
+    note = age_note(recipe)
+    return [note, *changes] if note else changes
