@@ -22,6 +22,7 @@ __all__ = ["ROOT", "Server", "free_port", "serve", "start", "wait"]
 ROOT = Path(__file__).parent.parent
 TRIPWIRE = Path(__file__).parent / "tripwire"
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+KB = 1024  # bytes, as the system counts memory; the bounds of the tests are in 1,000 of them
 FONTS = Path.home() / ".cache" / "matplotlib"  # its list of fonts takes seconds to make
 
 
@@ -57,7 +58,7 @@ class Server(NamedTuple):
 
     def memory(self) -> float:
         """MB of its processes."""
-        return self._sum(lambda process: process.memory_info().rss / 1e6)
+        return self._sum(lambda process: process.memory_info().rss / KB / 1000)
 
     def peak_memory(self) -> float:
         """MB of its processes, each at its most so far."""
@@ -199,4 +200,4 @@ def wait(server: Server) -> None:
 def _peak(process: psutil.Process) -> float:
     """MB that a process had at its most, which psutil does not say on Linux."""
     text = Path(f"/proc/{process.pid}/status").read_text()
-    return sum(int(size) for size in re.findall(r"VmHWM:\s+(\d+) kB", text)) * 1024 / 1e6
+    return sum(int(size) for size in re.findall(r"VmHWM:\s+(\d+) kB", text)) / 1000
