@@ -8,11 +8,14 @@
 
 from featvis import render
 from featvis.aim import Aim
+from featvis.classes import Classes
+from featvis.embedding import Embedding
 from featvis.measures.faithfulness import deletion, insertion
 from featvis.measures.localization import boxes, pointing
 from featvis.measures.sanity import sanity
 from featvis.model import Image, Layer, Preprocessing, VisionModel, WrongRequest
 from featvis.network.receptive_field import receptive_field
+from featvis.output import Output
 from featvis.record import record
 from featvis.spec import METHODS, Method, Param, Range, Tuning, method
 from featvis.target import Contrast, Likeness
@@ -50,11 +53,14 @@ from featvis.methods.dream import deepdream as deepdream
 __all__ = [
     "METHODS",
     "Aim",
+    "Classes",
     "Contrast",
+    "Embedding",
     "Image",
     "Layer",
     "Likeness",
     "Method",
+    "Output",
     "Param",
     "Preprocessing",
     "Range",

@@ -77,9 +77,10 @@ def _object(state: State) -> Tensor | None:
     model = session.model_of(state.model)
     if not state.image.startswith("scene-") or state.of_neuron or not model.labels:
         return None
-    explained = state.target or str(int(session.logits_of(state).argmax()))
+    target = session.target_of(state)
+    number = model.output.goal(session.logits_of(state), None) if target is None else target
     drawn = scene(int(state.image[6:]), size=SCENE)
-    if not explained.isdecimal() or model.labels[int(explained)] != drawn.name:
+    if not isinstance(number, int) or model.labels[number] != drawn.name:
         return None
     image = session.image_of(state)
     top, left, bottom, right = image.box

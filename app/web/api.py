@@ -24,7 +24,7 @@ from ..machine import disk, values
 from ..question import pictures
 from ..question.incoming import picture_name
 from ..question.labels import target_named
-from ..question.recipe import stamped, target_text
+from ..question.recipe import stamped
 from ..question.state import DISPLAY, SEEDS, State, to_query
 from ..question.state import MOST as NETWORKS
 from ..window import changes
@@ -159,7 +159,7 @@ def compare(
     state = changes.set_others(state, models[1:])
     state = changes.set_methods(state, columns)
     if target:
-        state = state.but(target=target_text(target_named(first, target)))
+        state = state.but(target=str(target_named(first, target)))
     state = state.having(**{name: True for name, on in wanted.items() if on})
     *_, rows = compared(state)
     kin = kinship_numbers.told(
@@ -268,7 +268,7 @@ def _state(
         layer=network.layer(layer).name if layer else None,
         channel=None if channel < 0 else channel,
         position=place,
-        target=target_text(target_named(network, target)) if target else None,
+        target=str(target_named(network, target)) if target else None,
         seed=seed,
         params=MappingProxyType({name: str(checked[name]) for name in params}),
     )

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from featvis.model import VisionModel, WrongRequest
 from featvis.network.graph import Weights
+from featvis.neuron import check_channel
 from featvis.spec import method
-from featvis.target import check_channel
 from featvis.types import Filters
 
 __all__ = ["filters"]

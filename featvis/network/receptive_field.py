@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from featvis.model import VisionModel
+from featvis.neuron import check_position
 from featvis.record import record
-from featvis.target import check_position
 from featvis.types import ATTENTION, Box, ReceptiveField
 
 __all__ = ["field_box", "receptive_field"]

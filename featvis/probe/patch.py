@@ -7,7 +7,7 @@ from weakref import WeakKeyDictionary
 
 from featvis.model import Image, VisionModel
 from featvis.network.receptive_field import field_box, receptive_field
-from featvis.target import check_position
+from featvis.neuron import check_position
 from featvis.types import ATTENTION, WEIGHTS, Box
 
 __all__ = ["Patch", "on_original", "patch"]
