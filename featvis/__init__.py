@@ -19,6 +19,7 @@ from featvis.output import Output
 from featvis.record import record
 from featvis.spec import METHODS, Method, Param, Range, Tuning, method
 from featvis.target import Contrast, Likeness
+from featvis.types import Rectangle
 
 # isort: off
 # the order in which the methods are listed everywhere
@@ -64,6 +65,7 @@ __all__ = [
     "Param",
     "Preprocessing",
     "Range",
+    "Rectangle",
     "Tuning",
     "VisionModel",
     "WrongRequest",

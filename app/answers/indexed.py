@@ -12,7 +12,7 @@ from torch import Tensor
 import featvis
 from featvis import Image, VisionModel, WrongRequest, render
 from featvis.probe import Pooled, embed, patch, pooled
-from featvis.types import Attribution, Box
+from featvis.types import Attribution, Rectangle
 from zoo_adapters import read_image
 
 from ..index import Hit, Index, Pool, open_index, pool
@@ -101,7 +101,7 @@ def _sight(
     return Sight(hit, index.label(hit.image), picture.crop(box), strokes.crop(box))
 
 
-def _inside(box: Box, size: tuple[int, int]) -> tuple[int, int, int, int]:
+def _inside(box: Rectangle, size: tuple[int, int]) -> tuple[int, int, int, int]:
     """Whole pixels of a picture of (width, height): left, top, right, bottom."""
     left, top = max(0, int(box.left)), max(0, int(box.top))
     right, bottom = min(size[0], round(box.right)), min(size[1], round(box.bottom))
