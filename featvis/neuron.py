@@ -14,9 +14,8 @@ __all__ = ["Position", "check_channel", "check_position", "neuron"]
 Position = tuple[int, int] | None  # row and column; None: where it is most active
 
 
-def check_channel(model: VisionModel, layer: str, channel: int) -> int:
-    """The channel, if the layer has it."""
-    count = model.layer(layer).channels
+def check_channel(layer: str, channel: int, count: int) -> int:
+    """The channel, if the layer has it among its `count` channels."""
     if not 0 <= channel < count:
         raise WrongRequest(f"channel {channel} of {layer}: its channels go from 0 to {count - 1}")
     return channel
@@ -39,7 +38,7 @@ def neuron(
     if channel is None:
         last = model.layer(layer).channels - 1
         raise WrongRequest(f"which neuron of {layer}? give a channel too, 0 to {last}")
-    plane = maps[:, check_channel(model, layer, channel)]
+    plane = maps[:, check_channel(layer, channel, maps.shape[1])]
     nothing = torch.full((len(maps),), -1, dtype=torch.long, device=maps.device)
     words, (h, w) = f"{layer}, channel {channel}", (plane.shape[1], plane.shape[2])
     if isinstance(position, tuple):

@@ -12,6 +12,7 @@ from typing import Any
 
 import zoo_adapters
 from featvis import METHODS, WrongRequest
+from featvis.neuron import check_channel
 
 from ..answers import indexed, session
 from ..machine import values
@@ -118,9 +119,7 @@ def set_channel(state: State, channel: float | None) -> State:
     if channel is None:
         return state.but(channel=None)
     layer, count = _channels(state)
-    number = values.whole("channel", channel)
-    if not 0 <= number < count:
-        raise WrongRequest(f"channel {number} of {layer}: its channels go from 0 to {count - 1}")
+    number = check_channel(layer, values.whole("channel", channel), count)
     return _with_channel(state, number)
 
 

@@ -164,9 +164,8 @@ def _objective(
     name = model.layer(layer).name if layer else model.middle_layer
     if channel is None:
         return objectives.layer(name), name
-    return objectives.excitation(
-        name, check_channel(model, name, channel)
-    ), f"{name}, channel {channel}"
+    number = check_channel(name, channel, model.layer(name).channels)
+    return objectives.excitation(name, number), f"{name}, channel {number}"
 
 
 def _tile(model: VisionModel, size: Size) -> Size:

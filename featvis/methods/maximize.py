@@ -211,7 +211,8 @@ def goal(
     if layer is not None and channel is None:
         model.layer(name)
         return lambda numbers: objectives.layer(name), [0], [name]
-    channels = [check_channel(model, name, n) for n in _numbers(0 if channel is None else channel)]
+    count = model.layer(name).channels
+    channels = [check_channel(name, n, count) for n in _numbers(0 if channel is None else channel)]
     words = [f"{name}, channel {number}" for number in channels]
     if position is None:
         return lambda numbers: objectives.excitation(name, numbers), channels, words
