@@ -187,9 +187,7 @@ def channel(model: str, layer: str, channel: int, count: int = 9) -> dict[str, A
     channel, count = values.whole("channel", channel, 0), values.whole("count", count, 1)
     model, layer = values.name("model", model), values.name("layer", layer)
     state = State(tab="Channel", model=model, layer=layer, channel=channel)
-    index = indexed.index_of(state)
-    if index is None:
-        raise WrongRequest(f"{model} has no index; featvis index build --model {model} makes one")
+    index = indexed.need_index(state)
     count = min(count, MOST)
     stats, chosen = index.stats(layer, channel), index.selectivity(layer, channel)
     return {
@@ -234,9 +232,7 @@ def neighbours(
     place = (layer, channel if by == "channel" else None) if by != "embedding" else (None, None)
     state = State(tab="Neighbours", model=model, image=image, layer=place[0],
                   channel=place[1]).having(by=by)  # fmt: skip
-    index = indexed.index_of(state)
-    if index is None:
-        raise WrongRequest(f"{model} has no index; featvis index build --model {model} makes one")
+    index = indexed.need_index(state)
     found = nearest(state, index, min(count, MOST))
     return [{**one._asdict(), "label": index.label(one.image)} for one in found.near]
 
