@@ -119,8 +119,9 @@ ALLOWED = {
     ],
     "zoo_adapters/bundled/*": ["featvis.model", "numpy", "PIL", "safetensors", "timm", "torch"],
     "zoo_adapters/*": [
-        "featvis.model", "featvis.network.survey", "huggingface_hub", "numpy", "PIL", "psutil",
-        "safetensors", "timm", "torch", "torchvision", "transformers",
+        "featvis.classes", "featvis.embedding", "featvis.model", "featvis.network.survey",
+        "featvis.output", "huggingface_hub", "numpy", "PIL", "psutil", "safetensors", "timm",
+        "torch", "torchvision", "transformers",
     ],
 }  # fmt: skip
 

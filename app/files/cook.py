@@ -12,7 +12,7 @@ import torch
 
 import zoo_adapters
 from featvis import METHODS, Image, VisionModel, WrongRequest, render
-from featvis.types import Attribution, Box, FeatureMaps, Filters, Heatmap, Result
+from featvis.types import Attribution, FeatureMaps, Filters, Heatmap, Rectangle, Result
 
 from ..answers.trust import box
 from ..question import pictures
@@ -29,7 +29,7 @@ class Cooked:
     recipe: Recipe  # with the facts of this machine
     results: Mapping[str, Result]
     picture: PIL.Image.Image
-    boxes: Mapping[str, Box | None]
+    boxes: Mapping[str, Rectangle | None]
 
 
 def cook(
@@ -66,7 +66,7 @@ def cook(
     return Cooked(known, results, drawn(results, image, original, recipe.display), found)
 
 
-def boxes(results: Mapping[str, Result], image: Image) -> dict[str, Box | None]:
+def boxes(results: Mapping[str, Result], image: Image) -> dict[str, Rectangle | None]:
     """The box round the strongest evidence of each map, in pixels of the original picture."""
     return {n: box(r, image) for n, r in results.items() if isinstance(r, Heatmap | Attribution)}
 

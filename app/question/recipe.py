@@ -22,7 +22,7 @@ import PIL.Image
 import PIL.PngImagePlugin
 import torch
 
-from featvis import METHODS, Contrast, Likeness, VisionModel, WrongRequest, __version__
+from featvis import METHODS, VisionModel, WrongRequest, __version__
 from featvis.model import brief
 
 from .state import DISPLAY, SEEDS
@@ -36,7 +36,6 @@ __all__ = [
     "from_json",
     "picture_hash",
     "stamped",
-    "target_text",
 ]
 
 FORM = 1  # of the JSON; a reader refuses what is newer
@@ -146,15 +145,6 @@ def _valid(key: str, value: Any) -> Any:
     if key == "channel" and numbers and isinstance(value, int | list):
         return value
     raise WrongRequest(f"{brief(value)} is no {key}")
-
-
-def target_text(target: Any) -> str | None:
-    """A target as a recipe writes it."""
-    if isinstance(target, Contrast):
-        return f"{target.of}-{target.against}"
-    if isinstance(target, Likeness):
-        return target.name
-    return None if target is None else str(target)
 
 
 def facts(model: VisionModel, picture: PIL.Image.Image | None) -> dict[str, Any]:
