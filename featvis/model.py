@@ -16,6 +16,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from featvis.classes import Classes
+from featvis.output import Output
 from featvis.types import ATTENTION, Layout, Place, WrongRequest, brief
 
 __all__ = [
@@ -104,17 +106,20 @@ class VisionModel:
     std: Tensor  # (3, 1, 1)
     size: tuple[int, int]  # input height and width
     layers: Mapping[str, Layer]
-    labels: tuple[str, ...]  # one per logit; () for a network without classes
+    output: Output  # what comes out, and what may be asked of it
     head: Head | None
     head_reason: str  # why head is None, or what kind of head it is, in one sentence
     input: Preprocessing = Preprocessing()
-    embeds: bool = False  # its output is an embedding (B, D), not the scores of classes
     info: Mapping[str, str | int | float] = field(default_factory=lambda: MappingProxyType({}))
 
     def __call__(self, image: Tensor | Image) -> Tensor:
         """Logits (B, K), or an embedding (B, D), of images (B, 3, H, W), RGB in [0, 1]."""
-        logits = self.module(self.normalize(values(image)))
-        return logits if isinstance(logits, Tensor) else logits[0]
+        return self.output.read(self.module(self.normalize(values(image))))
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """One per logit; () where the logits have none, or there are no classes."""
+        return self.output.labels if isinstance(self.output, Classes) else ()
 
     def normalize(self, image: Tensor) -> Tensor:
         """Pixels in [0, 1] -> what the module takes."""

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 import zoo_adapters
-from featvis import METHODS, VisionModel
+from featvis import METHODS, Classes, VisionModel
 from featvis.ascent.objectives import Objective, watch
 from featvis.methods.maximize import goal
 from featvis.progress import tick
@@ -46,8 +46,10 @@ def places(state: State, result: Synthesis) -> list[str]:
         key = (*key, state.target)
     if channel is not None:
         count = model.layer(layer or model.last_layer).channels
+    elif layer is None and isinstance(target, int) and isinstance(model.output, Classes):
+        count = model.output.count
     else:
-        count = len(model.labels) if layer is None and target is not None else 1
+        count = 1
     table = session.kept(key, state, lambda: _table(model, make, count), 2 * SCENES)
     copies = len(result.values) // len(numbers)
     rows = [table[min(n, len(table) - 1)] for n in numbers for _ in range(copies)]

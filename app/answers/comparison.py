@@ -22,7 +22,6 @@ from zoo_adapters import Facts
 from ..machine.errors import Cancelled, sentence
 from ..question import trainings
 from ..question.families import shown_methods
-from ..question.labels import class_like
 from ..question.state import MOST, State
 from . import session, trust
 from .readout import on_original
@@ -93,9 +92,8 @@ def _begun(one: State, state: State) -> Row:
     model = session.model_of(one.model)
     facts, image = _facts(one.model, model), session.image_of(one)
     one = one.but(target=_target(state, model))
-    logits = session.logits_of(one)
-    said = "an embedding" if model.embeds or logits.ndim != 1 else _top(model, logits)
-    return Row(one, model, facts, image, said)
+    prediction = model.output.predict(session.logits_of(one)).words
+    return Row(one, model, facts, image, prediction)
 
 
 def _facts(name: str, model: VisionModel) -> Facts:
@@ -137,22 +135,11 @@ def told(row: Row) -> dict[str, Any]:
     return made
 
 
-def _top(model: VisionModel, logits: torch.Tensor) -> str:
-    shares = logits.float().softmax(0)
-    best = int(shares.argmax())
-    label = model.labels[best] if model.labels else f"class {best}"
-    return f"{label} {100 * float(shares[best]):.1f} %"
-
-
 def _target(state: State, model: VisionModel) -> str | None:
-    """The class of the first network, found in another's labels; None: each one's prediction."""
-    asked = session.model_of(state.model)
-    if state.target is None or asked.embeds or model.embeds:
-        return None
-    if model.name == asked.name or not state.target.partition("-")[0].isdecimal():
-        return state.target
-    pair = [int(part) for part in state.target.split("-")]
-    return "-".join(str(class_like(asked, number, model)) for number in pair)
+    """The first network's target as another one has it; None: each one's prediction."""
+    first = session.model_of(state.model).output
+    target = first.translate(session.target_of(state), model.output)
+    return None if target is None else str(target)
 
 
 def _cells(row: Row, state: State, methods: Sequence[Method]) -> Iterator[Cell]:

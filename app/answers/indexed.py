@@ -12,10 +12,10 @@ from torch import Tensor
 import featvis
 from featvis import Image, VisionModel, WrongRequest, render
 from featvis.probe import Pooled, embed, patch, pooled
-from featvis.types import Attribution, Box
+from featvis.types import Attribution, Rectangle
 from zoo_adapters import read_image
 
-from ..index import Hit, Index, Pool, open_index, pool
+from ..index import Hit, Index, Pool, no_index, open_index, pool
 from ..index.pooled import AMONG
 from ..question import pictures
 from ..question.state import IMAGE, State
@@ -26,6 +26,7 @@ __all__ = [
     "Sight",
     "embedding",
     "index_of",
+    "need_index",
     "overview",
     "picked",
     "pool_of",
@@ -49,6 +50,13 @@ class Sight:
 def index_of(state: State) -> Index | None:
     """The index of the state's model, if there is one."""
     return open_index(session.model_of(state.model))
+
+
+def need_index(state: State) -> Index:
+    """The index of the state's model; without one the request is refused."""
+    if (index := index_of(state)) is None:
+        raise no_index(state.model)
+    return index
 
 
 def picked(state: State, name: str) -> str:
@@ -95,13 +103,13 @@ def _sight(
     guided: Attribution,
 ) -> Sight:
     found = patch(model, layer, hit.position, image)
-    strokes = PIL.Image.fromarray(render.over(guided, image)[0, ..., :3].contiguous().numpy())
+    strokes = render.to_pil(render.over(guided, image)[0, ..., :3])
     strokes = strokes.resize(picture.size)
     box = _inside(found.box, picture.size)
     return Sight(hit, index.label(hit.image), picture.crop(box), strokes.crop(box))
 
 
-def _inside(box: Box, size: tuple[int, int]) -> tuple[int, int, int, int]:
+def _inside(box: Rectangle, size: tuple[int, int]) -> tuple[int, int, int, int]:
     """Whole pixels of a picture of (width, height): left, top, right, bottom."""
     left, top = max(0, int(box.left)), max(0, int(box.top))
     right, bottom = min(size[0], round(box.right)), min(size[1], round(box.bottom))

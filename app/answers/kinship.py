@@ -77,15 +77,7 @@ class Neighbourhoods(NamedTuple):
 
 def neighbourhoods_of(state: State, other: str, say: Say) -> Neighbourhoods:
     """How far the nearest neighbours of pictures are the same in two networks."""
-    one, two = indexed.index_of(state), indexed.index_of(state.but(model=other))
-    for name, index in ((state.model, one), (other, two)):
-        if index is None:
-            raise WrongRequest(
-                f"{name} has no index, which neighbours are looked for in; featvis index build "
-                f"--model {name} makes one"
-            )
-    assert one is not None
-    assert two is not None
+    one, two = indexed.need_index(state), indexed.need_index(state.but(model=other))
     seen = [(i.manifest.source, i.manifest.digest, list(i.arrays["images"])) for i in (one, two)]
     if seen[0] != seen[1]:
         raise WrongRequest(

@@ -16,13 +16,14 @@ from torch import Tensor
 
 import featvis
 import zoo_adapters
-from featvis import METHODS, Aim, Contrast, Image, Likeness, Method, VisionModel, WrongRequest
+from featvis import METHODS, Aim, Image, Likeness, Method, VisionModel, WrongRequest
 from featvis.measures.faithfulness import STEPS
 from featvis.measures.sanity import STAGES
 from featvis.methods.cam import cam_of
 from featvis.methods.filters import first_layer
 from featvis.network.head import Evidence, read_head
-from featvis.target import Target, check_position
+from featvis.neuron import check_position
+from featvis.target import Target
 from featvis.types import Result
 
 from ..machine import engine
@@ -230,31 +231,25 @@ def _made_for(state: State, model: VisionModel, family: str) -> dict[str, Any]:
 
     In synthesis the class is the predicted one until another is chosen; a dream is of a layer then.
     """
-    logits, of = logits_of(state), (state.target or "").partition("-")[0]
-    number = None
-    if state.layer is None and not model.embeds and logits.ndim == 1:
-        number = int(of) if of.isdecimal() else None
-        if number is None and family == "Synthesis":
-            number = int(logits.argmax())
-    if family == "Synthesis" and model.embeds and state.layer is None and state.target:
-        return {"target": target_of(state), "layer": None, "channel": None, "position": None}
-    if number is not None:
-        return {"target": number, "layer": None, "channel": None, "position": None}
+    goal = None
+    if state.layer is None and (state.target is not None or family == "Synthesis"):
+        goal = model.output.goal(logits_of(state), target_of(state))
+    if isinstance(goal, int) or (goal is not None and family == "Synthesis"):
+        return {"target": goal, "layer": None, "channel": None, "position": None}
     position = None if state.channel is None else state.position
     return {"target": None, "layer": layer_of(state, model, family), "position": position}
 
 
 def target_of(state: State) -> Target:
     """What the state explains, as the methods take it."""
-    text = state.target
-    if text is None:
+    if state.target is None:
         return None
-    if text.isdecimal():
-        return int(text)
-    of, _, against = text.partition("-")
-    if of.isdecimal():
-        return Contrast(int(of), int(against))
-    return Likeness(logits_of(state.but(image=text, target=None)), text)
+
+    def output_of(name: str) -> Tensor | None:
+        is_picture = pictures.NAME.fullmatch(name)
+        return logits_of(state.but(image=name, target=None)) if is_picture else None
+
+    return model_of(state.model).output.parse(state.target, output_of)
 
 
 def strongest(state: State) -> int:

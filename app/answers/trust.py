@@ -12,7 +12,7 @@ from featvis import Image, VisionModel, boxes, deletion, insertion, pointing, sa
 from featvis.measures.faithfulness import STEPS
 from featvis.measures.localization import iou, surrounding
 from featvis.measures.sanity import FAILS, STAGES, Stage
-from featvis.types import Attribution, Box, Heatmap
+from featvis.types import Attribution, Heatmap, Rectangle
 from zoo_adapters.bundled.scenes import scene
 
 from ..question.pictures import SCENE
@@ -44,7 +44,7 @@ class Place:
     iou: float  # of the box round the evidence with the object's
 
 
-def box(result: Heatmap | Attribution, image: Image) -> Box | None:
+def box(result: Heatmap | Attribution, image: Image) -> Rectangle | None:
     """The box round the strongest evidence, in pixels of the original picture."""
     h, w = image.values.shape[2:]
     found = boxes(result, (h, w))[0]
@@ -52,7 +52,7 @@ def box(result: Heatmap | Attribution, image: Image) -> Box | None:
         return None
     top, left, bottom, right = image.box
     down, along = (bottom - top) / h, (right - left) / w
-    return Box(
+    return Rectangle(
         top + found.top * down,
         left + found.left * along,
         top + found.bottom * down,
@@ -77,9 +77,10 @@ def _object(state: State) -> Tensor | None:
     model = session.model_of(state.model)
     if not state.image.startswith("scene-") or state.of_neuron or not model.labels:
         return None
-    explained = state.target or str(int(session.logits_of(state).argmax()))
+    target = session.target_of(state)
+    number = model.output.goal(session.logits_of(state), None) if target is None else target
     drawn = scene(int(state.image[6:]), size=SCENE)
-    if not explained.isdecimal() or model.labels[int(explained)] != drawn.name:
+    if not isinstance(number, int) or model.labels[number] != drawn.name:
         return None
     image = session.image_of(state)
     top, left, bottom, right = image.box

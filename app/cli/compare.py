@@ -15,7 +15,7 @@ from ..files.compare_sheet import numbers_of, sheet_of
 from ..files.page_recipe import of_page
 from ..machine.cache import model_of
 from ..question.families import methods_of
-from ..question.labels import class_named
+from ..question.labels import target_named
 from ..question.recipe import stamped
 from ..question.state import MOST, State
 from .pictures import lend
@@ -141,4 +141,4 @@ def _state(options: argparse.Namespace) -> State:
         state.display(name)  # a wrong word is refused now
     if options.target is None:
         return state
-    return state.but(target=str(class_named(model_of(names[0]), options.target)))
+    return state.but(target=str(target_named(model_of(names[0]), options.target)))

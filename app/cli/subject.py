@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from featvis import Method, VisionModel, WrongRequest
+from featvis import Embedding, Method, VisionModel, WrongRequest
 from featvis.model import brief
 
 from ..machine import values
-from ..question.labels import class_named
 
 __all__ = ["FORMS", "subject_of"]
 
@@ -28,11 +27,11 @@ def subject_of(method: Method, model: VisionModel, options: argparse.Namespace) 
     """The subject from the options, without what is not given."""
     chosen = {n: getattr(options, n) for n in method.subject if n in FORMS}
     if chosen.get("target") is not None:
-        chosen["target"] = str(class_named(model, chosen["target"]))
+        chosen["target"] = str(model.output.parse(chosen["target"]))
     if getattr(options, "against", None) is not None:
         chosen["target"] = _contrast(model, chosen["target"], options.against)
     if getattr(options, "like", None) is not None:
-        if not model.embeds:
+        if not isinstance(model.output, Embedding):
             raise WrongRequest(f"{model.name} has classes: explain one of them with --target")
         chosen["target"] = options.like
     if chosen.get("channel") is not None:
@@ -60,4 +59,4 @@ def _channel(method: Method, model: VisionModel, layer: str | None, text: str) -
 def _contrast(model: VisionModel, of: str | None, against: str) -> str:
     if of is None:
         raise WrongRequest("--against needs the class that is explained: give --target too")
-    return f"{of}-{class_named(model, against)}"
+    return str(model.output.against(model.output.parse(of), against))

@@ -11,7 +11,7 @@ from ..machine.cache import ON_THE_WAY
 from ..question import pictures
 from ..question.code import python
 from ..question.families import shown_methods
-from ..question.recipe import DRAWN, Call, Recipe, facts, stamped, target_text
+from ..question.recipe import DRAWN, Call, Recipe, facts, stamped
 from ..question.state import DISPLAY, State
 from . import cook
 from .arrays import packed, saved
@@ -37,8 +37,8 @@ def recipe(state: State) -> Recipe:
 
 def _call(method: Method, state: State) -> Call:
     chosen = session.subject(method, session.model_of(state.model), state)
-    if "target" in chosen:
-        chosen["target"] = target_text(chosen["target"])
+    if chosen.get("target") is not None:
+        chosen["target"] = str(chosen["target"])
     subject = {n: value for n, value in chosen.items() if value is not None and n != "image"}
     return Call(method.name, subject, session.params_of(method, state))
 

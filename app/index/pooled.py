@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from featvis import VisionModel, WrongRequest
+from featvis.neuron import check_channel
 from featvis.probe import Pooled, pooled
 from featvis.progress import tick
 from zoo_adapters import read_image
@@ -91,11 +92,7 @@ def by_layer(found: Pool, query: Pooled, k: int) -> tuple[Neighbour, ...]:
 
 def by_channel(found: Pool, query: Pooled, channel: int, k: int) -> tuple[Match, ...]:
     """The pictures whose maximum of a channel is closest to the query's, the closest first."""
-    count = found.seen.high.shape[1]
-    if not 0 <= channel < count:
-        raise WrongRequest(
-            f"channel {channel} of {found.layer}: its channels go from 0 to {count - 1}"
-        )
+    check_channel(found.layer, channel, found.seen.high.shape[1])
     values = found.seen.high[:, channel]
     order = (values - query.high[0, channel].cpu()).abs().argsort(stable=True)[:k].tolist()
     return tuple(Match(found.images[row], float(values[row])) for row in order)

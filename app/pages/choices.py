@@ -48,21 +48,15 @@ def comparable() -> list[str]:
 def layers(state: State, model: VisionModel) -> Choices:
     """All layers, after the one that the tab takes by itself."""
     automatic = f"automatic: {model.layer(session.layer_of(state.but(layer=None), model))}"
-    if state.tab == "Synthesis" and not model.embeds:
+    if state.tab == "Synthesis" and model.output.goal(session.logits_of(state), None) is not None:
         automatic = "none: the class above"
     return [(automatic, ""), *((str(layer), name) for name, layer in model.layers.items())]
 
 
-def targets(model: VisionModel, count: int) -> Choices:
-    """The classes, or what of an embedding can be explained."""
-    if model.embeds:
-        names = zip(pictures.EXAMPLES, pictures.strip()[1], strict=True)
-        likeness = [(f"likeness to {name}, a {what}", name) for name, what in names]
-        return [("norm of the embedding", ""), *likeness]
-    labels = model.labels or tuple(f"class {i}" for i in range(count))
-    return [("the predicted class", ""), *((f"{x} ({i})", str(i)) for i, x in enumerate(labels))][
-        :MOST
-    ]
+def targets(model: VisionModel) -> Choices:
+    """What can be explained: classes, or the likeness to an example."""
+    examples = zip(pictures.EXAMPLES, pictures.strip()[1], strict=True)
+    return model.output.choices((f"{name}, a {label}", name) for name, label in examples)[:MOST]
 
 
 def chips(state: State) -> Choices:

@@ -56,6 +56,5 @@ def score(result: Heatmap | Attribution, state: State) -> str:
     value = f"{float(result.score[0]):.3g}"
     if state.of_neuron:
         return f": activation {value}"
-    if session.model_of(state.model).embeds:
-        return f": {value}"
-    return f": logit difference {value}" if "-" in (state.target or "") else f": logit {value}"
+    quantity = session.model_of(state.model).output.quantity(session.target_of(state))
+    return f": {quantity} {value}" if quantity else f": {value}"

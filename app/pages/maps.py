@@ -8,7 +8,8 @@ from html import escape
 import torch
 
 import featvis
-from featvis import METHODS, WrongRequest, render
+from featvis import METHODS, render
+from featvis.neuron import check_channel
 from featvis.types import Attribution, FeatureMaps, Heatmap
 
 from ..answers import session
@@ -62,14 +63,9 @@ def neuron(state: State) -> Made:
 
 def chosen(result: FeatureMaps, state: State) -> int:
     """The chosen channel, or the one that is most active anywhere."""
-    count = result.values.shape[1]
     if state.channel is None:
         return int(result.values[0].flatten(1).amax(1).argmax())
-    if state.channel >= count:
-        raise WrongRequest(
-            f"channel {state.channel} of {result.layer}: its channels go from 0 to {count - 1}"
-        )
-    return state.channel
+    return check_channel(result.layer, state.channel, result.values.shape[1])
 
 
 def marker(state: State) -> tuple[float, float] | None:

@@ -12,7 +12,7 @@ from ..answers import indexed, session
 from ..answers.indexed import TOP
 from ..answers.session import Made
 from ..files import encode
-from ..index import Index
+from ..index import Index, no_index
 from ..machine.disk import file_url
 from ..question.state import State
 from ..words import texts
@@ -168,7 +168,7 @@ def weights(model: VisionModel, layer: str, number: int) -> str:
         return ""
     strongest = render.tiles(result)[:KERNELS]
     tiles = [
-        Tile((encode.picture(tile),), "", f"input channel {int(channel)}", f"{int(channel)}")
+        Tile((render.to_pil(tile),), "", f"input channel {int(channel)}", f"{int(channel)}")
         for tile, channel in zip(strongest, result.order.tolist(), strict=False)
     ]
     words = (
@@ -183,9 +183,5 @@ def unknown(model: VisionModel, layer: str, index: Index | None) -> str:
     if index is not None:
         words = f"the index has no layer {layer}; it has {', '.join(index.layers)}"
     else:
-        words = (
-            f"no pictures were looked at with {model.name} yet; "
-            f"featvis index build --model {model.name} --source folder:PATH does it, for all "
-            "channels at once"
-        )
+        words = str(no_index(model.name))
     return f'<p class="fv-note">{escape(texts.sentence(words))}</p>'

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from featvis import Method, Param, VisionModel, WrongRequest, render
+from featvis.neuron import check_channel
 from featvis.types import FeatureMaps, Filters, Synthesis
 
 from ..answers import baseline, session
@@ -192,12 +193,8 @@ def _filters(result: Filters, state: State) -> Shown:
     chosen = None if kernels else state.channel
     large, title = None, ""
     if chosen is not None:
-        found = (result.order == chosen).nonzero()
-        if not len(found):
-            raise WrongRequest(
-                f"channel {chosen} of {result.layer}: its channels go from 0 to {count - 1}"
-            )
-        at = int(found[0, 0])
+        check_channel(result.layer, chosen, count)
+        at = int((result.order == chosen).nonzero()[0, 0])
         large = render.tiles(result, scale="own")[at]
         title = f"Filter {chosen} at its own scale, norm {float(norms[chosen]):.3g}"
     view = views.filters(result.layer, facts, notes, large, title)

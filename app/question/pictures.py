@@ -13,7 +13,7 @@ import PIL.ImageDraw
 import PIL.WebPImagePlugin  # now: not when no more files can be opened
 
 from featvis import WrongRequest
-from featvis.types import Box
+from featvis.types import Rectangle
 from zoo_adapters import raster
 from zoo_adapters.bundled.scenes import CLASSES, scene
 
@@ -162,7 +162,7 @@ def strip() -> tuple[PIL.Image.Image, tuple[str, ...]]:
     return made, tuple(labels)
 
 
-def framed(picture: PIL.Image.Image, box: Box, size: tuple[int, int]) -> PIL.Image.Image:
+def framed(picture: PIL.Image.Image, box: Rectangle, size: tuple[int, int]) -> PIL.Image.Image:
     """A picture with a white frame on black, where `box` is on the original of (height, width)."""
     made = picture.copy()
     draw = PIL.ImageDraw.Draw(made)

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import TypeVar
 from urllib.parse import parse_qsl, urlencode
 
-from featvis import METHODS, WrongRequest
+from featvis import METHODS, Output, WrongRequest
 from featvis.model import brief
 from featvis.spec import Param
 
@@ -38,7 +38,6 @@ FIELDS = 200  # values in a link
 LETTERS = 20_000  # of a link
 MOST = 6  # networks side by side
 SEEDS = 999_999_999  # the largest seed, and the largest number in a link
-TARGET = re.compile(r"[0-9]{1,9}(-[0-9]{1,9})?|scene-[0-9]{1,7}|[0-9a-f]{16}", re.ASCII)
 IMAGE = re.compile(r"scene-[0-9]{1,7}|[0-9a-f]{16}", re.ASCII)
 
 # Those of one family of methods each, and the pages that put several questions to one subject.
@@ -167,7 +166,7 @@ def from_query(query: str, default: State | None = None) -> State:
         changes["image"] = given["img"]
     if methods := [m for m in given.get("method", "").split(",") if m in METHODS]:
         changes["methods"] = tuple(dict.fromkeys(methods))
-    if TARGET.fullmatch(given.get("cls", "")):
+    if _is_target(given.get("cls", "")):
         changes["target"] = given["cls"]
     for key, name in (("ch", "channel"), ("seed", "seed")):
         number = _read(values.digits, key, given.get(key), 0, SEEDS)
@@ -175,6 +174,12 @@ def from_query(query: str, default: State | None = None) -> State:
     if (place := _read(values.position, given.get("pos"))) is not None:
         changes["position"] = place
     return (default or start()).but(**changes)
+
+
+def _is_target(text: str) -> bool:
+    """Has a text the form of a target, of any kind of output, or of a picture to be like?"""
+    forms = [kind.form for kind in Output.__subclasses__() if kind.form]
+    return any(re.fullmatch(form, text, re.ASCII) for form in (IMAGE.pattern, *forms))
 
 
 def _pairs(query: str) -> list[tuple[str, str]]:

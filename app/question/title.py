@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from featvis import METHODS
+from featvis import METHODS, WrongRequest
 from zoo_adapters.bundled.scenes import scene
 
 from ..machine.cache import MODELS
@@ -33,12 +33,14 @@ def _of(state: State) -> str:
 
 
 def _class(state: State) -> str:
-    """The chosen class, where its network is loaded; "3 rather than 5" of two."""
+    """The chosen class, where its network is loaded and has it; "3 rather than 5" of two."""
     model = MODELS.get(state.model)
-    parts = (state.target or "").split("-")
-    if model is None or not all(p.isdecimal() and int(p) < len(model.labels) for p in parts):
+    if model is None or state.target is None:
         return ""
-    return " rather than ".join(model.labels[int(p)] for p in parts)
+    try:
+        return model.output.words(model.output.parse(state.target))
+    except WrongRequest:
+        return ""
 
 
 @lru_cache(maxsize=256)

@@ -24,7 +24,7 @@ from ..machine import disk, values
 from ..question import pictures
 from ..question.incoming import picture_name
 from ..question.labels import target_named
-from ..question.recipe import stamped, target_text
+from ..question.recipe import stamped
 from ..question.state import DISPLAY, SEEDS, State, to_query
 from ..question.state import MOST as NETWORKS
 from ..window import changes
@@ -159,7 +159,7 @@ def compare(
     state = changes.set_others(state, models[1:])
     state = changes.set_methods(state, columns)
     if target:
-        state = state.but(target=target_text(target_named(first, target)))
+        state = state.but(target=str(target_named(first, target)))
     state = state.having(**{name: True for name, on in wanted.items() if on})
     *_, rows = compared(state)
     kin = kinship_numbers.told(
@@ -187,9 +187,7 @@ def channel(model: str, layer: str, channel: int, count: int = 9) -> dict[str, A
     channel, count = values.whole("channel", channel, 0), values.whole("count", count, 1)
     model, layer = values.name("model", model), values.name("layer", layer)
     state = State(tab="Channel", model=model, layer=layer, channel=channel)
-    index = indexed.index_of(state)
-    if index is None:
-        raise WrongRequest(f"{model} has no index; featvis index build --model {model} makes one")
+    index = indexed.need_index(state)
     count = min(count, MOST)
     stats, chosen = index.stats(layer, channel), index.selectivity(layer, channel)
     return {
@@ -234,9 +232,7 @@ def neighbours(
     place = (layer, channel if by == "channel" else None) if by != "embedding" else (None, None)
     state = State(tab="Neighbours", model=model, image=image, layer=place[0],
                   channel=place[1]).having(by=by)  # fmt: skip
-    index = indexed.index_of(state)
-    if index is None:
-        raise WrongRequest(f"{model} has no index; featvis index build --model {model} makes one")
+    index = indexed.need_index(state)
     found = nearest(state, index, min(count, MOST))
     return [{**one._asdict(), "label": index.label(one.image)} for one in found.near]
 
@@ -268,7 +264,7 @@ def _state(
         layer=network.layer(layer).name if layer else None,
         channel=None if channel < 0 else channel,
         position=place,
-        target=target_text(target_named(network, target)) if target else None,
+        target=str(target_named(network, target)) if target else None,
         seed=seed,
         params=MappingProxyType({name: str(checked[name]) for name in params}),
     )

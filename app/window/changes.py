@@ -12,18 +12,18 @@ from typing import Any
 
 import zoo_adapters
 from featvis import METHODS, WrongRequest
+from featvis.neuron import check_channel
 
 from ..answers import indexed, session
 from ..machine import values
 from ..machine.limits import check_model
 from ..pages import tabs
 from ..question import pictures, trainings
-from ..question.labels import class_named
 from ..question.state import MOST as NETWORKS
 from ..question.state import PICTURE, State, param_text
 
 __all__ = [
-    "delete_upload", "explained_class", "set_against", "set_channel", "set_class", "set_layer",
+    "delete_upload", "set_against", "set_channel", "set_class", "set_layer",
     "set_methods", "set_model", "set_others", "set_param", "set_picture", "set_point", "set_shown",
     "set_tab", "set_tile", "step_channel",
 ]  # fmt: skip
@@ -90,44 +90,14 @@ def set_class(state: State, text: str | None) -> State:
         state = state.but(layer=None, channel=None)
     if not text:
         return state.but(target=None)
-    if session.model_of(state.model).embeds and text in pictures.EXAMPLES:
-        return state.but(target=text)
-    return state.but(target=str(_class(state, text)))
+    return state.but(target=str(session.target_of(state.but(target=text))))
 
 
 def set_against(state: State, text: str | None) -> State:
     """The class that the explained one is held against; none: it alone is explained."""
-    text, of = _chosen(text), explained_class(state)
-    if of is None:
-        raise WrongRequest(f"{state.model} has no classes to hold against each other")
-    state = _of_class(state)
-    if not text:
-        return state.but(target=str(of))
-    against = _class(state, text)
-    if against == of:
-        raise WrongRequest("a class cannot be held against itself; choose another one")
-    return state.but(target=f"{of}-{against}")
-
-
-def explained_class(state: State) -> int | None:
-    """The class that is explained: the chosen or the predicted one."""
-    if session.model_of(state.model).embeds:
-        return None
-    if state.target is None:
-        return int(session.logits_of(state).argmax())
-    number = state.target.partition("-")[0]
-    if not number.isdecimal():
-        raise WrongRequest(f"{state.model} has classes: choose one of them, and no other picture")
-    return _class(state, number)
-
-
-def _class(state: State, text: str) -> int:
-    count = len(session.logits_of(state))
-    model = session.model_of(state.model)
-    target = class_named(model, text)
-    if target >= count:
-        raise WrongRequest(f"class {target} of {model.name}: classes go from 0 to {count - 1}")
-    return target
+    output = session.model_of(state.model).output
+    explained = output.goal(session.logits_of(state), session.target_of(state))
+    return _of_class(state).but(target=str(output.against(explained, _chosen(text))))
 
 
 def _of_class(state: State) -> State:
@@ -149,9 +119,7 @@ def set_channel(state: State, channel: float | None) -> State:
     if channel is None:
         return state.but(channel=None)
     layer, count = _channels(state)
-    number = values.whole("channel", channel)
-    if not 0 <= number < count:
-        raise WrongRequest(f"channel {number} of {layer}: its channels go from 0 to {count - 1}")
+    number = check_channel(layer, values.whole("channel", channel), count)
     return _with_channel(state, number)
 
 

@@ -8,6 +8,8 @@ from urllib.parse import urlencode
 import gradio as gr
 
 import zoo_adapters
+from featvis import Contrast
+from featvis.target import Target
 
 from ..answers import session
 from ..machine.jobs import Work
@@ -17,7 +19,6 @@ from ..question import pictures
 from ..question.incoming import picture_url
 from ..question.state import State, to_query
 from ..question.title import title
-from . import changes
 from .layout import Window
 
 __all__ = ["Drawing"]
@@ -37,10 +38,10 @@ class Drawing:
         """What is on the left, and the address, as far as it did not show them `before`."""
         w, model = self.w, session.model_of(state.model)
         made = self.controls(state)
-        explained = changes.explained_class(state)
-        made[w.prediction] = views.prediction(model, session.logits_of(state), explained)
+        target = session.target_of(state)
+        made[w.prediction] = views.prediction(model, session.logits_of(state), target)
         made[w.link] = f"{to_query(state)}&{urlencode({'title': title(state)})}"
-        made |= self._targets(state, anew=before is None or before.model != state.model)
+        made |= self._targets(state, target, anew=before is None or before.model != state.model)
         if before is None or before.model != state.model:
             made |= self._of_model(state)
         if before is None or before.image != state.image:
@@ -89,18 +90,20 @@ class Drawing:
             made[control] = gr.update(visible=name in used, **value)
         return made
 
-    def _targets(self, state: State, *, anew: bool) -> dict[Any, Any]:
+    def _targets(self, state: State, target: Target, *, anew: bool) -> dict[Any, Any]:
         """The lists of what is explained; the choices of another model `anew`."""
         w, model = self.w, session.model_of(state.model)
-        text = state.target or ""
-        of, against = (text, "") if model.embeds else text.partition("-")[::2]
-        label = "Explain" if model.embeds else "Another class"
-        made = {w.target: {"value": of, "label": label}}
-        made[w.against] = {"value": against, "visible": not model.embeds}
+        of, against = state.target or "", ""
+        if isinstance(target, Contrast):
+            of, against = str(target.of), str(target.against)
+        made: dict[Any, dict[str, Any]] = {
+            w.target: {"value": of, "label": model.output.prompt},
+            w.against: {"value": against, "visible": model.output.contrasts},
+        }
         if anew:
-            found = choices.targets(model, len(session.logits_of(state)))
-            made[w.target]["choices"] = found
-            made[w.against]["choices"] = [("nothing else", ""), *found[1:]]
+            offered = choices.targets(model)
+            made[w.target]["choices"] = offered
+            made[w.against]["choices"] = [("nothing else", ""), *offered[1:]]
         return {component: gr.update(**changed) for component, changed in made.items()}
 
     def _of_model(self, state: State) -> dict[Any, Any]:

@@ -192,7 +192,7 @@ def test_a_network_without_attention_says_so(models):
 def test_a_network_without_classes_explains_its_embedding():
     from dataclasses import replace
 
-    model = replace(tiny.model(tiny.nets()["GAP + FC"]), embeds=True, labels=(), head=None)
+    model = replace(tiny.model(tiny.nets()["GAP + FC"]), output=featvis.Embedding(4), head=None)
     image = tiny.images(2)
     found = featvis.saliency(model, image)
     leaf = image.clone().requires_grad_()

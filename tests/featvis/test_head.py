@@ -120,7 +120,7 @@ def test_a_network_whose_head_does_not_run_is_an_error_not_a_wrong_map(models):
     other = tiny.model(tiny.nets()["maximum"])
     stolen = featvis.VisionModel(
         **{f: getattr(other, f) for f in ("name", "module", "mean", "std", "size", "layers")},
-        labels=other.labels,
+        output=other.output,
         head=model.head,
         head_reason="",
     )

@@ -287,7 +287,7 @@ def test_an_inversion_nears_the_maps_and_a_caricature_exaggerates_them(models):
 
 
 def test_a_picture_like_another_is_made_without_classes(models):
-    model = replace(models["GAP + MLP"], embeds=True, labels=())
+    model = replace(models["GAP + MLP"], output=featvis.Embedding(4))
     target = featvis.Likeness(model(tiny.images(1))[0], "it")
     made = last(featvis.maximize(model, target, steps=60))
     found = torch.cosine_similarity(model(made.values), target.embedding[None])

@@ -17,7 +17,7 @@ from featvis.measures.localization import iou, largest_region, peaks, surroundin
 from featvis.measures.sanity import weighted_modules
 from featvis.progress import watched
 from featvis.statistics import rank_correlation
-from featvis.types import Attribution, Box, Heatmap, Place
+from featvis.types import Attribution, Heatmap, Place, Rectangle
 from tests.support import tiny
 
 H, W = tiny.SIZE
@@ -159,15 +159,15 @@ def test_a_box_lies_round_what_exceeds_a_fifth_of_the_maximum():
     values[1] = -1
     result = Attribution(values, "x", values.amax((1, 2)), values)
     found = featvis.boxes(result, (H, W))
-    assert found[0] == Box(3, 5, 9, 20)
+    assert found[0] == Rectangle(3, 5, 9, 20)
     assert found[1:] == [None, None]
-    assert featvis.boxes(result, (H, W), share=0.3)[0] == Box(20, 30, 21, 31)
+    assert featvis.boxes(result, (H, W), share=0.3)[0] == Rectangle(20, 30, 21, 31)
 
 
 def test_overlap_of_boxes():
-    assert iou(Box(0, 0, 2, 2), Box(0, 0, 2, 2)) == 1
-    assert iou(Box(0, 0, 2, 2), Box(0, 1, 2, 3)) == pytest.approx(1 / 3)
-    assert iou(Box(0, 0, 2, 2), Box(5, 5, 6, 6)) == 0
+    assert iou(Rectangle(0, 0, 2, 2), Rectangle(0, 0, 2, 2)) == 1
+    assert iou(Rectangle(0, 0, 2, 2), Rectangle(0, 1, 2, 3)) == pytest.approx(1 / 3)
+    assert iou(Rectangle(0, 0, 2, 2), Rectangle(5, 5, 6, 6)) == 0
     assert surrounding(torch.zeros(3, 3, dtype=torch.bool)) is None
 
 

@@ -20,6 +20,7 @@ from statistics import median
 import httpx
 import pytest
 
+from app.question.pictures import EXAMPLES
 from benchmarks.client import Answer
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -62,18 +63,25 @@ def source(number):
     return f"127.0.2.{number + 1}" if sys.platform == "linux" else None
 
 
-async def beside(visitor, other, work, count=4):
-    """Seconds of another visitor's light answers before, and while `work()` is under way."""
+async def question(other, kind, seed):
+    """A light question by another visitor: by its page where a page attacks, else by the API."""
+    if kind == "events of one page":
+        return await other.use("fv-examples", "select", pick=EXAMPLES[seed % len(EXAMPLES)])
+    return await other.call(*LIGHT[:4], str(seed), *LIGHT[5:])
+
+
+async def beside(visitor, other, kind, count=4):
+    """Answers to another visitor's light questions before, and while `visitor` attacks."""
     spent = {}
     for name in ("before", "while"):
-        tasks = [asyncio.ensure_future(one) for one in work()] if name == "while" else []
+        requests = attack(kind, visitor) if name == "while" else []
+        tasks = [asyncio.ensure_future(request) for request in requests]
         await asyncio.sleep(0.5)
         answers = []
         for seed in range(count):
-            target = str(seed + (0 if tasks else 10))
+            light = question(other, kind, seed + (0 if tasks else 10))
             try:
-                answers.append(await asyncio.wait_for(
-                    other.call(*LIGHT[:4], target, *LIGHT[5:]), WAIT))  # fmt: skip
+                answers.append(await asyncio.wait_for(light, WAIT))
             except asyncio.TimeoutError:
                 answers.append(Answer("lost", WAIT))
         spent[name] = answers
@@ -111,9 +119,10 @@ def test_a5_one_address_does_not_slow_another(server, visit, kind):
     async def actions(visitor):
         other = type(visitor)(server.url, 2**20 + 7, visitor.config, WAIT, source(7))
         await visitor.use("load", "load")
+        await other.use("load", "load")
         await other.call(*LIGHT)
         try:
-            return await beside(visitor, other, lambda: attack(kind, visitor))
+            return await beside(visitor, other, kind)
         finally:
             await other.http.aclose()
 
@@ -195,8 +204,9 @@ def test_a7_connections_that_say_nothing_are_closed(silent, server):
 def test_a8_a_port_in_use_is_one_sentence(server, keeper):
     port = server.url.rpartition(":")[2]
     command = [sys.executable, "-W", "ignore", "-m", "app", "serve", "--port", port]
+    variables = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
     process = subprocess.run(command, cwd=keeper.checkout, capture_output=True, text=True,
-                             timeout=120, env={**os.environ, "FEATVIS_PUBLIC": "1"})  # fmt: skip
+                             timeout=120, env={**variables, "FEATVIS_PUBLIC": "1"})  # fmt: skip
     lines = [line for line in process.stderr.splitlines() if "starting" not in line]
     assert process.returncode == 1, (process.returncode, process.stderr[-300:])
     assert len(lines) == 1

@@ -22,6 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import zoo_adapters
+from app.answers import session
 from app.cli.pictures import named
 from app.machine import errors, values
 from app.machine.limits import check_model, limits
@@ -30,7 +31,7 @@ from app.question import labels, recipe
 from app.question.state import DISPLAY, State, from_query, param_text, to_query
 from app.web import api
 from app.window import changes
-from featvis import METHODS, WrongRequest
+from featvis import METHODS, Embedding, WrongRequest
 from tests.support import tiny
 from zoo_adapters import registry
 
@@ -228,7 +229,7 @@ HERE = ("cls=99999", "cls=3-99999", "cls=99999-3", "cls=3-3", "cls=scene-3", "cl
 @pytest.mark.parametrize("link", HERE)
 def test_what_a_network_does_not_have_is_refused(link):
     state = from_query(f"m={MODEL}&method=cam,saliency&{link}")
-    refused = [answer(show, state) for show in (changes.explained_class, tabs.draw)]
+    refused = [answer(show, state) for show in (session.target_of, tabs.draw)]
     assert any(refused) or link in ("ch=99999", "pos=99999,99999")  # of no neuron: not used
 
 
@@ -374,7 +375,7 @@ TARGETS = ("/etc/passwd", "picture.png", "./picture.png", "../x", "/dev/zero", "
 
 def embedding():
     """A network without classes, whose target is a picture to be like."""
-    return replace(tiny.model(tiny.nets()["GAP + FC"]), embeds=True, labels=(), head=None)
+    return replace(tiny.model(tiny.nets()["GAP + FC"]), output=Embedding(4), head=None)
 
 
 @pytest.mark.parametrize("text", TARGETS)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from featvis.classes import Classes
 from featvis.model import VisionModel
 from featvis.network.survey import survey
 
@@ -23,9 +24,9 @@ def model(module: nn.Module, *, size: tuple[int, int] = SIZE, seed: int = 0) -> 
     mean = torch.tensor(MEAN, dtype=torch.double)[:, None, None]
     std = torch.tensor(STD, dtype=torch.double)[:, None, None]
     facts = survey(module, size, mean=mean, std=std)
-    labels = tuple(f"thing {k}" for k in range(facts.classes))
+    output = Classes(tuple(f"thing {k}" for k in range(facts.classes)), network="tiny")
     return VisionModel(
-        "tiny", module, mean, std, size, facts.layers, labels, facts.head, facts.head_reason
+        "tiny", module, mean, std, size, facts.layers, output, facts.head, facts.head_reason
     )
 
 

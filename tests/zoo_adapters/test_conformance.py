@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 import zoo_adapters
+from featvis.classes import Classes
 from featvis.methods.cam import cam
 from featvis.model import Preprocessing, VisionModel
 from zoo_adapters.checks import CHECKS, check_model, check_zoo
@@ -116,7 +117,7 @@ def test_each_check_finds_its_fault():
     faults = {
         "name_has_its_zoo": replace(model, name="good"),
         "pixels_are_between_0_and_1": replace(model, mean=torch.full((3, 1, 1), 123.7)),
-        "logits_are_one_row_per_picture": replace(model, labels=("a",)),
+        "logits_are_one_row_per_picture": replace(model, output=Classes(("a",))),
         "layers_are_as_declared": replace(
             model, layers={first.name: first, second.name: replace(second, channels=7)}
         ),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import re
 from html import unescape
-from types import SimpleNamespace
 
 import numpy as np
 import PIL.Image
@@ -19,10 +18,9 @@ from app.answers.comparison import agreements, compared, limits
 from app.cli import commands
 from app.files import compare_sheet, save
 from app.pages import tabs
-from app.question.labels import class_like
 from app.question.state import State, from_query, to_query
 from app.window import changes
-from featvis import WrongRequest
+from featvis import Classes, Contrast, WrongRequest
 
 ONE, TWO, VIT = "bundled:scenes-resnet", "bundled:scenes-alexnet", "bundled:scenes-vit"
 QUICK = {"steps": 2, "size": 64}  # of a picture that is made
@@ -84,12 +82,12 @@ def test_the_class_is_the_same_by_its_label():
 
 
 def test_labels_are_matched_by_any_synonym():
-    one = SimpleNamespace(name="a", labels=("tabby, tabby cat", "zebra"))
-    other = SimpleNamespace(name="b", labels=("Zebra", "tabby_cat", "cow"))
-    assert class_like(one, 0, other) == 1
-    assert class_like(one, 1, other) == 0
-    with pytest.raises(WrongRequest, match="cow"):
-        class_like(other, 2, one)
+    one = Classes(("tabby, tabby cat", "zebra"), network="a")
+    other = Classes(("Zebra", "tabby_cat", "cow"), network="b")
+    assert one.translate(0, other) == 1
+    assert one.translate(Contrast(1, 0), other) == Contrast(0, 1)
+    with pytest.raises(WrongRequest, match="a has no class 'cow'"):
+        other.translate(2, one)
 
 
 def test_agreement_is_1_with_the_same_maps_and_falls_with_random_weights():

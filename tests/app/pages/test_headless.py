@@ -10,7 +10,7 @@ from app.answers import session
 from app.pages import choices, tabs, views
 from app.question.state import State
 from app.window import changes
-from featvis import WrongRequest
+from featvis import Embedding, WrongRequest
 
 pytest.importorskip("gradio")
 NAME = "own:headless"
@@ -22,7 +22,7 @@ def state(monkeypatch):
     model = zoo_adapters.wrap(
         module, name=NAME, mean=(0.5,) * 3, std=(0.25,) * 3, size=(64, 64), embeds=True
     )
-    assert model.embeds
+    assert isinstance(model.output, Embedding)
     monkeypatch.setitem(session.MODELS, NAME, model)
     return State(model=NAME, image="scene-24", methods=("grad_cam", "saliency"))
 
@@ -38,7 +38,7 @@ def test_the_norm_and_a_likeness_are_explained(state):
 
 def test_its_choices_are_pictures_and_no_classes(state):
     model = session.model_of(NAME)
-    offered = choices.targets(model, 512)
+    offered = choices.targets(model)
     assert offered[0] == ("norm of the embedding", "")
     assert "scene-2" in dict(offered).values()
     assert len(offered) < 20

@@ -121,7 +121,7 @@ def test_a_channel_without_a_class_or_an_index_is_still_shown():
         assert "In your picture" in shown.view
         near = tabs.draw(State(tab="Neighbours", model=name, image="scene-2"))
         assert "featvis index build" in near.view
-        with pytest.raises(WrongRequest, match="nothing to save"):
+        with pytest.raises(WrongRequest, match="has no index"):
             save.picture(State(tab="Neighbours", model=name, image="scene-2"))
     finally:
         session.MODELS.pop(name)

@@ -88,7 +88,7 @@ def page_of(query, root="https://example.org/sub", path="/"):
     async def other(request):
         return Response(b"<head></head>", media_type="application/json")
 
-    app = Starlette(routes=[Route("/", gradio), Route("/api", other)])
+    app = Starlette(routes=[*preview.ROUTES, Route("/", gradio), Route("/api", other)])
     return TestClient(preview.Preview(app, lambda request: root)).get(path + query)
 
 

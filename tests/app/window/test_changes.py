@@ -17,7 +17,6 @@ from app.machine.cache import Kept
 from app.machine.jobs import Work
 from app.pages import tabs
 from app.question import pictures
-from app.question.labels import class_named
 from app.question.state import State
 from app.window import changes
 from featvis import METHODS, WrongRequest
@@ -125,9 +124,9 @@ def test_channels_go_round(state):
 
 def test_a_class_is_found_by_a_part_of_its_label(state):
     model = session.model_of(state.model)
-    assert model.labels[class_named(model, "Lightho")] == "lighthouse"
+    assert model.labels[model.output.parse("Lightho")] == "lighthouse"
     with pytest.raises(WrongRequest, match="is part of"):
-        class_named(model, "a")
+        model.output.parse("a")
 
 
 def test_an_upload_is_kept_small_and_found_again(tmp_path, monkeypatch):
