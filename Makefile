@@ -22,7 +22,7 @@ IN_TWO := -n 2 --dist loadfile --no-loadscope-reorder
 test: .venv/dev browser ## run all tests, or some: make test ARGS='-k cam'
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(IN_TWO) $(ARGS)
 
-test-quick: .venv/dev ## run those that take no browser, no server and no sweep: 3 minutes
+test-quick: .venv/dev ## run all but the browser, live servers and many networks: 3 minutes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(IN_TWO) -m "not slow and not browser and not real" $(ARGS)
 
 # torch 2.8 is the oldest that ZeroGPU has. Left out: what drives a browser, what needs real weights,

@@ -221,6 +221,7 @@ def test_a_wrong_comparison_is_refused_in_a_sentence(changed, said, capsys, tmp_
     assert len(error.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_the_layers_of_a_network_are_most_like_themselves():
     names, others, found = kinship.likeness_of_layers(State(model=ONE), ONE, lambda words: None)
     assert names == others

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import replace
 
 import PIL.Image
@@ -13,8 +12,6 @@ import zoo_adapters
 from app.answers import session
 from app.files import save
 from app.machine import disk
-from app.machine.cache import Kept
-from app.machine.jobs import Work
 from app.pages import tabs
 from app.question import pictures
 from app.question.state import State
@@ -141,68 +138,5 @@ def test_an_upload_is_kept_small_and_found_again(tmp_path, monkeypatch):
         pictures.get("0123456789abcdef")
 
 
-def test_what_is_asked_for_twice_is_made_once_and_old_things_go():
-    kept, made = Kept(2), []
-
-    def make():
-        made.append(1)
-        gate.wait(1)
-        return len(made)
-
-    gate = threading.Event()
-    asked = [threading.Thread(target=kept.get_or, args=("a", make)) for _ in range(3)]
-    for thread in asked:
-        thread.start()
-    gate.set()
-    for thread in asked:
-        thread.join()
-    assert made == [1]
-    kept.get_or("b", lambda: 2)
-    kept.get_or("c", lambda: 3)
-    assert list(kept) == ["b", "c"]
-    assert not kept.making
-
-
-def test_work_says_what_it_does_and_raises_what_was_raised():
-    gate = threading.Event()
-
-    def slow(work):
-        work.say("Thinking")
-        work.progress(25_000_000, 100_000_000, "weights")
-        gate.wait(5)
-        raise WrongRequest("no")
-
-    work = Work(slow)
-    words = next(work.waits())
-    gate.set()
-    assert words.startswith("Downloading weights, 25 of 100 MB")
-    assert work.share == 0.25
-    with pytest.raises(WrongRequest, match="no"):
-        work.result()
-
-
 def test_every_family_has_a_tab_and_every_method_is_in_one():
     assert {m.name for tab in FAMILIES for m in tabs.methods_of(tab)} == set(METHODS)
-
-
-def test_what_is_shown_twice_before_it_is_taken_is_shown_whole():
-    """A cold page shows its subject and its first result at nearly the same time."""
-
-    def quick(work):
-        work.show({"subject": 1, "view": "old"})
-        work.show({"view": "new"})
-        return "done"
-
-    work = Work(quick)
-    assert work.result() == "done"
-    assert work.take() == {"subject": 1, "view": "new"}
-    assert work.take() == {}
-
-
-def test_what_is_kept_is_bounded_by_its_weight_but_for_the_last():
-    kept = Kept(10, lambda made: made, 10)
-    for name, weight in (("a", 4), ("b", 4), ("c", 4)):
-        kept.get_or(name, lambda weight=weight: weight)
-    assert list(kept) == ["b", "c"]
-    kept.get_or("d", lambda: 50)
-    assert list(kept) == ["d"]
