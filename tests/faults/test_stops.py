@@ -177,7 +177,7 @@ def test_an_action_that_changes_nothing_does_not_lose_the_results(
     awaited(scenario())
 
 
-def test_what_is_used_before_the_state_was_shown_counts_too(events, monkeypatch):
+def test_two_quick_actions_both_count(events, monkeypatch):
     """Two quick actions: the second one takes the place of the first, and has its change, too."""
     gate = threading.Event()
 
@@ -214,7 +214,7 @@ def test_an_action_while_the_page_opens_keeps_its_link(events):
     awaited(scenario())
 
 
-def test_a_link_that_cannot_be_shown_gives_way_though_something_was_used_meanwhile(events):
+def test_a_broken_link_gives_way_to_an_action_on_the_page(events):
     from app.window.visit import Visit
 
     async def scenario():
@@ -246,7 +246,7 @@ def test_a_page_goes_back_to_the_state_that_it_shows(events):
     awaited(scenario())
 
 
-def test_a_visit_that_was_dropped_begins_again_from_the_address_of_its_page(events):
+def test_a_dropped_visit_resumes_from_the_address_of_its_page(events):
     from app.window.visit import Visit
 
     request = SimpleNamespace(

@@ -131,7 +131,7 @@ def test_overlap_of_neighbours_is_its_definition():
         assert float(found.apart[n]) == pytest.approx(sum(apart) / 2, abs=1e-5)
 
 
-def test_a_rotated_embedding_has_the_same_neighbours_and_a_shuffled_one_those_of_chance():
+def test_neighbours_survive_a_rotation_but_not_a_shuffle():
     make = torch.Generator().manual_seed(4)
     one = torch.randn(1500, 16, generator=make)  # more than one chunk
     turn = torch.linalg.qr(torch.randn(16, 16, generator=make)).Q

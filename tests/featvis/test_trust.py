@@ -231,7 +231,7 @@ def test_the_same_seed_draws_the_same_weights_and_no_other_random_number(model):
     assert not torch.equal(last[0], last[2])
 
 
-def test_what_ignores_the_network_correlates_fully_and_what_follows_it_does_not(model):
+def test_sanity_finds_a_map_that_ignores_the_network(model):
     image = tiny.images(2)
 
     def edges(network):

@@ -200,7 +200,7 @@ def whole(path):
 
 @pytest.mark.parametrize("kind", FILES)
 @pytest.mark.parametrize("file", ["config.json", "preprocessor_config.json"])
-def test_a_file_that_is_none(of_transformers, of_timm, tmp_path, kind, file):
+def test_an_unreadable_file_is_refused(of_transformers, of_timm, tmp_path, kind, file):
     if kind == "a pipe" and not hasattr(os, "mkfifo"):
         pytest.skip("this system has no pipes")
     path, table, processor = of_transformers
@@ -238,7 +238,7 @@ WEIGHTS = {
 
 @pytest.mark.parametrize("zoo", ["timm", "transformers"])
 @pytest.mark.parametrize("kind", [*WEIGHTS, "cut", "of other shapes", "a pipe", "a folder"])
-def test_weights_that_are_none(of_timm, of_transformers, tmp_path, zoo, kind):
+def test_unreadable_weights_are_refused(of_timm, of_transformers, tmp_path, zoo, kind):
     path, table = of_timm if zoo == "timm" else of_transformers[:2]
     write(tmp_path, "config.json", table)
     data, file = (path / "model.safetensors").read_bytes(), tmp_path / "model.safetensors"

@@ -290,7 +290,7 @@ def test_each_field_of_a_call(name):
 
 
 @pytest.mark.parametrize("text", ["", "[" * 100_000, "9" * 5000, '{"featvis": ' + "9" * 5000 + "}"])
-def test_what_is_no_recipe(text):
+def test_text_that_is_no_recipe_is_refused(text):
     assert answer(recipe.from_json, text)
 
 
@@ -419,5 +419,5 @@ def test_a_public_server_names_no_path_and_no_secret(text):
 
 
 @pytest.mark.parametrize("text", SHOWN)
-def test_what_is_no_path_stays(text):
+def test_text_without_a_path_is_not_masked(text):
     assert errors.mask(text) == text

@@ -104,7 +104,7 @@ def test_every_row_is_of_a_network_that_is_listed():
         assert entry.head in ("", *HEADS), name
 
 
-def test_the_kind_of_every_listed_network_is_known_and_its_head_but_where_classes_are_not():
+def test_listed_networks_have_a_kind_and_all_but_three_a_head():
     assert [f.name for f in zoo_adapters.find() if f.kind not in KINDS] == []
     # weights with other classes than the architecture has by itself, or without any
     assert [f.name for f in zoo_adapters.find() if not f.head] == [

@@ -83,7 +83,7 @@ def test_a_bare_name_means_its_default_weights():
     assert zoo_adapters.describe("timm:resnet50").name == "timm:resnet50.a1_in1k"
 
 
-def test_random_weights_are_the_same_every_time_and_leave_the_callers_numbers_alone():
+def test_random_weights_are_reproducible_and_leave_the_random_state():
     torch.manual_seed(3)
     expected = torch.rand(4)
     torch.manual_seed(3)

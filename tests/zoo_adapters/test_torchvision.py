@@ -139,7 +139,7 @@ def test_a_file_of_another_network_is_refused():
         zoo_adapters.load("torchvision:squeezenet1_1")
 
 
-def test_random_weights_are_the_same_every_time_and_leave_the_callers_numbers_alone():
+def test_random_weights_are_reproducible_and_leave_the_random_state():
     torch.manual_seed(3)
     expected = torch.rand(4)
     torch.manual_seed(3)

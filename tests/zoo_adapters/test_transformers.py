@@ -100,7 +100,7 @@ def test_wrong_names_are_refused_with_right_ones(name, said):
     assert said in refused(name)
 
 
-def test_untrained_networks_are_the_same_every_time_and_leave_random_numbers_alone():
+def test_untrained_networks_are_reproducible_and_leave_the_random_state():
     torch.manual_seed(3)
     expected = torch.rand(4)
     torch.manual_seed(3)

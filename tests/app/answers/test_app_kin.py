@@ -30,7 +30,7 @@ def state():
     return State(tab="Compare", model=ONE, others=(TWO,), methods=("cam",))
 
 
-def test_a_network_has_all_neighbours_in_common_with_itself_and_others_more_than_chance(state):
+def test_networks_share_more_neighbours_than_chance(state):
     same = kinship.neighbourhoods_of(state, ONE, quiet)
     assert same.mean == 1
     found = kinship.neighbourhoods_of(state, TWO, quiet)
@@ -131,7 +131,7 @@ def test_other_trainings_are_the_tags_of_the_architecture_one_of_each_kind_first
     assert trainings.words(ONE) == ""
 
 
-def test_one_click_lines_them_up_and_says_what_they_cost_before_anything_is_loaded(monkeypatch):
+def test_one_click_compares_trainings_and_says_the_download_first(monkeypatch):
     name = "timm:resnet18.a1_in1k"
     monkeypatch.setitem(session.MODELS, name, zoo_adapters.load(name, pretrained=False))
     loaded = []

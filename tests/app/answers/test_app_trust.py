@@ -53,7 +53,7 @@ def test_what_is_not_known_of_a_picture_is_not_said(state):
     assert trust.place(session.run("cam", uploaded), uploaded) is None
 
 
-def test_a_neuron_is_measured_too_and_its_place_stays_that_of_the_real_network(state):
+def test_trust_of_a_neuron_is_measured(state):
     chosen = state.having(explain="neuron").but(layer="layer3", channel=5)
     made = session.run("saliency", chosen)
     found = trust.faith(made, chosen)

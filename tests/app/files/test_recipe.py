@@ -79,7 +79,7 @@ def test_a_recipe_is_read_as_it_was_written():
         assert from_json(made.to_json()).to_json() == made.to_json()
 
 
-def test_what_is_drawn_differently_is_another_recipe():
+def test_display_settings_are_part_of_the_recipe():
     state = state_of("Feature maps")
     plain, own = save.picture(state)[0], save.picture(state.having(scale="own"))[0]
     assert _recipe(own).display == {"scale": "own"}
@@ -107,7 +107,7 @@ def test_the_command_writes_and_prints_its_recipe(capsys):
     assert f"target={number}" in capsys.readouterr().out
 
 
-def test_what_is_not_as_it_was_is_said(capsys):
+def test_a_recipe_says_which_facts_have_changed(capsys):
     state = state_of("Class evidence").but(methods=("cam",))
     made = save.recipe(state)
     facts = {**made.facts, "torch": "1.0", "weights": "0" * 16, "picture": "0" * 16}

@@ -105,7 +105,7 @@ def test_a_state_of_another_plan_is_not_gone_on_with(folder):
     assert store.read(place).count == 40
 
 
-def test_files_that_are_added_or_changed_make_another_source_and_a_copy_does_not(folder, tmp_path):
+def test_a_source_changes_with_its_files_but_not_when_copied(folder, tmp_path):
     before = source_of(f"folder:{folder}").digest
     copy = shutil.copytree(folder, tmp_path / "copy", copy_function=shutil.copyfile)
     assert source_of(f"folder:{copy}").digest == before

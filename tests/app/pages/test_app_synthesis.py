@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import threading
 from types import MappingProxyType
 
 import numpy as np
@@ -85,7 +86,7 @@ def test_previews_are_shown_and_a_made_picture_is_kept(state, monkeypatch):
     assert not shown
 
 
-def test_stopped_it_keeps_what_there_is_and_does_not_keep_it_for_the_next_time(state, monkeypatch):
+def test_a_stopped_ascent_is_shown_but_not_cached(state, monkeypatch):
     monkeypatch.setattr("featvis.ascent.climb.PREVIEW", 0.0)
     state = state.having(steps=300).but(target="3")
 
@@ -94,8 +95,11 @@ def test_stopped_it_keeps_what_there_is_and_does_not_keep_it_for_the_next_time(s
 
     shown = Work(stopping).result()
     assert "Stopped before its last step" in shown.view
+    started = threading.Event()  # a job may begin before its constructor returns
+    work = Work(lambda work: (started.wait(), work.cancel(), tabs.draw(state, work.say)))
+    started.set()
     with pytest.raises(Cancelled):
-        Work(lambda work: (work.cancel(), tabs.draw(state, work.say))).result()
+        work.result()
     after = tabs.draw(state.having(steps=5))
     assert "Stopped" not in after.view
 

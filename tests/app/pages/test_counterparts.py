@@ -19,7 +19,7 @@ ONE, TWO = "bundled:scenes-resnet", "bundled:scenes-alexnet"
 QUICK = {"steps": 2, "size": 64}  # of a picture that is made
 
 
-def test_a_channel_has_counterparts_in_another_network_and_one_goes_there():
+def test_counterparts_are_listed_and_lead_to_their_network():
     state = State(tab="Channel", model=ONE, others=(TWO,), layer="layer3", channel=7)
     shown = tabs.draw(state)
     places = re.findall(rf'data-pick="there:{TWO}\|([^|"]+)\|(\d+)"', shown.view)

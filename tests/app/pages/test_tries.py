@@ -18,7 +18,7 @@ def test_every_tab_has_one():
 
 
 @pytest.mark.parametrize(("tab", "number"), ALL)
-def test_it_shows_something_and_in_korean_too(tab, number, monkeypatch):
+def test_each_example_is_drawn_and_translated(tab, number, monkeypatch):
     state = tries.tried(tab, State(), {"try": str(number)})
     assert state.tab == tab
     drawn = []
