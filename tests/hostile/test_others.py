@@ -155,7 +155,7 @@ def test_a5_identical_work_of_many_is_done_once(server, visit):
 
 
 def test_a7_many_sessions_of_one_address_are_not_kept(server, visit):
-    """The smaller growth of two rounds counts: whatever else the server does only adds to one."""
+    """One of two rounds has to grow little: whatever else the server does only adds to one."""
 
     async def growth(visitor, event, begin):
         before = server.memory()
@@ -174,7 +174,7 @@ def test_a7_many_sessions_of_one_address_are_not_kept(server, visit):
         await visitor.use("load", "load")
         event = visitor.event("fv-next", "click")
         await visitor.send(event, [])  # whatever the first of its kind loads is no session's
-        for turn in range(2):  # the first may still load what all sessions share
+        for turn in range(2):
             grown = await growth(visitor, event, turn * SESSIONS)
             if grown < SESSIONS * 0.15:
                 break
