@@ -11,7 +11,7 @@ help: ## list what there is
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
 
 run: .venv/app ## open the window: http://127.0.0.1:7860
-	$(BIN)/python -m app serve
+	$(BIN)/featvis serve
 
 # Two processes, as most tests wait for one thread or for the browser; a file stays in one of them.
 test: .venv/dev browser ## run all tests, or some: make test ARGS='-k cam'
@@ -25,7 +25,7 @@ test-oldest: .venv/made ## run the tests with the oldest packages that pyproject
 	  --resolution lowest-direct -r pyproject.toml --extra transformers
 	$(BIN)/uv pip freeze --quiet --python .venv-oldest/bin/python > .venv-oldest/versions.txt
 	UV_SYSTEM_CERTS=true $(BIN)/uv pip install --quiet --python .venv-oldest/bin/python \
-	  -c .venv-oldest/versions.txt pytest pytest-xdist captum faiss-cpu hypothesis
+	  -c .venv-oldest/versions.txt pytest pytest-xdist captum faiss-cpu httpx-sse hypothesis
 	OMP_NUM_THREADS=1 .venv-oldest/bin/python -m pytest -p no:cacheprovider -n 2 --dist loadfile \
 	  -m "not browser and not real" --ignore tests/test_space.py $(ARGS)
 
@@ -73,18 +73,21 @@ clean: ## remove the environments and what was built
 
 # uv takes seconds where pip takes minutes. Its certificates are the system's, as behind a proxy.
 INSTALL = { [ -x $(BIN)/uv ] && \
-	UV_SYSTEM_CERTS=true $(BIN)/uv pip install --quiet --python $(BIN)/python -r $(1); } || \
-	{ echo "pip installs $(1), which takes some minutes"; \
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r $(1); }
+	UV_SYSTEM_CERTS=true $(BIN)/uv pip install --quiet --python $(BIN)/python $(1); } || \
+	{ echo "pip installs it, which may take minutes"; \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(1); }
 
-.venv/app: requirements.txt | .venv/made
-	@echo 'installing the packages of $<'
-	@$(call INSTALL,$<)
+# The checkout itself is installed, too, so that `featvis` is a command; what is edited counts at
+# once. setuptools is one of the pinned packages.
+.venv/app: requirements.txt pyproject.toml | .venv/made
+	@echo 'installing the packages of $<, and the command featvis'
+	@$(call INSTALL,-r $<)
+	@$(call INSTALL,--no-deps --no-build-isolation --editable .)
 	@touch $@
 
 .venv/dev: requirements-dev.txt .venv/app
 	@echo 'installing the packages of $<'
-	@$(call INSTALL,$<)
+	@$(call INSTALL,-r $<)
 	@touch $@
 
 # The browser tests need a Chromium: an installed one, or Debian's where we may install it.

@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] = ()) -> None:
         for count in options.visitors:
             before = server.memory()
             jobs, spent = asyncio.run(_drive(server, count, options.seconds, known))
-            after = [server.memory(), server.memory("VmHWM")]
+            after = [server.memory(), server.peak_memory()]
             print(_row(count, jobs, spent, [before, *after]), flush=True)
             for job in {(j.kind, str(j.answer.value)[:200]) for j in jobs
                         if j.answer.fate != "answered"}:  # fmt: skip

@@ -68,6 +68,8 @@ def upload(folder: Path, name: str) -> str:
     """Make the Space what the folder is, files that it has no more removed; its address."""
     from huggingface_hub import HfApi
 
+    from featvis import __version__
+
     hub = HfApi()
     hub.create_repo(name, repo_type="space", space_sdk="gradio", exist_ok=True)
     hub.upload_folder(
@@ -76,7 +78,7 @@ def upload(folder: Path, name: str) -> str:
         folder_path=folder,
         delete_patterns="*",
         ignore_patterns=["**/__pycache__/**", ".venv/**"],
-        commit_message=f"featvis {_project()['version']}",
+        commit_message=f"featvis {__version__}",
     )
     return f"https://huggingface.co/spaces/{name}"
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
-import tiny
 import torch
 
 from featvis import VisionModel
-from tests.settled import SLOW, settled
+from tests.support import tiny
+from tests.support.settled import SLOW, settled
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))  # 1 where others compute too
@@ -61,7 +61,7 @@ def indexes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def folder(tmp_path: Path, indexes: Path) -> Path:
     """A tree of 40 small pictures, and of two files that are none."""
-    from tests import small
+    from tests.support import small
 
     return small.pictures(tmp_path / "pictures")
 
@@ -70,7 +70,7 @@ def folder(tmp_path: Path, indexes: Path) -> Path:
 def index(folder: Path) -> Any:
     """The index of a small network over them."""
     from app.index import build, open_index, source_of
-    from tests import small
+    from tests.support import small
 
     build(small.network(), source_of(f"folder:{folder}"), batch=4, shard=8)
     return open_index(small.network())

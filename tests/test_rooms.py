@@ -19,7 +19,7 @@ MODES = [f"featvis/network/{name}.py" for name in ("cost", "graph", "head")]
 MODES += [f"featvis/methods/{name}.py" for name in ("attention", "guided")]
 MODES += ["featvis/ascent/dead_relu.py", "benchmarks/sweep/*"]
 SEEDED = ["zoo_adapters/timm.py", "zoo_adapters/torchvision.py", "zoo_adapters/transformers.py"]
-TERMINAL = ["app/cli/*", "app/__main__.py", "benchmarks/*", "zoo_adapters/bundled/train.py"]
+TERMINAL = ["app/cli/*", "benchmarks/*", "zoo_adapters/bundled/train.py"]
 
 # Who opens files: each has its reason, and no name of a picture from a visitor leads there.
 ASSETS = [
@@ -31,8 +31,7 @@ OPENERS = [
     "app/cli/*",  # whoever types a path there owns the machine
     "app/index/*",  # folders that the owner of the server configures
     "app/machine/disk_store.py",  # by keys that are checked, in folders that are the server's alone
-    "app/machine/resources.py",  # /proc, for memory and open files
-    "featvis/ascent/memory.py",  # likewise
+    "featvis/ascent/memory.py",  # /proc and the limits of a container: featvis has torch alone
     "zoo_adapters/*", "benchmarks/*", "spaces/*",
 ]  # fmt: skip
 DECODERS = [
@@ -59,7 +58,7 @@ NAMES = {
         "featvis/ascent/fast_stem.py",
     ],  # the same gradient at less cost, never another one
     "*.backward": ["zoo_adapters/bundled/train.py", "zoo_adapters/bundled/canvas.py"],
-    "*.default_rng": ["zoo_adapters/bundled/*", "app/*", "benchmarks/*"],
+    "*.default_rng": ["zoo_adapters/bundled/*", "benchmarks/*"],
     "np.random.seed": [],
     "random.seed": [],
     "torch.manual_seed": [
@@ -121,8 +120,8 @@ ALLOWED = {
     "zoo_adapters/bundled/*": ["featvis.model", "numpy", "PIL", "safetensors", "timm", "torch"],
     "zoo_adapters/*": [
         "featvis.classes", "featvis.embedding", "featvis.model", "featvis.network.survey",
-        "featvis.output", "huggingface_hub", "numpy", "PIL", "safetensors", "timm", "torch",
-        "torchvision", "transformers",
+        "featvis.output", "huggingface_hub", "numpy", "PIL", "psutil", "safetensors", "timm",
+        "torch", "torchvision", "transformers",
     ],
 }  # fmt: skip
 
@@ -248,6 +247,12 @@ def test_a_line_in_its_room_is_not(tmp_path, file, line):
     (tmp_path / file).parent.mkdir(parents=True)
     (tmp_path / file).write_text(line)
     assert not list(wrong_lines(tmp_path))
+
+
+def test_every_room_of_the_tables_is_there():
+    rooms = {room for table in (NAMES, IMPORTS) for rooms in table.values() for room in rooms}
+    files = [path.relative_to(ROOT).as_posix() for path in ROOT.glob("*/**/*.py")]
+    assert not [room for room in (rooms | set(ALLOWED)) if not any(_in(f, [room]) for f in files)]
 
 
 @pytest.mark.parametrize("name", ["featvis", "zoo_adapters"])

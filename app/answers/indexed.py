@@ -103,7 +103,7 @@ def _sight(
     guided: Attribution,
 ) -> Sight:
     found = patch(model, layer, hit.position, image)
-    strokes = PIL.Image.fromarray(render.over(guided, image)[0, ..., :3].contiguous().numpy())
+    strokes = render.to_pil(render.over(guided, image)[0, ..., :3])
     strokes = strokes.resize(picture.size)
     box = _inside(found.box, picture.size)
     return Sight(hit, index.label(hit.image), picture.crop(box), strokes.crop(box))

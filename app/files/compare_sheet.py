@@ -99,14 +99,15 @@ def _drawn(
     if isinstance(result, FeatureMaps):
         if result.components is None:
             return None
-        colors = _picture(render.components(result)[0])
+        colors = render.to_pil(render.components(result)[0])
         return colors.resize(original.size, PIL.Image.Resampling.NEAREST)
     if isinstance(result, Synthesis):
-        return PIL.ImageOps.pad(_picture(render.pictures(result)[0]), original.size, color=PAPER)
+        picture = render.to_pil(render.pictures(result)[0])
+        return PIL.ImageOps.pad(picture, original.size, color=PAPER)
     assert isinstance(result, Heatmap | Attribution)
     below = torch.from_numpy(np.array(original))
     layer = render.over(result, row.image, limit=tops.get(cell.title))[0]
-    return _picture(render.compose(below, layer))
+    return render.to_pil(render.compose(below, layer))
 
 
 def numbers(state: State) -> dict[str, Any]:
@@ -130,7 +131,3 @@ def numbers_of(state: State, rows: Sequence[Row]) -> dict[str, Any]:
         found[f"{title}.overlap"] = made.overlap.numpy()
     others = [row.state.model for row in rows[1:] if row.model is not None]
     return found | kinship_numbers.arrays(state, others)
-
-
-def _picture(pixels: torch.Tensor) -> PIL.Image.Image:
-    return PIL.Image.fromarray(pixels.contiguous().numpy())

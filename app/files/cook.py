@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import PIL.Image
 import torch
-from torch import Tensor
 
 import zoo_adapters
 from featvis import METHODS, Image, VisionModel, WrongRequest, render
@@ -17,7 +16,7 @@ from featvis.types import Attribution, FeatureMaps, Filters, Heatmap, Rectangle,
 
 from ..answers.trust import box
 from ..question import pictures
-from ..question.recipe import Recipe, facts
+from ..question.recipe import Recipe, age_note, facts
 from ..question.text import Opening, target_named
 
 __all__ = ["Cooked", "boxes", "cook", "differences", "drawn"]
@@ -81,16 +80,16 @@ def drawn(
     """Results as one picture: maps over the original side by side, or what else it is alone."""
     first = next(iter(results.values()))
     if isinstance(first, Filters | FeatureMaps):
-        return _picture(render.grid(first, scale=str(display.get("scale", "shared"))))
+        return render.to_pil(render.grid(first, scale=str(display.get("scale", "shared"))))
     maps = {n: r for n, r in results.items() if isinstance(r, Heatmap | Attribution)}
     if image is None or original is None or not maps:
-        return _picture(render.render(first))
+        return render.to_pil(render.render(first))
     shared = display.get("maps") == "shared"
     top = max(render.limit(result) for result in maps.values()) if shared else None
     below = torch.from_numpy(np.array(original))
     layers = []
     for result in maps.values():
-        layer = _picture(render.compose(below, render.over(result, image, limit=top)[0]))
+        layer = render.to_pil(render.compose(below, render.over(result, image, limit=top)[0]))
         found = box(result, image) if display.get("box") else None
         layers.append(pictures.framed(layer, found, image.original) if found else layer)
     sheet = PIL.Image.new("RGB", (sum(layer.width for layer in layers), layers[0].height))
@@ -99,15 +98,13 @@ def drawn(
     return sheet
 
 
-def _picture(made: Tensor) -> PIL.Image.Image:
-    return PIL.Image.fromarray(made.contiguous().numpy())
-
-
 def differences(recipe: Recipe, here: Mapping[str, Any]) -> list[str]:
     """What is not as it was when the recipe was written, in words: why the result may differ."""
     told = {"weights": "the weights are other ones", "picture": "the picture is another one"}
-    return [
+    changes = [
         told.get(name, f"{name} was {was}, here it is {here.get(name, 'missing')}")
         for name, was in recipe.facts.items()
-        if here.get(name) != was
+        if name != "featvis" and here.get(name) != was
     ]
+    note = age_note(recipe)
+    return [note, *changes] if note else changes

@@ -20,13 +20,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import safetensors
 import safetensors.numpy
 import safetensors.torch
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -50,7 +48,6 @@ __all__ = [
 ]
 
 FORMAT = 1
-HASHES: WeakKeyDictionary[VisionModel, str] = WeakKeyDictionary()
 Arrays = dict[str, NDArray[Any]]
 
 
@@ -207,13 +204,5 @@ def load_state(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
 
 def weights(model: VisionModel) -> str:
     """A hash of a network: its weights, and how pictures are made its input."""
-    if model not in HASHES:
-        digest = hashlib.sha256()
-        for name, tensor in sorted(model.module.state_dict().items()):
-            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-            flat = tensor.detach().cpu().contiguous().reshape(-1)
-            digest.update(flat.view(torch.uint8).numpy().data)
-        digest.update(f"{model.mean.tolist()} {model.std.tolist()} {model.size}".encode())
-        digest.update(repr(model.input).encode())
-        HASHES[model] = digest.hexdigest()
-    return HASHES[model]
+    facts = (model.fingerprint, model.mean.tolist(), model.std.tolist(), model.size, model.input)
+    return hashlib.sha256(repr(facts).encode()).hexdigest()

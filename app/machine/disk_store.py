@@ -23,7 +23,7 @@ from threading import RLock
 
 from featvis import WrongRequest
 
-__all__ = ["FULL", "OWNER", "SETTLED", "Store", "sentence", "write"]
+__all__ = ["FULL", "OWNER", "SETTLED", "Store", "sentence", "write", "write_whole"]
 
 OWNER: ContextVar[str] = ContextVar("owner", default="")  # the address of whoever asks
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -35,6 +35,16 @@ DAY = 86400.0
 
 
 def write(file: Path, data: bytes, *, sure: bool = False) -> None:
+    """Write a file as `write_whole` does; a visitor hears in a sentence that the disk is full."""
+    try:
+        write_whole(file, data, sure=sure)
+    except OSError as error:
+        if error.errno in FULL:
+            raise WrongRequest(sentence()) from error
+        raise
+
+
+def write_whole(file: Path, data: bytes, *, sure: bool = False) -> None:
     """Write a file wholly or not at all; `sure`: also when the power fails."""
     part = file.with_name(f"{file.name}.{uuid.uuid4().hex[:8]}.part")
     try:
@@ -44,10 +54,6 @@ def write(file: Path, data: bytes, *, sure: bool = False) -> None:
                 out.flush()
                 os.fsync(out.fileno())
         part.replace(file)
-    except OSError as error:
-        if error.errno in FULL:
-            raise WrongRequest(sentence()) from error
-        raise
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)

@@ -12,7 +12,6 @@ from featvis import WrongRequest, render
 from featvis.types import Synthesis
 
 from ..answers import indexed, kinship, session
-from ..files.encode import picture
 from ..machine.errors import sentence
 from ..question import trainings
 from ..question.state import State
@@ -109,7 +108,7 @@ def made_for(state: State, own: Neuron, say: Say) -> Iterator[Pictures]:
         try:
             result = session.run("maximize", asked(state, neuron)).result
             assert isinstance(result, Synthesis)
-            made[neuron] = picture(render.pictures(result)[0])
+            made[neuron] = render.to_pil(render.pictures(result)[0])
         except WrongRequest as error:  # the others are made all the same
             made[neuron] = sentence(error)
         yield made

@@ -168,7 +168,7 @@ def weights(model: VisionModel, layer: str, number: int) -> str:
         return ""
     strongest = render.tiles(result)[:KERNELS]
     tiles = [
-        Tile((encode.picture(tile),), "", f"input channel {int(channel)}", f"{int(channel)}")
+        Tile((render.to_pil(tile),), "", f"input channel {int(channel)}", f"{int(channel)}")
         for tile, channel in zip(strongest, result.order.tolist(), strict=False)
     ]
     words = (

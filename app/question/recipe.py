@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import platform
+import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ import PIL.Image
 import PIL.PngImagePlugin
 import torch
 
-from featvis import VisionModel, WrongRequest
+from featvis import VisionModel, WrongRequest, __version__
 from featvis.model import brief
 
 from .state import DISPLAY, SEEDS
@@ -31,6 +32,7 @@ __all__ = [
     "DRAWN",
     "Call",
     "Recipe",
+    "age_note",
     "facts",
     "from_json",
     "picture_hash",
@@ -41,7 +43,10 @@ FORM = 1  # of the JSON; a reader refuses what is newer
 KEY = "featvis"  # of the text in a PNG
 LARGEST = 1_000_000  # characters of a recipe
 DRAWN = ("scale", "maps", "box")  # those choices of DISPLAY that change a saved picture
+VERSION = re.compile(r"\d{1,6}(\.\d{1,6}){0,3}", re.ASCII)
 SUBJECT = ("target", "layer", "channel", "position")
+# Versions from which on a recipe gives other pictures than before; CHANGELOG.md says which.
+REPAINTED: tuple[str, ...] = ()
 PACKAGES = ("torch", "torchvision", "timm", "transformers", "pillow")
 
 
@@ -142,7 +147,7 @@ def _valid(key: str, value: Any) -> Any:
 
 def facts(model: VisionModel, picture: PIL.Image.Image | None) -> dict[str, Any]:
     """What the result depends on besides what was asked for: weights, picture, versions."""
-    made: dict[str, Any] = {"weights": model.fingerprint}
+    made: dict[str, Any] = {"featvis": __version__, "weights": model.fingerprint}
     if revision := model.info.get("revision"):
         made["revision"] = revision
     if picture is not None:
@@ -161,6 +166,25 @@ def facts(model: VisionModel, picture: PIL.Image.Image | None) -> dict[str, Any]
     made["machine"] = f"{platform.system()} {platform.machine()}"
     made["threads"] = torch.get_num_threads()
     return made | {name: found for name in PACKAGES if (found := _version(name))}
+
+
+def age_note(recipe: Recipe) -> str:
+    """A sentence where pictures have changed since the featvis that wrote the recipe, or ""."""
+    writer = recipe.facts.get("featvis")
+    changes = [version for version in REPAINTED if _numbers(writer) < _numbers(version)]
+    if not changes:
+        return ""
+    name = f"featvis {writer}" if _numbers(writer) else "an earlier featvis"
+    return (
+        f"{name} wrote this recipe, and pictures have changed in {', '.join(changes)}: the result "
+        "may differ; CHANGELOG.md says how"
+    )
+
+
+def _numbers(version_text: Any) -> tuple[int, ...]:
+    """The numbers of a version, (0, 1, 0); () of anything else."""
+    text = str(version_text)
+    return tuple(map(int, text.split("."))) if VERSION.fullmatch(text) else ()
 
 
 @cache  # a package's facts are read from a file

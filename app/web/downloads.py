@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
+from starlette.types import Send
+
 from ..machine import disk
 from ..question import pictures
 from .http_headers import OF_FILES
-from .replies import Refusal, Send, answer
+from .replies import Refusal, answer
 
 __all__ = ["send_file"]
 

@@ -13,13 +13,15 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
+from starlette.types import Receive, Scope, Send
+
 from ..machine.callers import session_of
 from ..machine.disk import OWNER
 from ..machine.limits import limits
 from ..words import translate
 from . import bodies, envelope, http_headers, routes
 from .downloads import send_file
-from .replies import Receive, Refusal, Scope, Send, answer, refuse, stream
+from .replies import Refusal, answer, refuse, stream
 from .sessions import Sessions
 from .uploads import Uploads
 from .visitors import Buckets, UnderWay, address

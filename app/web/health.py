@@ -10,14 +10,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, version
 from threading import Event, Thread
 from typing import Any
 
 import torch
 
 import zoo_adapters
-from featvis import METHODS, Method
+from featvis import METHODS, Method, __version__
 
 from ..answers import session
 from ..machine import broken, cache, jobs, lanes, resources
@@ -27,7 +26,7 @@ from ..machine.limits import public
 from ..machine.pulse import Answer
 from ..question.state import MODEL, State
 
-__all__ = ["FIRST_PAGE", "begin", "report", "tests"]
+__all__ = ["FIRST_PAGE", "begin", "report", "smallest_questions"]
 
 PATIENCE = 20.0  # seconds that it waits for the first page, and for visitors to finish
 FEW = ("steps", "samples", "across", "octaves", "frames")  # of these few suffice to see it work
@@ -40,7 +39,7 @@ def begin() -> None:
     Thread(target=_all, daemon=True, name="self-test").start()
 
 
-def tests() -> Iterator[tuple[str, State]]:
+def smallest_questions() -> Iterator[tuple[str, State]]:
     """Each method, and a state that asks it for as little as it can do."""
     for method in METHODS.values():
         name = _network(method)
@@ -60,7 +59,7 @@ def report(answer: Answer | None = None) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "ok": True,
         "status": "ok",
-        "version": _version(),
+        "version": __version__,
         "answer": (answer or Answer(None))._asdict(),
         "problems": resources.problems(),
         "jobs": {"running": jobs.under_way(), "waiting": _waiting()},
@@ -110,7 +109,7 @@ def _all() -> None:
     REQUEST.set("self-test")
     FIRST_PAGE.wait(PATIENCE)
     broken.hub_missing()
-    for name, state in tests():
+    for name, state in smallest_questions():
         until = time.monotonic() + PATIENCE
         while jobs.under_way() and time.monotonic() < until:
             time.sleep(0.2)
@@ -127,10 +126,3 @@ def _tried(name: str, state: State) -> broken.Check:
     except Exception as error:
         wrong = sentence(error)
     return broken.Check(not wrong, wrong, round(time.perf_counter() - begin, 3), state.model)
-
-
-def _version() -> str:
-    try:
-        return version("featvis")
-    except PackageNotFoundError:
-        return "source"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 
-from .replies import Refusal, Scope
+from starlette.types import Scope
+
+from .replies import Refusal
 
 __all__ = ["HANDED_ON", "OF_FILES", "checked", "secured"]
 

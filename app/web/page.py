@@ -10,6 +10,7 @@ from urllib.parse import parse_qs
 
 from ..window.language import properties
 from ..words import translate
+from .health import FIRST_PAGE
 from .whole import changed
 
 __all__ = ["Page", "page"]
@@ -66,3 +67,4 @@ class Page:
 
         vary = (b"vary", b"Accept-Language")
         await changed(self.app, scope, receive, send, spoken_in, vary)
+        FIRST_PAGE.set()

@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 from urllib.parse import parse_qsl
 
-from .replies import Refusal, Scope
+from starlette.types import Scope
+
+from .replies import Refusal
 
 __all__ = ["OPEN", "Route", "inner_path", "known", "passed_on"]
 

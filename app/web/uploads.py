@@ -19,13 +19,14 @@ from urllib.parse import parse_qs
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser
+from starlette.types import Receive, Scope, Send
 
 from featvis import WrongRequest
 
 from ..machine.limits import limits
 from ..question import pictures
 from . import bodies
-from .replies import Receive, Refusal, Scope, Send, answer, stream
+from .replies import Refusal, answer, stream
 from .routes import WORD
 from .visitors import UnderWay
 

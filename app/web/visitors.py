@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from ipaddress import ip_address, ip_network
 
-from .replies import Refusal, Scope
+from starlette.types import Scope
+
+from .replies import Refusal
 
 __all__ = ["Buckets", "UnderWay", "address"]
 

@@ -8,11 +8,9 @@ import json
 import os
 from pathlib import Path
 
-import hub
 import PIL.Image
 import pytest
 import safetensors.torch
-import small
 import timm
 import torch
 
@@ -23,6 +21,7 @@ from app.machine import cache, disk, errors
 from app.machine.jobs import Work
 from app.question import pictures
 from featvis import WrongRequest
+from tests.support import hub, small
 
 FULL = "the disk is full"
 

@@ -23,7 +23,7 @@ from app.machine import disk
 from app.question import pictures
 from app.question.state import State, from_query
 from featvis.progress import tick
-from tests.loops import awaited
+from tests.support.loops import awaited
 
 pytest.importorskip("gradio")
 pytestmark = pytest.mark.filterwarnings("ignore")  # of Gradio

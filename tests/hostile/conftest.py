@@ -24,7 +24,7 @@ import pytest
 from benchmarks.client import Visitor
 from benchmarks.lures import listen, plant
 from benchmarks.server import ROOT, Server, free_port, start, wait
-from tests.loops import awaited
+from tests.support.loops import awaited
 
 CHECKOUT = Path(os.environ.get("HOSTILE_CHECKOUT", ROOT))
 FRESH = CHECKOUT != ROOT

@@ -22,7 +22,7 @@ from benchmarks.leaks import leak, problem
 from benchmarks.lures import SHAPES, addresses, lures, neutral
 from benchmarks.server import ROOT
 from benchmarks.strangers import draw
-from tests.loops import awaited
+from tests.support.loops import awaited
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 VARIABLES = hostile.SMALL

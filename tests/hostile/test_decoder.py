@@ -15,7 +15,6 @@ import numpy as np
 import PIL.Image
 import PIL.ImageCms
 import pytest
-from bombs import BOMBS, chunk, encoded, noise, packed, png, progressive
 
 from app.machine import decoder, disk, headers, limits, resources
 from app.machine.decoder_process import TRIES
@@ -23,6 +22,7 @@ from app.machine.turns import EACH, Busy, Turns
 from app.question import pictures
 from benchmarks.leaks import leak
 from featvis import WrongRequest
+from tests.support.bombs import BOMBS, chunk, encoded, noise, packed, png, progressive
 from zoo_adapters import raster
 from zoo_adapters.pictures import upright
 

@@ -22,7 +22,7 @@ from app.machine import disk, limits
 from app.web import bodies, http_headers, routes
 from app.web.replies import Refusal
 from app.web.uploads import picture_in
-from tests.loops import awaited
+from tests.support.loops import awaited
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of Gradio, while the server runs
 REFUSED = (Path(__file__).parent / "refused_routes.txt").read_text("utf8").split("\n")
@@ -278,7 +278,7 @@ def test_no_plain_text_is_opened_or_fetched(client, secret, fetched, name):
 
 def test_no_tool_opens_or_fetches(blocks, secret, fetched):
     address, asked = fetched
-    from tests.test_mcp import asked as tools
+    from tests.app.web.test_mcp import asked as tools
 
     async def ask(session):
         return [

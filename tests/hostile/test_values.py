@@ -33,7 +33,7 @@ from app.question.state import DISPLAY, State, from_query, param_text, to_query
 from app.web import api
 from app.window import changes
 from featvis import METHODS, Embedding, WrongRequest
-from tests import tiny
+from tests.support import tiny
 from zoo_adapters import registry
 
 MODEL = "bundled:scenes-resnet"
