@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from featvis.output import Answer, Output, OutputOf, Prediction, check_rows, likeness
+from featvis.output import Answer, Output, OutputOf, Prediction, check_rows, likeness, no_picture
 from featvis.target import Contrast, Likeness, Score, Target
 from featvis.types import WrongRequest, brief
 
@@ -51,7 +51,8 @@ class Classes(Output):
         words = f"{self.label(top[0])} {100 * float(shares[top[0]]):.1f} %"
         if len(values) < 2:
             return Prediction(words, note="This network gives no classes.")
-        explained = self.goal(values, target)
+        goal = self.goal(values, target)
+        explained = goal if isinstance(goal, int) else top[0]
         shown = top if explained in top else [*top[:4], explained]
         answers = (
             Answer(
@@ -85,7 +86,7 @@ class Classes(Output):
             probability=_pick(values.softmax(1), classes),
         )
 
-    def parse(self, text: str, output_of: OutputOf = lambda name: None) -> Target:
+    def parse(self, text: str, output_of: OutputOf = no_picture) -> Target:
         """A class by its number, its label or a part of it; "3-5": class 3 rather than 5."""
         match = re.fullmatch(self.form, text.strip(), re.ASCII)
         if match and match[2]:

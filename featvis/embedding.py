@@ -9,7 +9,15 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from featvis.classes import Classes
-from featvis.output import Output, OutputOf, Prediction, check_rows, likeness, no_class
+from featvis.output import (
+    Output,
+    OutputOf,
+    Prediction,
+    check_rows,
+    likeness,
+    no_class,
+    no_picture,
+)
 from featvis.target import Likeness, Score, Target
 from featvis.types import WrongRequest
 
@@ -38,7 +46,7 @@ class Embedding(Output):
             raise self._no_classes()
         return Score(values.norm(dim=1), self.words(None), no_class(values))
 
-    def parse(self, text: str, output_of: OutputOf = lambda name: None) -> Target:
+    def parse(self, text: str, output_of: OutputOf = no_picture) -> Target:
         """The likeness to the picture of that name."""
         is_class = re.fullmatch(Classes.form, text.strip(), re.ASCII)
         other = None if is_class else output_of(text)

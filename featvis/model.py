@@ -152,17 +152,22 @@ class VisionModel:
         return "it has no attention over all positions"
 
     @property
-    def last_layer(self) -> str:
-        """The last layer whose map is still a map: the default of class evidence."""
+    def layer_list(self) -> list[Layer]:
+        """The layers in execution order; a network without any is refused."""
         if not self.layers:
             raise WrongRequest(f"{self.name} has no layer whose output is a map of the picture")
-        return list(self.layers)[-1]
+        return list(self.layers.values())
+
+    @property
+    def last_layer(self) -> str:
+        """The last layer whose map is still a map: the default of class evidence."""
+        return self.layer_list[-1].name
 
     @property
     def middle_layer(self) -> str:
         """A layer of parts of things: two thirds up, and still a map."""
-        large = [layer for layer in self.layers.values() if min(layer.size) >= 4]
-        return min(large or self.layers.values(), key=lambda layer: abs(layer.depth - 0.67)).name
+        large = [layer for layer in self.layer_list if min(layer.size) >= 4]
+        return min(large or self.layer_list, key=lambda layer: abs(layer.depth - 0.67)).name
 
     @property
     def like(self) -> Tensor:

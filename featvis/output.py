@@ -20,10 +20,23 @@ from featvis.hooks import first_tensor
 from featvis.target import Likeness, Score, Target
 from featvis.types import WrongRequest
 
-__all__ = ["Answer", "Output", "OutputOf", "Prediction", "check_rows", "likeness", "no_class"]
+__all__ = [
+    "Answer",
+    "Output",
+    "OutputOf",
+    "Prediction",
+    "check_rows",
+    "likeness",
+    "no_class",
+    "no_picture",
+]
 
 # The name of a picture -> the output (D,) for it; None where it names no picture.
 OutputOf = Callable[[str], Tensor | None]
+
+
+def no_picture(name: str) -> None:
+    """Take no name for a picture's: where there are none to open."""
 
 
 class Answer(NamedTuple):
@@ -67,7 +80,7 @@ class Output(ABC):
         """The score (B,) of a target; None: of the prediction, or of the output itself."""
 
     @abstractmethod
-    def parse(self, text: str, output_of: OutputOf = lambda name: None) -> Target:
+    def parse(self, text: str, output_of: OutputOf = no_picture) -> Target:
         """The target of a text; `output_of` gives the output for a picture that it may name."""
 
     @abstractmethod

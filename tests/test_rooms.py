@@ -215,7 +215,7 @@ def test_every_line_is_in_its_room():
         ("app/web/api.py", "Path(name).read_text('utf8')"),
         ("app/web/api.py", "PIL.Image.open(name)"),
         ("app/web/api.py", "from zoo_adapters.pictures import upright"),
-        ("app/question/labels.py", "from ..cli.pictures import named"),
+        ("app/question/text.py", "from ..cli.pictures import named"),
         ("app/window/changes.py", "import urllib.request"),
         ("app/window/changes.py", "from urllib.request import urlopen"),
         ("app/window/changes.py", "import httpx"),

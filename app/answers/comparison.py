@@ -87,8 +87,7 @@ def compared(state: State) -> Iterator[list[Row]]:
 
 def _begun(one: State, state: State) -> Row:
     """A row with its network loaded; the class is the same by its label, or each one's own."""
-    if not state.display("download") and (words := trainings.cost(one.model)):
-        raise WrongRequest(f"{words}; choose Download to fetch it")
+    trainings.check_here(one.model, state)
     model = session.model_of(one.model)
     facts, image = _facts(one.model, model), session.image_of(one)
     one = one.but(target=_target(state, model))
@@ -166,12 +165,10 @@ def _answer(row: Row, state: State, method: Method) -> Cell:
 def _deep(row: Row, model: VisionModel, depth: float, *, made: bool) -> Cell:
     """Of the layer nearest to a depth: all channels, or a picture `made` for the strongest one."""
     title = f"{100 * depth:.0f} %"
-    layers = [x for x in model.layers.values() if min(x.size) >= 2] or list(model.layers.values())
-    if not layers:
-        return Cell(title, reason=f"{model.name} has no layer whose output is a map")
-    layer = min(layers, key=lambda x: abs(x.depth - depth))
-    asked, title = row.state.but(tab="Feature maps", layer=layer.name), f"{title}: {layer.name}"
     try:
+        layers = [x for x in model.layer_list if min(x.size) >= 2] or model.layer_list
+        layer = min(layers, key=lambda x: abs(x.depth - depth))
+        asked, title = row.state.but(tab="Feature maps", layer=layer.name), f"{title}: {layer.name}"
         if not made:
             return Cell(title, session.run("feature_maps", asked))
         number = session.strongest(asked)

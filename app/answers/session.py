@@ -16,7 +16,7 @@ from torch import Tensor
 
 import featvis
 import zoo_adapters
-from featvis import METHODS, Aim, Image, Likeness, Method, VisionModel, WrongRequest
+from featvis import Aim, Image, Likeness, Method, VisionModel, WrongRequest
 from featvis.measures.faithfulness import STEPS
 from featvis.measures.sanity import STAGES
 from featvis.methods.cam import cam_of
@@ -33,6 +33,7 @@ from ..machine.lanes import is_long, long_job, short_job
 from ..machine.limits import check_job, limited
 from ..question import pictures
 from ..question.state import State
+from ..question.text import method_named
 from .animation import FRAMES, followed
 
 __all__ = [
@@ -108,9 +109,7 @@ def run(name: str, state: State, seen: Callable[[Made], None] | None = None) -> 
 
     `seen` is given what a method that goes on for long has made so far.
     """
-    if name not in METHODS:
-        raise WrongRequest(f"there is no method {name!r}; the methods are {', '.join(METHODS)}")
-    method, model = METHODS[name], model_of(state.model)
+    method, model = method_named(name), model_of(state.model)
     if reason := missing(method, state):
         raise WrongRequest(reason)
     arguments = {**subject(method, model, state), **params_of(method, state)}
@@ -269,15 +268,13 @@ def layer_of(state: State, model: VisionModel, family: str | None = None) -> str
     family = family or state.tab
     if state.layer is not None and family != "Filters":
         return model.layer(state.layer).name
-    if not model.layers:
-        raise WrongRequest(f"{model.name} has no layer whose output is a map")
+    layers = model.layer_list
     if family == "Filters":
         return _convolution(model, state.layer)
     if family == "Class evidence":
         return model.last_layer
-    large = [layer for layer in model.layers.values() if min(layer.size) >= 7]
-    middle = large or list(model.layers.values())
-    return min(middle, key=lambda layer: abs(layer.depth - 0.5)).name
+    large = [layer for layer in layers if min(layer.size) >= 7]
+    return min(large or layers, key=lambda layer: abs(layer.depth - 0.5)).name
 
 
 def _convolution(model: VisionModel, name: str | None) -> str:

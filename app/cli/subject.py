@@ -6,9 +6,9 @@ import argparse
 from typing import Any
 
 from featvis import Embedding, Method, VisionModel, WrongRequest
-from featvis.model import brief
 
 from ..machine import values
+from ..question.text import channels_named
 
 __all__ = ["FORMS", "subject_of"]
 
@@ -35,25 +35,10 @@ def subject_of(method: Method, model: VisionModel, options: argparse.Namespace) 
             raise WrongRequest(f"{model.name} has classes: explain one of them with --target")
         chosen["target"] = options.like
     if chosen.get("channel") is not None:
-        chosen["channel"] = _channel(method, model, chosen.get("layer"), chosen["channel"])
+        chosen["channel"] = channels_named(method, model, chosen.get("layer"), chosen["channel"])
     if chosen.get("position") is not None:
         chosen["position"] = values.position(chosen["position"])
     return {name: value for name, value in chosen.items() if value is not None}
-
-
-def _channel(method: Method, model: VisionModel, layer: str | None, text: str) -> int | list[int]:
-    """A channel, or several, or all of a layer, where a method takes them."""
-    if text == "all" and method.name == "maximize":
-        return list(range(model.layer(layer or model.last_layer).channels))
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() for part in parts):
-        raise WrongRequest(f"a channel is a whole number as in 3, not {brief(text)}")
-    numbers = [values.digits("channel", part) for part in parts]
-    if len(numbers) == 1:
-        return numbers[0]
-    if method.name != "maximize":
-        raise WrongRequest(f"{method.name} takes one channel, not {brief(text)}")
-    return numbers
 
 
 def _contrast(model: VisionModel, of: str | None, against: str) -> str:

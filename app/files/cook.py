@@ -16,8 +16,8 @@ from featvis.types import Attribution, FeatureMaps, Filters, Heatmap, Rectangle,
 
 from ..answers.trust import box
 from ..question import pictures
-from ..question.labels import Opening, target_named
 from ..question.recipe import Recipe, age_note, facts
+from ..question.text import Opening, target_named
 
 __all__ = ["Cooked", "boxes", "cook", "differences", "drawn"]
 

@@ -34,6 +34,7 @@ __all__ = [
     "file_bytes",
     "file_key",
     "file_url",
+    "gone",
     "make_room",
     "owners",
     "page_files",
@@ -85,8 +86,13 @@ def file_key(data: bytes, name: str) -> str:
     page_files().put(key, data)
     if group in DELETED:  # while this was made
         page_files().drop(f"{group}/")
-        raise WrongRequest("the picture of this link is no longer here; choose another one")
+        raise gone()
     return key
+
+
+def gone() -> WrongRequest:
+    """That a picture was deleted, or never was here."""
+    return WrongRequest("the picture of this link is no longer here; choose another one")
 
 
 def file_at(key: str) -> Path | None:

@@ -76,8 +76,7 @@ def _tile(state: State, neuron: Neuron, correlation: float, made: Pictures) -> T
 
 def _found(state: State, own: Neuron, other: str, say: Say) -> dict[Neuron, float]:
     """The counterparts in another network, best first, with their correlations."""
-    if not state.display("download") and (words := trainings.cost(other)):
-        raise WrongRequest(f"{words}; choose Download to fetch it")
+    trainings.check_here(other, state)
     found = kinship.counterparts_of(state, other, own.layer, own.channel, say)
     return {Neuron(other, one.layer, one.channel): one.correlation for one in found}
 

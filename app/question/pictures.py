@@ -53,21 +53,21 @@ LENT: dict[str, PIL.Image.Image] = {}  # of the command line: as they are, while
 def get(name: str) -> PIL.Image.Image:
     """The picture of that name, RGB: a drawn scene or an upload."""
     if not isinstance(name, str) or not NAME.fullmatch(name):  # a page may send anything
-        raise _gone()
+        raise disk.gone()
     if name in LENT:
         return LENT[name]
     if name.startswith("scene-"):
         return _scene(name)
     try:
         if disk.uploads().find(f"{name}.webp") is None:
-            raise _gone()
+            raise disk.gone()
         picture = _upload(name)
     except OSError as error:  # too many open files, say: nothing is wrong with the picture
         LOG.exception("an upload cannot be read")
         raise WrongRequest("this picture cannot be read now; try again later") from error
     if name in disk.DELETED:  # while it was read
         _upload.cache_clear()
-        raise _gone()
+        raise disk.gone()
     return picture
 
 
@@ -80,16 +80,12 @@ def _scene(name: str) -> PIL.Image.Image:
 def _upload(name: str) -> PIL.Image.Image:
     data = disk.uploads().read(f"{name}.webp")
     if data is None:
-        raise _gone()
+        raise disk.gone()
     if name_of(data) != name:  # only bytes that were read can be damaged
         disk.uploads().drop(f"{name}.webp")
         raise WrongRequest("this picture is damaged here; send it again")
     with PIL.Image.open(io.BytesIO(data), formats=("WEBP",)) as picture:
         return picture.convert("RGB")
-
-
-def _gone() -> WrongRequest:
-    return WrongRequest("the picture of this link is no longer here; choose another one")
 
 
 def name_of(data: bytes) -> str:

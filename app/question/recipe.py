@@ -22,10 +22,11 @@ import PIL.Image
 import PIL.PngImagePlugin
 import torch
 
-from featvis import METHODS, VisionModel, WrongRequest, __version__
+from featvis import VisionModel, WrongRequest, __version__
 from featvis.model import brief
 
 from .state import DISPLAY, SEEDS
+from .text import method_named, one_or_several
 
 __all__ = [
     "DRAWN",
@@ -121,17 +122,14 @@ def from_json(text: str) -> Recipe:
 def _call(given: Any) -> Call:
     """One call, checked against its method's signature."""
     name = given.get("method") if isinstance(given, dict) else None
-    if not isinstance(name, str) or name not in METHODS:
-        raise WrongRequest(
-            f"there is no method {brief(name)}; the methods are {', '.join(METHODS)}"
-        )
-    method, params = METHODS[name], given.get("params", {})
+    method, params = method_named(name), given.get("params", {})
     if not isinstance(params, dict):
-        raise WrongRequest(f"the parameters of {name} are not a list of names and values")
+        raise WrongRequest(f"the parameters of {method.name} are not a list of names and values")
     subject = {key: _valid(key, given[key]) for key in SUBJECT if given.get(key) is not None}
     if strange := [key for key in subject if key not in method.subject]:
-        raise WrongRequest(f"{name} takes no {', '.join(strange)}")
-    return Call(name, subject, method.check(params))
+        raise WrongRequest(f"{method.name} takes no {', '.join(strange)}")
+    one_or_several(method, subject.get("channel", 0))
+    return Call(method.name, subject, method.check(params))
 
 
 def _valid(key: str, value: Any) -> Any:

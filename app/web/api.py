@@ -21,13 +21,11 @@ from ..files import save
 from ..files.compare_sheet import sheet_of
 from ..files.page_recipe import of_page
 from ..machine import disk, values
-from ..question import pictures
+from ..question import pictures, text
 from ..question.incoming import picture_name
-from ..question.labels import target_named
 from ..question.recipe import stamped
 from ..question.state import DISPLAY, SEEDS, State, to_query
 from ..question.state import MOST as NETWORKS
-from ..window import changes
 
 __all__ = ["ENDPOINTS"]
 
@@ -148,18 +146,10 @@ def compare(
         neighbours: how many nearest neighbours they have in common, over their indexes.
     """
     models = [name.strip() for name in values.names("models", models, NETWORKS)]
-    columns = [name.strip() for name in values.text("methods", methods).split(",")]
-    target, image = values.text("target", target), _image(image)
+    columns = values.text("methods", methods).split(",")
     wanted = {"trust": trust, "layers": layers, "neighbours": neighbours}
     wanted = {name: values.flag(name, on) for name, on in wanted.items()} | {"download": True}
-    if len(models) < 2:
-        raise WrongRequest("name at least two networks to compare")
-    first = session.model_of(values.name("model", models[0]))
-    state = State(tab="Compare", model=models[0], image=image)
-    state = changes.set_others(state, models[1:])
-    state = changes.set_methods(state, columns)
-    if target:
-        state = state.but(target=str(target_named(first, target)))
+    state = text.comparison(models, _image(image), columns, target)
     state = state.having(**{name: True for name, on in wanted.items() if on})
     *_, rows = compared(state)
     kin = kinship_numbers.told(
@@ -245,30 +235,27 @@ def _state(
     parameters: str,
 ) -> State:  # fmt: skip
     """The state that asks for all that, every value checked."""
-    method, params = values.text("method", method), values.settings(parameters)
-    if method not in METHODS:
-        raise WrongRequest(f"there is no method {method!r}; the methods are {', '.join(METHODS)}")
+    asked, params = text.method_named(method), values.settings(parameters)
     model, image = values.name("model", model), _image(image)
-    target, layer = values.text("target", target), values.text("layer", layer)
     channel, place = values.whole("channel", channel), values.position(position)
     seed = params.pop("seed", 0)
     reading = values.digits if isinstance(seed, str) else values.whole
     seed = reading("seed", seed, 0, SEEDS)
-    checked = METHODS[method].check(params)
+    checked = asked.check(params)
     network = session.model_of(model)
     state = State(
-        tab=METHODS[method].family,
+        tab=asked.family,
         model=model,
         image=image,
-        methods=(method,),
-        layer=network.layer(layer).name if layer else None,
+        methods=(asked.name,),
+        layer=text.layer_named(network, layer),
         channel=None if channel < 0 else channel,
         position=place,
-        target=str(target_named(network, target)) if target else None,
+        target=text.target_text(network, target),
         seed=seed,
         params=MappingProxyType({name: str(checked[name]) for name in params}),
     )
-    of_neuron = state.channel is not None and METHODS[method].family == "Class evidence"
+    of_neuron = state.channel is not None and asked.family == "Class evidence"
     return state.having(explain="neuron") if of_neuron else state
 
 

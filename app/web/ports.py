@@ -9,6 +9,8 @@ from contextlib import closing, suppress
 
 from featvis import WrongRequest
 
+from ..machine import values
+
 __all__ = ["Unavailable", "available", "reason"]
 
 FIRST, COUNT = 7860, 100  # without --port: the first free one of these
@@ -97,9 +99,7 @@ def _free(host: str) -> int:
 
 def _number(variable: str, default: int) -> int:
     text = os.environ.get(variable, "").strip()
-    if text and not (text.isascii() and text.isdigit() and len(text) < 9):
-        raise WrongRequest(f"{variable} is a whole number, not {text!r}")
-    return int(text or default)
+    return values.digits(variable, text, 0, HIGHEST) if text else default
 
 
 def _port(number: int, name: str) -> int:

@@ -10,25 +10,21 @@ from collections.abc import Callable
 from types import MappingProxyType
 from typing import Any
 
-import zoo_adapters
-from featvis import METHODS, WrongRequest
+from featvis import WrongRequest
 from featvis.neuron import check_channel
 
 from ..answers import indexed, session
 from ..machine import values
-from ..machine.limits import check_model
 from ..pages import tabs
 from ..question import pictures, trainings
-from ..question.state import MOST as NETWORKS
 from ..question.state import PICTURE, State, param_text
+from ..question.text import layer_named, methods_named, networks_named
 
 __all__ = [
     "delete_upload", "set_against", "set_channel", "set_class", "set_layer",
     "set_methods", "set_model", "set_others", "set_param", "set_picture", "set_point", "set_shown",
     "set_tab", "set_tile", "step_channel",
 ]  # fmt: skip
-
-MOST = 6  # methods side by side
 
 
 def set_tab(state: State, tab: str) -> State:
@@ -106,12 +102,10 @@ def _of_class(state: State) -> State:
 
 def set_layer(state: State, name: str | None) -> State:
     """Another layer, or none: the one that the tab chooses. Its channels are its own."""
-    name = values.text("layer", name) or None
-    if name == state.layer:
+    layer = layer_named(session.model_of(state.model), name)
+    if layer == state.layer:
         return state
-    if name is not None:
-        session.model_of(state.model).layer(name)
-    return state.but(layer=name, channel=None, position=None)
+    return state.but(layer=layer, channel=None, position=None)
 
 
 def set_channel(state: State, channel: float | None) -> State:
@@ -209,25 +203,15 @@ def set_point(state: State, data: dict[str, Any]) -> State:
 
 def set_methods(state: State, names: list[str]) -> State:
     """The methods that the tab shows."""
-    names = values.names("methods", names, len(METHODS))
-    known = [n for n in METHODS if n in names and METHODS[n].family == tabs.family_of(state.tab)]
-    if not known:
+    methods = methods_named(state.tab, names)
+    if not methods:
         raise WrongRequest("choose at least one method to see something")
-    if len(known) > MOST:
-        raise WrongRequest(f"choose at most {MOST} methods; take one away before you add another")
-    return state.but(methods=tuple(known))
+    return state.but(methods=methods)
 
 
 def set_others(state: State, names: list[str] | None) -> State:
     """The networks that the one in view is compared with; each name is one of a zoo."""
-    stripped = (name.strip() for name in values.names("networks", names, 10 * NETWORKS))
-    others = tuple(n for n in dict.fromkeys(stripped) if n and n != state.model)
-    if len(others) >= NETWORKS:
-        raise WrongRequest(f"choose at most {NETWORKS - 1} networks beside {state.model}")
-    for name in others:
-        check_model(name)
-        zoo_adapters.describe(name)  # an unknown one is refused before it is loaded
-    return state.but(others=others)
+    return state.but(others=networks_named(state.model, names))
 
 
 def set_param(name: str) -> Callable[[State, Any], State]:

@@ -12,7 +12,7 @@ import PIL.Image
 import pytest
 
 from app.machine import disk
-from app.question import labels, pictures
+from app.question import pictures, text
 from app.question.state import State, from_query
 from app.window import changes
 from featvis import Embedding, WrongRequest
@@ -66,7 +66,7 @@ EMBEDDING = SimpleNamespace(output=Embedding(4))  # of a network whose target is
 DOORS = {
     "a picture": pictures.get,
     "an upload": lambda name: changes.set_upload(State(), name),
-    "a target": lambda name: labels.target_named(EMBEDDING, name),
+    "a target": lambda name: text.target_named(EMBEDDING, name),
 }
 
 

@@ -27,7 +27,8 @@ from app.cli.pictures import named
 from app.machine import errors, values
 from app.machine.limits import check_model, limits
 from app.pages import picker, tabs, tries
-from app.question import labels, recipe
+from app.question import recipe
+from app.question import text as texts
 from app.question.state import DISPLAY, State, from_query, param_text, to_query
 from app.web import api
 from app.window import changes
@@ -380,12 +381,12 @@ def embedding():
 
 @pytest.mark.parametrize("text", TARGETS)
 def test_a_target_is_no_path(trap, text):
-    assert answer(labels.target_named, embedding(), text)
+    assert answer(texts.target_named, embedding(), text)
     assert not OPENED
 
 
 def test_the_command_line_opens_the_picture_of_a_target(trap):
-    assert labels.target_named(embedding(), "picture.png", named).name == "picture.png"
+    assert texts.target_named(embedding(), "picture.png", named).name == "picture.png"
     assert OPENED
 
 

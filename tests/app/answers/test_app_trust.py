@@ -10,6 +10,7 @@ import PIL.Image
 import pytest
 import torch
 
+import featvis
 from app.answers import session, trust
 from app.files import save
 from app.pages import evidence
@@ -112,7 +113,7 @@ def test_the_box_is_drawn_and_exported(state):
 
 def test_the_estimate_counts_what_is_measured(state):
     session.logits_of(state)
-    method = session.METHODS["saliency"]
+    method = featvis.METHODS["saliency"]
     plain = session.seconds(method, state)
     assert session.seconds(method, state.having(trust=True)) > 5 * plain
     assert session.seconds(method, state.having(sanity=True)) == pytest.approx(7 * plain)

@@ -179,6 +179,7 @@ GOOD = {"featvis": 1, "model": MODEL, "image": "scene-1", "calls": [{"method": "
         ({"calls": [{"method": "cam", "channel": 3}]}, "takes no channel"),
         ({"calls": [{"method": "saliency", "position": [1, 2, 3]}]}, "no position"),
         ({"calls": [{"method": "saliency", "channel": True}]}, "no channel"),
+        ({"calls": [{"method": "saliency", "channel": [1, 2]}]}, "takes one channel"),
         ({"display": {"colour": "red"}}, "drawn"),
         ({"display": {"maps": "red"}}, "maps"),
     ],

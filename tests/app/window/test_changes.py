@@ -104,8 +104,10 @@ def test_wrong_values_are_refused_in_a_sentence(state):
         changes.set_layer(state, "no.layer")
     with pytest.raises(WrongRequest, match="classes go from 0"):
         changes.set_class(state, "99999")
-    with pytest.raises(WrongRequest, match="at least one"):
+    with pytest.raises(WrongRequest, match="of another kind"):
         changes.set_methods(state, ["feature_maps"])
+    with pytest.raises(WrongRequest, match="at least one"):
+        changes.set_methods(state, [])
     with pytest.raises(WrongRequest, match="sort is one of"):
         tabs.draw(maps.having(sort="upside down"))
     with pytest.raises(WrongRequest, match="there is no method"):
