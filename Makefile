@@ -33,7 +33,8 @@ test-oldest: .venv/made ## run the tests with the oldest packages that pyproject
 	  --resolution lowest-direct -r pyproject.toml --extra transformers
 	$(BIN)/uv pip freeze --quiet --python .venv-oldest/bin/python > .venv-oldest/versions.txt
 	UV_SYSTEM_CERTS=true $(BIN)/uv pip install --quiet --python .venv-oldest/bin/python \
-	  -c .venv-oldest/versions.txt pytest pytest-xdist captum faiss-cpu httpx-sse hypothesis
+	  -c .venv-oldest/versions.txt pytest pytest-xdist captum faiss-cpu httpx-sse \
+	  hypothesis ipykernel jupytext nbclient
 	OMP_NUM_THREADS=1 .venv-oldest/bin/python -m pytest -p no:cacheprovider $(IN_TWO) \
 	  -m "not browser and not real" --ignore tests/test_space.py $(ARGS)
 

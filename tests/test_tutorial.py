@@ -5,9 +5,6 @@ from __future__ import annotations
 import nbformat
 import pytest
 
-pytest.importorskip("nbclient")
-pytest.importorskip("jupytext")
-
 from docs.notebook import FOLDER, cells_of_code, notebook, run, shorten
 
 FILES = {"en": "tutorial.ipynb", "ko": "tutorial.ko.ipynb"}
