@@ -109,13 +109,13 @@ def from_json(text: str) -> Recipe:
     if not isinstance(display, dict) or display.keys() - set(DRAWN):
         raise WrongRequest(f"how a recipe is drawn is said by {', '.join(DRAWN)} alone")
     return Recipe(
-        model,
-        image,
-        tuple(_call(call) for call in calls),
-        given.get("pretrained") is not False,
-        {name: DISPLAY[name].check(value) for name, value in display.items()},
-        known if isinstance(known, dict) else {},
-        page,
+        model=model,
+        image=image,
+        calls=tuple(_call(call) for call in calls),
+        pretrained=given.get("pretrained") is not False,
+        display={name: DISPLAY[name].check(value) for name, value in display.items()},
+        facts=known if isinstance(known, dict) else {},
+        page=page,
     )
 
 
@@ -165,13 +165,14 @@ def facts(model: VisionModel, picture: PIL.Image.Image | None) -> dict[str, Any]
     made["python"] = platform.python_version()
     made["machine"] = f"{platform.system()} {platform.machine()}"
     made["threads"] = torch.get_num_threads()
-    return made | {name: found for name in PACKAGES if (found := _version(name))}
+    versions = {name: _version(name) for name in PACKAGES}
+    return made | {name: installed for name, installed in versions.items() if installed}
 
 
 def age_note(recipe: Recipe) -> str:
     """A sentence where pictures have changed since the featvis that wrote the recipe, or ""."""
     writer = recipe.facts.get("featvis")
-    changes = [version for version in REPAINTED if _numbers(writer) < _numbers(version)]
+    changes = [later for later in REPAINTED if _numbers(writer) < _numbers(later)]
     if not changes:
         return ""
     name = f"featvis {writer}" if _numbers(writer) else "an earlier featvis"
@@ -181,9 +182,9 @@ def age_note(recipe: Recipe) -> str:
     )
 
 
-def _numbers(version_text: Any) -> tuple[int, ...]:
+def _numbers(value: Any) -> tuple[int, ...]:
     """The numbers of a version, (0, 1, 0); () of anything else."""
-    text = str(version_text)
+    text = str(value)
     return tuple(map(int, text.split("."))) if VERSION.fullmatch(text) else ()
 
 

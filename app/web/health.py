@@ -125,4 +125,9 @@ def _tried(name: str, state: State) -> broken.Check:
         wrong = "" if values.numel() and bool(torch.isfinite(values).all()) else "it is no number"
     except Exception as error:
         wrong = sentence(error)
-    return broken.Check(not wrong, wrong, round(time.perf_counter() - begin, 3), state.model)
+    return broken.Check(
+        ok=not wrong,
+        reason=wrong,
+        seconds=round(time.perf_counter() - begin, 3),
+        model=state.model,
+    )
