@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from app.answers import session
+from app.answers.ask import ask_of
+from app.answers.run import run
 from app.cli import commands
 from app.question.recipe import from_json
 from app.question.state import State
@@ -64,14 +65,14 @@ DOORS = {
     "there is no method 'camera'": [
         lambda _: api.run("camera", MODEL),
         lambda _: of_recipe(method="camera"),
-        lambda _: session.run("camera", STATE),
+        lambda _: run(ask_of("camera", STATE)),
         lambda _: changes.set_methods(STATE, ["camera"]),
     ],
     "class 99 of bundled:scenes-alexnet: classes go from 0 to": [
         lambda _: api.run("cam", MODEL, target="99"),
         lambda _: changes.set_class(STATE, "99"),
         lambda _: changes.set_against(STATE, "99"),
-        lambda _: session.run("cam", STATE.but(target="99")),
+        lambda _: run(ask_of("cam", STATE.but(target="99"))),
         of_command("run", "cam", "--target", "99"),
     ],
     "bundled:scenes-alexnet has no layer 'no'": [

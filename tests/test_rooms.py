@@ -208,8 +208,8 @@ def test_every_line_is_in_its_room():
         ("zoo_adapters/a.py", "import timm.data"),
         ("zoo_adapters/a.py", "from featvis import cam"),
         ("zoo_adapters/a.py", "def f():\n    from featvis.cam import cam"),
-        ("app/answers/session.py", "import gradio as gr"),
-        ("app/answers/session.py", "open('x')"),
+        ("app/answers/run.py", "import gradio as gr"),
+        ("app/answers/run.py", "open('x')"),
         ("app/web/api.py", "file.open('rb')"),
         ("app/web/api.py", "Path(name).read_bytes()"),
         ("app/web/api.py", "Path(name).read_text('utf8')"),
@@ -219,7 +219,7 @@ def test_every_line_is_in_its_room():
         ("app/window/changes.py", "import urllib.request"),
         ("app/window/changes.py", "from urllib.request import urlopen"),
         ("app/window/changes.py", "import httpx"),
-        ("app/answers/session.py", "from torchvision import models"),
+        ("app/answers/run.py", "from torchvision import models"),
     ],
 )
 def test_a_line_in_the_wrong_room_is_found(tmp_path, file, line):
@@ -239,8 +239,8 @@ def test_a_line_in_the_wrong_room_is_found(tmp_path, file, line):
         ("featvis/render.py", "def f():\n    from PIL import Image"),
         ("zoo_adapters/timm.py", "from timm import data\nfrom featvis.model import Layer"),
         ("app/cli/x.py", "PIL.Image.open(path)\nfrom .pictures import named"),
-        ("app/answers/session.py", "from urllib.parse import quote"),
-        ("app/window/tabs.py", "from . import session\nimport gradio, featvis, zoo_adapters"),
+        ("app/answers/run.py", "from urllib.parse import quote"),
+        ("app/window/tabs.py", "from . import run\nimport gradio, featvis, zoo_adapters"),
     ],
 )
 def test_a_line_in_its_room_is_not(tmp_path, file, line):

@@ -19,8 +19,11 @@ from huggingface_hub import metadata_load
 from packaging.requirements import Requirement
 
 import featvis
-from app.answers import session
+from app.answers.ask import ask_of
+from app.answers.prediction import image_of
+from app.answers.run import run
 from app.machine import engine
+from app.machine.cache import RESULTS, model_of
 from app.question.state import State
 
 pytestmark = pytest.mark.slow
@@ -130,12 +133,12 @@ sys.stdout.buffer.write(pickle.dumps([result.values.numpy() for result in entry(
 """
     import pickle
 
-    image = session.image_of(State()).values
+    image = image_of(State()).values
     call = (State().model, "saliency", {"image": image, "target": 3})
     made = subprocess.run([sys.executable, "-c", code], input=pickle.dumps(call), check=True,
                           stdout=subprocess.PIPE, **apart(tmp_path / "out"))  # fmt: skip
     (found,) = pickle.loads(made.stdout)
-    here = featvis.saliency(session.model_of(State().model), image, 3).values
+    here = featvis.saliency(model_of(State().model), image, 3).values
     torch.testing.assert_close(torch.from_numpy(found), here)
 
 
@@ -148,13 +151,13 @@ def test_what_an_entry_computes_is_what_is_computed_here(monkeypatch, name):
         return engine.compute(*call)
 
     state = State(methods=(name,), seed=3).having(steps=2)
-    here = session.run(name, state)
-    session.RESULTS.drop(session.key_of(featvis.METHODS[name], state))
+    here = run(ask_of(name, state))
+    RESULTS.drop(here.ask.key)
     monkeypatch.setattr(engine, "_entry", [entry])
     monkeypatch.setattr(engine, "LONG", -1.0)
-    there = session.run(name, state)
+    there = run(ask_of(name, state))
     assert [call[:2] for call in calls] == [(state.model, name)]
-    assert there is not here
+    assert there.result is not here.result
     torch.testing.assert_close(there.result.values, here.result.values)
 
 

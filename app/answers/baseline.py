@@ -13,15 +13,15 @@ import torch
 from torch import Tensor
 
 import zoo_adapters
-from featvis import METHODS, Classes, VisionModel
+from featvis import Classes, VisionModel
 from featvis.ascent.objectives import Objective, watch
 from featvis.methods.maximize import goal
 from featvis.progress import tick
 from featvis.types import Synthesis
 from zoo_adapters.bundled.scenes import scene
 
-from ..question.state import State
-from . import session
+from .ask import Ask
+from .run import cached
 
 __all__ = ["SCENES", "places"]
 
@@ -31,14 +31,13 @@ FIRST = 500  # the seed of the first
 BATCH = 8
 
 
-def places(state: State, result: Synthesis) -> list[str]:
+def places(ask: Ask, result: Synthesis) -> list[str]:
     """For each picture, in words, how its activation compares with the scenes'."""
-    model = session.model_of(state.model)
-    method = METHODS["maximize"]
-    asked = session.subject(method, model, state)
-    target, layer = asked["target"], asked["layer"]
-    position, channel = asked["position"], asked["channel"]
-    if session.params_of(method, state)["every"]:
+    model, state = ask.model, ask.state
+    assert state is not None
+    target, layer = ask.subject["target"], ask.subject["layer"]
+    position, channel = ask.subject["position"], ask.subject["channel"]
+    if ask.params["every"]:
         channel = list(range(model.layer(layer).channels))
     make, numbers, _ = goal(model, target, layer, channel, position)
     key = ("natural", state.model, layer, channel is None, position)
@@ -50,7 +49,7 @@ def places(state: State, result: Synthesis) -> list[str]:
         count = model.output.count
     else:
         count = 1
-    table = session.kept(key, state, lambda: _table(model, make, count), 2 * SCENES)
+    table = cached(key, state, lambda: _table(model, make, count), 2 * SCENES)
     copies = len(result.values) // len(numbers)
     rows = [table[min(n, len(table) - 1)] for n in numbers for _ in range(copies)]
     return [_words(v, row) for v, row in zip(result.activation.tolist(), rows, strict=True)]

@@ -19,13 +19,17 @@ from featvis.network.cost import multiplications
 from featvis.types import Attribution, Heatmap
 from zoo_adapters import Facts
 
+from ..machine.cache import RESULTS, model_of
 from ..machine.errors import Cancelled, sentence
 from ..question import trainings
 from ..question.families import shown_methods
 from ..question.state import MOST, State
-from . import session, trust
+from . import trust
+from .ask import ask_of
+from .prediction import image_of, logits_of
 from .readout import on_original
-from .session import Made
+from .run import Answer, run
+from .subject import strongest_channel, target_of
 
 __all__ = ["DEPTHS", "Cell", "Row", "agreements", "compared", "limits", "told"]
 
@@ -37,7 +41,7 @@ class Cell:
     """What one network answers to one question, or why it does not."""
 
     title: str
-    made: Made | None = None
+    answer: Answer | None = None
     reason: str = ""
     faith: trust.Faith | None = None
     alone: State | None = None  # that asks for it alone, where that is another question
@@ -88,10 +92,10 @@ def compared(state: State) -> Iterator[list[Row]]:
 def _begun(one: State, state: State) -> Row:
     """A row with its network loaded; the class is the same by its label, or each one's own."""
     trainings.check_here(one.model, state)
-    model = session.model_of(one.model)
-    facts, image = _facts(one.model, model), session.image_of(one)
+    model = model_of(one.model)
+    facts, image = _facts(one.model, model), image_of(one)
     one = one.but(target=_target(state, model))
-    prediction = model.output.predict(session.logits_of(one)).words
+    prediction = model.output.predict(logits_of(one)).words
     return Row(one, model, facts, image, prediction)
 
 
@@ -99,7 +103,7 @@ def _facts(name: str, model: VisionModel) -> Facts:
     """What is known of a network; what no table tells is counted."""
     known = zoo_adapters.describe(name)
     if known.gmacs is None:
-        count = session.RESULTS.get_or(("gmacs", name), lambda: multiplications(model))
+        count = RESULTS.get_or(("gmacs", name), lambda: multiplications(model))
         known = replace(known, gmacs=count / 1e9)
     return replace(
         known,
@@ -125,7 +129,7 @@ def told(row: Row) -> dict[str, Any]:
         {
             "method": cell.title,
             "reason": cell.reason,
-            "seconds": cell.made.seconds if cell.made else None,
+            "seconds": cell.answer.seconds if cell.answer else None,
             "insertion": cell.faith.insertion if cell.faith else None,
             "deletion": cell.faith.deletion if cell.faith else None,
         }
@@ -136,8 +140,8 @@ def told(row: Row) -> dict[str, Any]:
 
 def _target(state: State, model: VisionModel) -> str | None:
     """The first network's target as another one has it; None: each one's prediction."""
-    first = session.model_of(state.model).output
-    target = first.translate(session.target_of(state), model.output)
+    first = model_of(state.model).output
+    target = first.translate(target_of(state), model.output)
     return None if target is None else str(target)
 
 
@@ -153,11 +157,12 @@ def _cells(row: Row, state: State, methods: Sequence[Method]) -> Iterator[Cell]:
 
 def _answer(row: Row, state: State, method: Method) -> Cell:
     try:
-        if reason := session.missing(method, row.state):
-            return Cell(method.title, reason=reason)
-        made = session.run(method.name, row.state)
-        faith = trust.faith(made, row.state) if state.display("trust") else None
-        return Cell(method.title, made, faith=faith)
+        ask = ask_of(method.name, row.state)
+        if ask.reason:
+            return Cell(method.title, reason=ask.reason)
+        answer = run(ask)
+        faith = trust.faith(answer) if state.choices["trust"] else None
+        return Cell(method.title, answer, faith=faith)
     except Exception as error:
         return Cell(method.title, reason=_reason(error))
 
@@ -170,10 +175,10 @@ def _deep(row: Row, model: VisionModel, depth: float, *, made: bool) -> Cell:
         layer = min(layers, key=lambda x: abs(x.depth - depth))
         asked, title = row.state.but(tab="Feature maps", layer=layer.name), f"{title}: {layer.name}"
         if not made:
-            return Cell(title, session.run("feature_maps", asked))
-        number = session.strongest(asked)
+            return Cell(title, run(ask_of("feature_maps", asked)))
+        number = strongest_channel(asked)
         asked, title = asked.but(tab="Synthesis", channel=number), f"{title}, channel {number}"
-        return Cell(title, session.run("maximize", asked), alone=asked)
+        return Cell(title, run(ask_of("maximize", asked)), alone=asked)
     except Exception as error:
         return Cell(title, reason=_reason(error))
 
@@ -190,8 +195,8 @@ def limits(rows: Sequence[Row]) -> dict[str, float]:
     found: dict[str, float] = {}
     for row in rows:
         for cell in row.cells:
-            if cell.made and isinstance(cell.made.result, Heatmap | Attribution):
-                top = render.limit(cell.made.result)
+            if cell.answer and isinstance(cell.answer.result, Heatmap | Attribution):
+                top = render.limit(cell.answer.result)
                 found[cell.title] = max(found.get(cell.title, 0.0), top)
     return found
 
@@ -201,8 +206,8 @@ def agreements(rows: Sequence[Row]) -> dict[str, tuple[list[str], Agreement]]:
     columns: dict[str, list[tuple[str, torch.Tensor]]] = {}
     for row in rows:
         for cell in row.cells:
-            if row.image and cell.made and isinstance(cell.made.result, Heatmap | Attribution):
-                grid = torch.tensor(on_original(cell.made.result, row.image))
+            if row.image and cell.answer and isinstance(cell.answer.result, Heatmap | Attribution):
+                grid = torch.tensor(on_original(cell.answer.result, row.image))
                 columns.setdefault(cell.title, []).append((row.state.model, grid))
     return {
         title: ([name for name, _ in found], agreement([grid for _, grid in found]))

@@ -21,8 +21,10 @@ from featvis.measures.kinship import (
 from zoo_adapters import read_image
 
 from ..index.scenes import FIRST, draw_together
+from ..machine.cache import RESULTS, model_of
 from ..question.state import State
-from . import indexed, session
+from . import indexed
+from .run import cached
 
 __all__ = [
     "COUNT",
@@ -45,24 +47,24 @@ def counterparts_of(state: State, other: str, layer: str, channel: int, say: Say
     Counterpart, ...
 ]:  # fmt: skip
     """The channels of another network that answer to the same places of the same pictures."""
-    model = session.model_of(other)
+    model = model_of(other)
     names = layers_of(state.but(model=other), model)
 
     def make() -> tuple[Counterpart, ...]:
         return counterparts(_pairs(state.model, (layer,), other, names, say), layer, channel, k=4)
 
-    return session.kept(("kin", state.model, other, layer, channel), state, make, 2 * COUNT)
+    return cached(("kin", state.model, other, layer, channel), state, make, 2 * COUNT)
 
 
 def likeness_of_layers(state: State, other: str, say: Say) -> tuple[list[str], list[str], Tensor]:
     """CKA of all layers of two networks."""
-    one, two = session.model_of(state.model), session.model_of(other)
+    one, two = model_of(state.model), model_of(other)
     names = layers_of(state, one), layers_of(state.but(model=other), two)
 
     def make() -> tuple[list[str], list[str], Tensor]:
         return cka(_pairs(state.model, names[0], other, names[1], say))
 
-    return session.kept(("cka", state.model, other), state, make, 2 * COUNT)
+    return cached(("cka", state.model, other), state, make, 2 * COUNT)
 
 
 class Neighbourhoods(NamedTuple):
@@ -93,7 +95,7 @@ def neighbourhoods_of(state: State, other: str, say: Say) -> Neighbourhoods:
         names, chance = list(one.rows)[: len(a)], NEAR / (len(a) - 1)
         return Neighbourhoods(names, found, float(found.share.mean()), chance, order)
 
-    return session.RESULTS.get_or(("near", state.model, other, one.folder, two.folder), make)
+    return RESULTS.get_or(("near", state.model, other, one.folder, two.folder), make)
 
 
 def layers_of(state: State, model: VisionModel) -> tuple[str, ...]:
@@ -115,7 +117,7 @@ def _pairs(
 
 
 def _maps(name: str, layers: Sequence[str], drawn: Sequence[object]) -> dict[str, Tensor]:
-    model = session.model_of(name)
+    model = model_of(name)
     images = torch.cat([read_image(p, model).values for p in drawn]).to(model.like)  # type: ignore[arg-type]
     with torch.no_grad():
         return featvis.record(model, images, *layers)

@@ -79,9 +79,9 @@ def _cut(kept: str, text: str, end: bool) -> str:
 
 
 def _said(cell: Cell) -> str:
-    if cell.made is None:
+    if cell.answer is None:
         return ""
-    result = cell.made.result
+    result = cell.answer.result
     if isinstance(result, Synthesis):
         return f"activation {float(result.activation[0]):.3g}"
     said = [] if isinstance(result, FeatureMaps) else [str(getattr(result, "target", ""))]
@@ -93,9 +93,9 @@ def _said(cell: Cell) -> str:
 def _drawn(
     cell: Cell, row: Row, original: PIL.Image.Image, tops: dict[str, float]
 ) -> PIL.Image.Image | None:
-    if cell.made is None or row.image is None:
+    if cell.answer is None or row.image is None:
         return None
-    result = cell.made.result
+    result = cell.answer.result
     if isinstance(result, FeatureMaps):
         if result.components is None:
             return None
@@ -121,10 +121,10 @@ def numbers_of(state: State, rows: Sequence[Row]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for row in rows:
         for cell in row.cells:
-            if cell.made is not None:
+            if cell.answer is not None:
                 column = cell.title.partition(" ")[0] if ":" in cell.title else ""
-                name = ".".join(filter(None, (row.state.model, cell.made.method.name, column)))
-                found[f"{name}.values"] = cell.made.result.values.detach().cpu().numpy()
+                name = ".".join(filter(None, (row.state.model, cell.answer.method.name, column)))
+                found[f"{name}.values"] = cell.answer.result.values.detach().cpu().numpy()
     for title, (names, made) in agreements(rows).items():
         found[f"{title}.networks"] = np.array(names)
         found[f"{title}.correlation"] = made.correlation.numpy()

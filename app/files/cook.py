@@ -11,13 +11,15 @@ import PIL.Image
 import torch
 
 import zoo_adapters
-from featvis import METHODS, Image, VisionModel, WrongRequest, render
+from featvis import Image, VisionModel, WrongRequest, render
 from featvis.types import Attribution, FeatureMaps, Filters, Heatmap, Rectangle, Result
 
+from ..answers.ask import ask_of_call
+from ..answers.run import Answer, run
 from ..answers.trust import box
 from ..question import pictures
 from ..question.recipe import Recipe, age_note, facts
-from ..question.text import Opening, target_named
+from ..question.text import Opening
 
 __all__ = ["Cooked", "boxes", "cook", "differences", "drawn"]
 
@@ -36,34 +38,29 @@ def cook(
     recipe: Recipe,
     model: VisionModel,
     original: PIL.Image.Image | None,
-    seen: Callable[[Result], None] | None = None,
+    on_step: Callable[[Result], object] | None = None,
     picture: Opening = pictures.get,
 ) -> Cooked:
-    """Make all of a recipe on its model and its picture; `seen` is given what is on the way.
+    """Make all of a recipe on its model and its picture; `on_step` gets the results on the way.
 
     `picture` opens the picture that a target is to be like.
     """
-    for call in recipe.calls:
-        if reason := METHODS[call.method].missing(model):
-            raise WrongRequest(reason)
-        if original is None and "image" in METHODS[call.method].subject:
-            raise WrongRequest(f"{call.method} needs a picture: give one with --image")
     image = zoo_adapters.read_image(original, model) if original is not None else None
-    results: dict[str, Result] = {}
-    for call in recipe.calls:
-        method, chosen = METHODS[call.method], dict(call.subject)
-        if "target" in chosen:
-            chosen["target"] = target_named(model, chosen["target"], picture)
-        if "image" in method.subject and image is not None:
-            chosen["image"] = replace(image, values=image.values.to(model.like))
-        made = method.run(model, **chosen, **call.params)
-        for last in made if method.generator else (made,):
-            results[call.method] = last
-            if seen is not None and method.generator:
-                seen(last)
-    known = replace(recipe, facts=facts(model, original))
-    found = boxes(results, image) if image is not None else {}
-    return Cooked(known, results, drawn(results, image, original, recipe.display), found)
+    questions = [ask_of_call(call, model, image, picture) for call in recipe.calls]
+    for reason in filter(None, (ask.reason for ask in questions)):
+        raise WrongRequest(reason)
+
+    def show(answer: Answer) -> None:
+        if on_step is not None:
+            on_step(answer.result)
+
+    results = {ask.method.name: run(ask, show).result for ask in questions}
+    return Cooked(
+        recipe=replace(recipe, facts=facts(model, original)),
+        results=results,
+        picture=drawn(results, image, original, recipe.display),
+        boxes=boxes(results, image) if image is not None else {},
+    )
 
 
 def boxes(results: Mapping[str, Result], image: Image) -> dict[str, Rectangle | None]:

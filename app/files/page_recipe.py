@@ -10,7 +10,8 @@ import PIL.Image
 
 from featvis import WrongRequest
 
-from ..answers import indexed, session
+from ..answers import indexed
+from ..machine.cache import MODELS, model_of
 from ..question import pictures
 from ..question.recipe import Recipe, facts, stamped
 from ..question.state import DISPLAY, IMAGE, State, from_query, to_query
@@ -25,7 +26,7 @@ SHEETS = {"Channel": channel_sheet, "Neighbours": neighbours_sheet, "Compare": c
 
 def of_page(state: State, image: str | None = None) -> Recipe:
     """The recipe of a page; `image` is the picture's name where it is not the state's."""
-    model = session.model_of(state.model)
+    model = model_of(state.model)
     known = facts(model, pictures.get(state.image))
     for name in state.others if state.tab == "Compare" else ():
         known[f"weights of {name}"] = _fingerprint(name)
@@ -42,7 +43,7 @@ def _public(source: str) -> str:
 
 def _fingerprint(name: str) -> str:
     """Of a network that is here; one that cannot be loaded is missing from the sheet, too."""
-    found = session.MODELS.get(name)
+    found = MODELS.get(name)
     return str(found.fingerprint) if found is not None else ""
 
 

@@ -6,14 +6,14 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 import zoo_adapters
-from featvis import VisionModel
+from featvis import VisionModel, WrongRequest
 
-from ..answers import session
+from ..answers.ask import asks
+from ..answers.subject import Subject, layer_of
 from ..files import encode
 from ..machine.disk import file_url
 from ..machine.limits import limits
 from ..question import pictures
-from ..question.state import State
 from . import tabs, views
 
 __all__ = ["chips", "comparable", "examples", "layers", "short", "targets"]
@@ -45,10 +45,11 @@ def comparable() -> list[str]:
     return [*zoo_adapters.names("bundled"), *KNOWN]
 
 
-def layers(state: State, model: VisionModel) -> Choices:
+def layers(subject: Subject) -> Choices:
     """All layers, after the one that the tab takes by itself."""
-    automatic = f"automatic: {model.layer(session.layer_of(state.but(layer=None), model))}"
-    if state.tab == "Synthesis" and model.output.goal(session.logits_of(state), None) is not None:
+    state, model = subject.state, subject.model
+    automatic = f"automatic: {model.layer(layer_of(state.but(layer=None), model))}"
+    if state.tab == "Synthesis" and model.output.goal(subject.logits, None) is not None:
         automatic = "none: the class above"
     return [(automatic, ""), *((str(layer), name) for name, layer in model.layers.items())]
 
@@ -59,10 +60,17 @@ def targets(model: VisionModel) -> Choices:
     return model.output.choices((f"{name}, a {label}", name) for name, label in examples)[:MOST]
 
 
-def chips(state: State) -> Choices:
+def chips(subject: Subject) -> Choices:
     """The methods of a tab, with the time of those that take long."""
-    told = [(m, tabs.estimate(m, state)) for m in tabs.methods_of(state.tab)]
-    return [(f"{m.title} ({time})" if time else m.title, m.name) for m, time in told]
+    methods = tabs.methods_of(subject.state.tab)
+    try:
+        times = [tabs.estimate(ask) for ask in asks(subject, methods)]
+    except WrongRequest:  # the tab says why
+        times = [""] * len(methods)
+    return [
+        (f"{method.title} ({time})" if time else method.title, method.name)
+        for method, time in zip(methods, times, strict=True)
+    ]
 
 
 def upload(chosen: str) -> str:

@@ -107,9 +107,9 @@ def _facts(facts: Facts | None, row: Row) -> list[str]:
 
 
 def _panel(cell: Cell, row: Row, state: State, tops: dict[str, float]) -> Panel:
-    if cell.made is None:
+    if cell.answer is None:
         return Panel(cell.title, reason=cell.reason)
-    result = cell.made.result
+    result = cell.answer.result
     depth, _, where = cell.title.partition(": ")
     if isinstance(result, FeatureMaps):
         h, w = result.values.shape[2:]
@@ -117,20 +117,20 @@ def _panel(cell: Cell, row: Row, state: State, tops: dict[str, float]) -> Panel:
         if result.components is None:
             return Panel(cell.title, reason="these maps have no components")
         colors = render.components(result)[0]
-        return Panel(depth, None, lines, cell.made.seconds, colors=colors, place=result.place)
+        return Panel(depth, None, lines, cell.answer.seconds, colors=colors, place=result.place)
     if isinstance(result, Synthesis):
         return _made(cell, row, state, result)
     assert isinstance(result, Heatmap | Attribution)
-    lines = [f"<b>{escape(result.target)}</b>{evidence.score(result, row.state)}"]
+    lines = [f"<b>{escape(result.target)}</b>{evidence.score(result, cell.answer.ask)}"]
     if cell.faith is not None:
         lines.append(trust.faith_words(cell.faith))
     top = tops.get(cell.title)
-    return Panel(cell.title, result, lines, cell.made.seconds, top=top)
+    return Panel(cell.title, result, lines, cell.answer.seconds, top=top)
 
 
 def _made(cell: Cell, row: Row, state: State, result: Synthesis) -> Panel:
     """The picture made for a channel, and the way to that channel."""
-    assert cell.made is not None
+    assert cell.answer is not None
     assert cell.alone is not None
     others = tuple(name for name in (state.model, *state.others) if name != row.state.model)
     there = to_query(cell.alone.but(tab="Channel", others=others))
@@ -140,7 +140,7 @@ def _made(cell: Cell, row: Row, state: State, result: Synthesis) -> Panel:
         f"activation {float(result.activation[0]):.3g}",
         f'<a href="?{escape(there)}">Open the channel</a>',
     ]
-    return Panel(depth, None, lines, cell.made.seconds, alone=render.pictures(result)[0])
+    return Panel(depth, None, lines, cell.answer.seconds, alone=render.pictures(result)[0])
 
 
 def _agreement(state: State, rows: Sequence[Row]) -> str:

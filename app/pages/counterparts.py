@@ -11,7 +11,9 @@ import PIL.Image
 from featvis import WrongRequest, render
 from featvis.types import Synthesis
 
-from ..answers import indexed, kinship, session
+from ..answers import indexed, kinship
+from ..answers.ask import ask_of
+from ..answers.run import run
 from ..machine.errors import sentence
 from ..question import trainings
 from ..question.state import State
@@ -106,7 +108,7 @@ def made_for(state: State, own: Neuron, say: Say) -> Iterator[Pictures]:
     for neuron in neurons:
         say(f"Making the picture for channel {neuron.channel} of {neuron.layer}, {neuron.model}")
         try:
-            result = session.run("maximize", asked(state, neuron)).result
+            result = run(ask_of("maximize", asked(state, neuron))).result
             assert isinstance(result, Synthesis)
             made[neuron] = render.to_pil(render.pictures(result)[0])
         except WrongRequest as error:  # the others are made all the same

@@ -9,7 +9,10 @@ from typing import Any
 from featvis import WrongRequest, render
 from featvis.types import FeatureMaps
 
-from ..answers import indexed, kinship, session
+from ..answers import indexed, kinship
+from ..answers.ask import ask_of
+from ..answers.prediction import image_of
+from ..answers.run import run
 from ..question.state import State
 from ..words import texts
 from .panels import Panel, panels
@@ -57,7 +60,7 @@ def _pair(state: State, other: str, one: Sequence[str], two: Sequence[str], foun
         return ""
     value = float(found[one.index(first), two.index(second)])
     shown = [_colors(state, state.model, first), _colors(state, other, second)]
-    image = session.image_of(state)
+    image = image_of(state)
     return (
         f"<p><b>{escape(first)}</b> and <b>{escape(second)}</b>: CKA {value:.3f}; all their "
         "channels over your picture, each as three principal components.</p>"
@@ -67,7 +70,7 @@ def _pair(state: State, other: str, one: Sequence[str], two: Sequence[str], foun
 
 def _colors(state: State, model: str, layer: str) -> Panel:
     asked = state.but(tab="Feature maps", model=model, layer=layer, channel=None, position=None)
-    made = session.run("feature_maps", asked)
+    made = run(ask_of("feature_maps", asked))
     assert isinstance(made.result, FeatureMaps)
     title = f"{model.rpartition(':')[2]}: {layer}"
     if made.result.components is None:

@@ -8,11 +8,13 @@ import featvis
 from featvis import VisionModel, WrongRequest, render
 from featvis.types import FeatureMaps, Filters
 
-from ..answers import indexed, session
+from ..answers import indexed
 from ..answers.indexed import TOP
-from ..answers.session import Made
+from ..answers.prediction import image_of
+from ..answers.run import Answer
 from ..files import encode
 from ..index import Index, no_index
+from ..machine.cache import model_of
 from ..machine.disk import file_url
 from ..question.state import State
 from ..words import texts
@@ -79,7 +81,7 @@ def strongest(state: State, index: Index, layer: str, number: int) -> str:
         )
         for sight in sights
     ]
-    model = session.model_of(state.model)
+    model = model_of(state.model)
     note = index.patch(model, layer, sights[0].hit.position, sights[0].hit.image).note
     words = (
         f"the strongest of {index.count:,} pictures, one patch each; below each the guided "
@@ -127,12 +129,12 @@ def _classes(means: dict[str, float]) -> str:
     return f'<div class="fv-classes">{rows}<p>Mean of the largest value, by class</p></div>'
 
 
-def own(state: State, made: Made, number: int) -> str:
+def own(state: State, made: Answer, number: int) -> str:
     """The channel over the picture at hand."""
     assert isinstance(made.result, FeatureMaps)
     over = maps.panels(made, made.result, number, state.but(layer=made.result.layer))[:2]
     place = maps.marker(state.but(layer=made.result.layer))
-    image = session.image_of(state)
+    image = image_of(state)
     view = panels(image, state.image, over, place, of=state.model)
     return section("In your picture", view)
 

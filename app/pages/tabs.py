@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from featvis import Method, Param, VisionModel, WrongRequest, render
+from featvis import Param, VisionModel, render
 from featvis.neuron import check_channel
 from featvis.types import FeatureMaps, Filters, Synthesis
 
-from ..answers import baseline, session
-from ..answers.session import Made
+from ..answers import baseline
+from ..answers.ask import Ask, asks
+from ..answers.run import Answer, run
+from ..answers.subject import Subject, subject_of
 from ..machine.jobs import Cancelled
 from ..machine.limits import limited
 from ..question.families import family_of, first_methods, has_methods, methods_of, shown_methods
@@ -70,13 +72,11 @@ def used_params(state: State) -> set[str]:
     return used if has_methods(state) else used - {"maps", "trust"}
 
 
-def estimate(method: Method, state: State) -> str:
-    """How long a method will take, if that is long; in words."""
-    try:
-        seconds = session.seconds(method, state)
-    except WrongRequest:
+def estimate(ask: Ask) -> str:
+    """How long an answer will take, if that is long; in words."""
+    if ask.reason or ask.seconds <= SLOW:
         return ""
-    return texts.duration(seconds) if seconds > SLOW else ""
+    return texts.duration(ask.seconds)
 
 
 def draw(
@@ -89,97 +89,97 @@ def draw(
 
     `relax` is called when what is left is a bonus: it may be stopped by whatever is used next.
     """
+    return draw_subject(subject_of(state), say, show, relax)
+
+
+def draw_subject(
+    subject: Subject,
+    say: Callable[[str], None] = lambda words: None,
+    show: Callable[[Shown], None] = lambda shown: None,
+    relax: Callable[[], None] = lambda: None,
+) -> Shown:
+    """The same of a state that is resolved already."""
+    state = subject.state
     if state.tab in PAGES:
         return PAGES[state.tab].page(state, say, show, relax)
     panels: list[Panel] = []
-    grid, methods, views_made = "", shown_methods(state), ""
-    slow = len(methods) > 1 and any(estimate(method, state) for method in methods)
-    for method in methods:
+    grid, questions, views_made = "", asks(subject), ""
+    slow = len(questions) > 1 and any(map(estimate, questions))
+    for ask in questions:
         if slow and panels:
-            waiting = [Panel(m.title, reason="Computing") for m in methods[len(panels) :]]
-            show(_over(state, [*panels, *waiting]))
-        if reason := session.missing(method, state):
-            panels.append(Panel(method.title, reason=reason))
+            waiting = [Panel(a.method.title, reason="Computing") for a in questions[len(panels) :]]
+            show(_over(subject, [*panels, *waiting]))
+        if ask.reason:
+            panels.append(Panel(ask.method.title, reason=ask.reason))
             continue
-        say(
-            " ".join(filter(None, (f"Computing {method.title}:", estimate(method, state)))).rstrip(
-                ":"
-            )
-        )
-        if method.generator:
-            views_made = _synthesis(method, state, say, show, views_made)
+        title, duration = ask.method.title, estimate(ask)
+        say(f"Computing {title}: {duration}" if duration else f"Computing {title}")
+        if ask.method.generator:
+            views_made = _synthesis(ask, say, show, views_made)
             continue
-        made = session.run(method.name, state)
-        if isinstance(made.result, Filters):
-            return _filters(made.result, state)
-        if isinstance(made.result, FeatureMaps):
-            number = maps.chosen(made.result, state)
-            panels += maps.panels(made, made.result, number, state)
-            grid = views.grid(made.result, _scale(state), number, "channel")
+        answer = run(ask)
+        if isinstance(answer.result, Filters):
+            return _filters(answer.result, subject)
+        if isinstance(answer.result, FeatureMaps):
+            number = maps.chosen(answer.result, state)
+            panels += maps.panels(answer, answer.result, number, state)
+            grid = views.grid(answer.result, _scale(state), number, "channel")
         else:
-            panels.append(evidence.panel(made, state))
+            panels.append(evidence.panel(answer))
     if views_made:
         return Shown(views_made)
-    return _over(state, panels, grid)
+    return _over(subject, panels, grid)
 
 
 def _synthesis(
-    method: Method,
-    state: State,
-    say: Callable[[str], None],
-    show: Callable[[Shown], None],
-    before: str,
+    ask: Ask, say: Callable[[str], None], show: Callable[[Shown], None], before: str
 ) -> str:
     """What is being made, after what was made `before`; if it is stopped, what there is by then."""
-    last: list[Made] = []
+    last: list[Answer] = []
 
-    def seen(made: Made) -> None:
-        last[:] = [made]
-        show(Shown(before + _view(made)))
+    def on_step(answer: Answer) -> None:
+        last[:] = [answer]
+        show(Shown(before + _view(answer)))
 
     try:
-        made = session.run(method.name, state, seen)
+        answer = run(ask, on_step)
     except Cancelled:
         if not last:
             raise
-        made = last[0]
-        stopped = ("stopped before its last step",)
-        return before + _view(
-            replace(made, result=replace(made.result, notes=(*made.result.notes, *stopped)))
-        )
-    return before + _view(made, _places(made, state, say))
+        result = last[0].result
+        notes = (*result.notes, "stopped before its last step")
+        return before + _view(replace(last[0], result=replace(result, notes=notes)))
+    return before + _view(answer, _places(answer, say))
 
 
-def _view(made: Made, places: Sequence[str] = ()) -> str:
-    assert isinstance(made.result, Synthesis)
-    return synthesis.view(made.method.title, made.result, made.seconds, places)
+def _view(answer: Answer, places: Sequence[str] = ()) -> str:
+    assert isinstance(answer.result, Synthesis)
+    return synthesis.view(answer.method.title, answer.result, answer.seconds, places)
 
 
-def _places(made: Made, state: State, say: Callable[[str], None]) -> list[str]:
+def _places(answer: Answer, say: Callable[[str], None]) -> list[str]:
     """How the activations compare with those of scenes, unless that is not waited for."""
-    if made.method.name != "maximize":
+    if answer.method.name != "maximize":
         return []
-    assert isinstance(made.result, Synthesis)
+    assert isinstance(answer.result, Synthesis)
     try:
         say("Comparing with scenes")
-        return baseline.places(state, made.result)
+        return baseline.places(answer.ask, answer.result)
     except Cancelled:
         return []
 
 
-def _over(state: State, panels: list[Panel], grid: str = "") -> Shown:
-    image, marker = (
-        session.image_of(state),
-        maps.marker(state) if has_grid(state.tab) or state.of_neuron else None,
-    )
-    shared = state.display("maps") == "shared" and not has_grid(state.tab)
-    view = over_picture(image, state.image, panels, marker, of=state.model, shared=shared)
+def _over(subject: Subject, panels: list[Panel], grid: str = "") -> Shown:
+    state = subject.state
+    marker = maps.marker(state) if has_grid(state.tab) or state.of_neuron else None
+    shared = state.choices["maps"] == "shared" and not has_grid(state.tab)
+    view = over_picture(subject.image, state.image, panels, marker, of=state.model, shared=shared)
     return Shown(view, grid)
 
 
-def _filters(result: Filters, state: State) -> Shown:
+def _filters(result: Filters, subject: Subject) -> Shown:
     """The filters of a layer, or the kernels of one; the chosen filter large."""
-    model = session.model_of(state.model)
+    state, model = subject.state, subject.model
     count, _, h, w = result.values.shape
     kernels = _are_kernels(result, model)
     noun = "kernel" if kernels else "filter"

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from types import MappingProxyType
 from typing import TypeVar
 from urllib.parse import parse_qsl, urlencode
@@ -120,7 +121,12 @@ class State:
         """A parameter of DISPLAY."""
         return DISPLAY[name].check(self.params.get(name, DISPLAY[name].default))
 
-    @property
+    @cached_property
+    def choices(self) -> Mapping[str, bool | int | float | str]:
+        """All parameters of DISPLAY, checked."""
+        return {name: self.display(name) for name in DISPLAY}
+
+    @cached_property
     def of_neuron(self) -> bool:
         """Is a neuron explained, and not a class?"""
         return self.display("explain") == "neuron"

@@ -14,13 +14,16 @@ from typing import Any
 import zoo_adapters
 from featvis import METHODS, WrongRequest
 
-from ..answers import indexed, kinship_numbers, session
+from ..answers import indexed, kinship_numbers
+from ..answers.ask import ask_of
 from ..answers.comparison import agreements, compared, told
 from ..answers.nearest import nearest
+from ..answers.run import run as run_ask
 from ..files import save
 from ..files.compare_sheet import sheet_of
 from ..files.page_recipe import of_page
 from ..machine import disk, values
+from ..machine.cache import model_of
 from ..question import pictures, text
 from ..question.incoming import picture_name
 from ..question.recipe import stamped
@@ -83,7 +86,7 @@ def layers(model: str) -> list[dict[str, Any]]:
             "kind": layer.kind,
             "depth": round(layer.depth, 3),
         }
-        for layer in session.model_of(values.name("model", model)).layers.values()
+        for layer in model_of(values.name("model", model)).layers.values()
     ]
 
 
@@ -112,7 +115,7 @@ def run(
         parameters: the method's parameters as JSON, as {"samples": 25}.
     """
     state = _state(method, model, image, target, layer, channel, position, parameters)
-    result = session.run(method, state).result
+    result = run_ask(ask_of(method, state)).result
     made = {"method": method, "model": model, "link": f"?{to_query(state)}"}
     for name in ("target", "step"):
         if (value := getattr(result, name, None)) is not None:
@@ -242,7 +245,7 @@ def _state(
     reading = values.digits if isinstance(seed, str) else values.whole
     seed = reading("seed", seed, 0, SEEDS)
     checked = asked.check(params)
-    network = session.model_of(model)
+    network = model_of(model)
     state = State(
         tab=asked.family,
         model=model,

@@ -18,7 +18,8 @@ import torch
 import zoo_adapters
 from featvis import METHODS, Method, __version__
 
-from ..answers import session
+from ..answers.ask import ask_of
+from ..answers.run import run
 from ..machine import broken, cache, jobs, lanes, resources
 from ..machine.cache import holding
 from ..machine.errors import REQUEST, sentence
@@ -120,8 +121,9 @@ def _tried(name: str, state: State) -> broken.Check:
     begin = time.perf_counter()
     try:
         with holding():
-            cache.RESULTS.drop(session.key_of(METHODS[name], state))  # made anew, not found
-            values = session.run(name, state).result.values
+            ask = ask_of(name, state)
+            cache.RESULTS.drop(ask.key)  # computed now, whether or not it is kept
+            values = run(ask).result.values
         wrong = "" if values.numel() and bool(torch.isfinite(values).all()) else "it is no number"
     except Exception as error:
         wrong = sentence(error)

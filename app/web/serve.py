@@ -23,7 +23,7 @@ from starlette.middleware.gzip import GZipMiddleware
 
 from featvis import WrongRequest
 
-from ..answers import session
+from ..answers.prediction import logits_of
 from ..machine import decoder, disk, malloc, resources
 from ..machine.callers import Callers
 from ..machine.limits import hand_on, limits
@@ -48,7 +48,7 @@ def _warm() -> None:
     """Load what the first visitor will ask for, while the server starts."""
     try:
         pictures.strip()
-        session.logits_of(start())
+        logits_of(start())
     except Exception as error:  # said in the window, to whoever opens it
         LOG.info("the first model is not there: %s", error)
 

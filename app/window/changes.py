@@ -13,8 +13,11 @@ from typing import Any
 from featvis import WrongRequest
 from featvis.neuron import check_channel
 
-from ..answers import indexed, session
+from ..answers import indexed
+from ..answers.prediction import image_of, logits_of
+from ..answers.subject import MADE, layer_of, strongest_channel, target_of
 from ..machine import values
+from ..machine.cache import model_of
 from ..pages import tabs
 from ..question import pictures, trainings
 from ..question.state import PICTURE, State, param_text
@@ -34,12 +37,12 @@ def set_tab(state: State, tab: str) -> State:
     own = tabs.params_of(state.tab).keys() & tabs.params_of(tab).keys()
     params = {name: value for name, value in state.params.items() if name not in own}
     after = state.but(tab=tab, methods=(), params=MappingProxyType(params))
-    if tab in session.MADE:
+    if tab in MADE:
         after = after.but(position=None)  # of a channel wherever it is; a link can ask for a place
     if state.layer is not None:
         return after
-    if tab in session.MADE and tabs.has_grid(state.tab) and state.channel is not None:
-        layer = session.layer_of(state, session.model_of(state.model))  # take the channel along
+    if tab in MADE and tabs.has_grid(state.tab) and state.channel is not None:
+        layer = layer_of(state, model_of(state.model))  # take the channel along
         return after.but(layer=layer)
     return after.but(channel=None, position=None)
 
@@ -82,17 +85,17 @@ def set_class(state: State, text: str | None) -> State:
     Of a network without classes: the picture that this one is to be like; none: the norm.
     """
     text, state = _chosen(text), _of_class(state)
-    if state.tab in session.MADE:  # a picture of the class, and not of a layer
+    if state.tab in MADE:  # a picture of the class, and not of a layer
         state = state.but(layer=None, channel=None)
     if not text:
         return state.but(target=None)
-    return state.but(target=str(session.target_of(state.but(target=text))))
+    return state.but(target=str(target_of(state.but(target=text))))
 
 
 def set_against(state: State, text: str | None) -> State:
     """The class that the explained one is held against; none: it alone is explained."""
-    output = session.model_of(state.model).output
-    explained = output.goal(session.logits_of(state), session.target_of(state))
+    output = model_of(state.model).output
+    explained = output.goal(logits_of(state), target_of(state))
     return _of_class(state).but(target=str(output.against(explained, _chosen(text))))
 
 
@@ -102,7 +105,7 @@ def _of_class(state: State) -> State:
 
 def set_layer(state: State, name: str | None) -> State:
     """Another layer, or none: the one that the tab chooses. Its channels are its own."""
-    layer = layer_named(session.model_of(state.model), name)
+    layer = layer_named(model_of(state.model), name)
     if layer == state.layer:
         return state
     return state.but(layer=layer, channel=None, position=None)
@@ -169,7 +172,7 @@ def _pair(state: State, text: str) -> State:
     other, one, two = (*text.split("|"), "", "")[:3]
     if other not in state.others:
         return state
-    session.model_of(other).layer(two)
+    model_of(other).layer(two)
     return set_layer(state, one).having(pair=f"{other}|{one}|{two}")
 
 
@@ -179,8 +182,8 @@ def set_point(state: State, data: dict[str, Any]) -> State:
         x, y = float(data["x"]), float(data["y"])
     except (KeyError, TypeError, ValueError, OverflowError):
         return state
-    model, image = session.model_of(state.model), session.image_of(state)
-    layer = model.layer(session.layer_of(state, model))
+    model, image = model_of(state.model), image_of(state)
+    layer = model.layer(layer_of(state, model))
     height, width = image.original
     top, left, bottom, right = image.box
     h, w = image.values.shape[2:]
@@ -198,7 +201,7 @@ def set_point(state: State, data: dict[str, Any]) -> State:
         return state
     if not state.of_neuron:  # a point of the evidence: the neuron that is most active there
         state = state.having(explain="neuron").but(channel=None)
-    return state.but(layer=layer.name, channel=session.strongest(state.but(channel=None)))
+    return state.but(layer=layer.name, channel=strongest_channel(state.but(channel=None)))
 
 
 def set_methods(state: State, names: list[str]) -> State:
@@ -228,12 +231,12 @@ def _chosen(value: object) -> str:
 
 def _with_channel(state: State, channel: int) -> State:
     """The channel; where a picture is made, of a layer that is chosen with it."""
-    layer = _channels(state)[0] if state.tab in session.MADE else state.layer
+    layer = _channels(state)[0] if state.tab in MADE else state.layer
     return state.but(channel=channel, layer=layer)
 
 
 def _channels(state: State) -> tuple[str, int]:
     """The layer in view, and how many channels it has."""
-    model = session.model_of(state.model)
-    layer = session.layer_of(state, model)
+    model = model_of(state.model)
+    layer = layer_of(state, model)
     return layer, model.layer(layer).channels

@@ -9,9 +9,8 @@ import gradio as gr
 
 import zoo_adapters
 from featvis import Contrast
-from featvis.target import Target
 
-from ..answers import session
+from ..answers.subject import Subject, subject_of
 from ..machine.jobs import Work
 from ..pages import choices, tabs, views
 from ..pages.shown import Shown
@@ -32,18 +31,19 @@ class Drawing:
 
     def all(self, state: State) -> dict[Any, Any]:
         """All that shows `state`."""
-        return {**self.subject(state, None), **self.results(state, tabs.draw(state))}
+        subject = subject_of(state)
+        shown = tabs.draw_subject(subject)
+        return {**self.subject(subject, None), **self.results(state, shown)}
 
-    def subject(self, state: State, before: State | None) -> dict[Any, Any]:
+    def subject(self, subject: Subject, before: State | None) -> dict[Any, Any]:
         """What is on the left, and the address, as far as it did not show them `before`."""
-        w, model = self.w, session.model_of(state.model)
-        made = self.controls(state)
-        target = session.target_of(state)
-        made[w.prediction] = views.prediction(model, session.logits_of(state), target)
+        w, state, model = self.w, subject.state, subject.model
+        made = self.controls(subject)
+        made[w.prediction] = views.prediction(model, subject.logits, subject.target)
         made[w.link] = f"{to_query(state)}&{urlencode({'title': title(state)})}"
-        made |= self._targets(state, target, anew=before is None or before.model != state.model)
+        made |= self._targets(subject, anew=before is None or before.model != state.model)
         if before is None or before.model != state.model:
-            made |= self._of_model(state)
+            made |= self._of_model(subject)
         if before is None or before.image != state.image:
             pictures.get(state.image)  # or it is said that it is gone
             made[w.picture] = picture_url(state.image)
@@ -53,12 +53,13 @@ class Drawing:
             made[w.tabs] = gr.Tabs(selected=state.tab)
         return made
 
-    def compute(self, state: State, work: Work[Any]) -> dict[Any, Any]:
+    def compute(self, subject: Subject, work: Work[Any]) -> dict[Any, Any]:
         """Compute the tab in view; its pieces can be shown as they come."""
+        state = subject.state
         work.say(f"Computing {state.tab[0].lower()}{state.tab[1:]}")
         part = self.w.parts[state.tab]
-        shown = tabs.draw(
-            state, work.say, lambda ready: work.show(self.pieces(part, ready)), work.relax
+        shown = tabs.draw_subject(
+            subject, work.say, lambda ready: work.show(self.pieces(part, ready)), work.relax
         )
         return self.results(state, shown)
 
@@ -70,17 +71,17 @@ class Drawing:
         """What stands in a tab."""
         return {part.view: shown.view} | ({} if part.grid is None else {part.grid: shown.grid})
 
-    def controls(self, state: State) -> dict[Any, Any]:
+    def controls(self, subject: Subject) -> dict[Any, Any]:
         """The values of what is set, as they are in the state."""
-        w, model = self.w, session.model_of(state.model)
+        w, state = self.w, subject.state
         part = w.parts[state.tab]
         made: dict[Any, Any] = {w.channel: state.channel, w.model: state.model}
-        made[w.layer] = gr.Dropdown(choices.layers(state, model), value=state.layer or "")
+        made[w.layer] = gr.Dropdown(choices.layers(subject), value=state.layer or "")
         made[w.steps] = gr.Row(visible=state.tab != "Class evidence" or state.of_neuron)
         if part.methods is not None:
             chosen = [method.name for method in tabs.shown_methods(state)]
             made[part.methods] = gr.CheckboxGroup(
-                choices.chips(state), value=chosen, visible=tabs.has_methods(state)
+                choices.chips(subject), value=chosen, visible=tabs.has_methods(state)
             )
         if part.others is not None:
             made[part.others] = list(state.others)
@@ -90,10 +91,10 @@ class Drawing:
             made[control] = gr.update(visible=name in used, **value)
         return made
 
-    def _targets(self, state: State, target: Target, *, anew: bool) -> dict[Any, Any]:
+    def _targets(self, subject: Subject, *, anew: bool) -> dict[Any, Any]:
         """The lists of what is explained; the choices of another model `anew`."""
-        w, model = self.w, session.model_of(state.model)
-        of, against = state.target or "", ""
+        w, model, target = self.w, subject.model, subject.target
+        of, against = subject.state.target or "", ""
         if isinstance(target, Contrast):
             of, against = str(target.of), str(target.against)
         made: dict[Any, dict[str, Any]] = {
@@ -106,8 +107,8 @@ class Drawing:
             made[w.against]["choices"] = [("nothing else", ""), *offered[1:]]
         return {component: gr.update(**changed) for component, changed in made.items()}
 
-    def _of_model(self, state: State) -> dict[Any, Any]:
-        w, model = self.w, session.model_of(state.model)
+    def _of_model(self, subject: Subject) -> dict[Any, Any]:
+        w, state, model = self.w, subject.state, subject.model
         zoo = state.model.partition(":")[0]
         families = zoo_adapters.families(zoo)
         family = next((f for f, members in families.items() if state.model in members), None)

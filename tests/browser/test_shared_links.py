@@ -8,7 +8,7 @@ import PIL.Image
 import pytest
 
 import zoo_adapters
-from app.answers import session
+from app.machine.cache import PASSES, RESULTS
 from app.pages.starts import STARTS
 from tests.support.settled import settled
 
@@ -98,8 +98,8 @@ def test_every_link_of_the_window_opens_as_the_same_picture_in_a_fresh_browser(w
         "Class evidence", "Feature maps", "Filters", "Channel", "Neighbours", "Compare",
         "Synthesis", "DeepDream",
     ]  # fmt: skip
-    session.RESULTS.clear()  # all of it is computed anew
-    session.PASSES.clear()
+    RESULTS.clear()  # all of it is computed anew
+    PASSES.clear()
     for link, (pictures, title) in seen.items():
         fresh = window(link)
         assert pictures, link

@@ -18,7 +18,7 @@ from types import SimpleNamespace
 import pytest
 
 import zoo_adapters
-from app.answers import session
+from app.answers.prediction import logits_of
 from app.machine import disk
 from app.question import pictures
 from app.question.state import State, from_query
@@ -54,7 +54,7 @@ def endless(monkeypatch):
     """An ascent that never ends by itself; `.steps` counts, `.stopped` is set when it is."""
     told = SimpleNamespace(steps=0, stopped=threading.Event(), begun=threading.Event())
 
-    def run(name, state, seen=None):
+    def run(ask, on_step=None):
         try:
             while True:
                 tick(told.steps, 10**9)
@@ -64,7 +64,7 @@ def endless(monkeypatch):
         finally:
             told.stopped.set()
 
-    monkeypatch.setattr("app.answers.session.run", run)
+    monkeypatch.setattr("app.pages.tabs.run", run)
     return told
 
 
@@ -289,7 +289,7 @@ def test_two_visitors_who_change_networks_at_once_see_their_own(events):
     names = zoo_adapters.names("bundled")[:4]
     wrong, alone = [], {}
     for name in names:
-        alone[name] = session.logits_of(State(tab="Filters", model=name))
+        alone[name] = logits_of(State(tab="Filters", model=name))
 
     async def change(visit, order):
         for name in order:
@@ -304,7 +304,7 @@ def test_two_visitors_who_change_networks_at_once_see_their_own(events):
                         wrong.append((name, link))
             if visit.state.model != name:
                 wrong.append((name, visit.state))
-            if not session.logits_of(visit.state).equal(alone[name]):
+            if not logits_of(visit.state).equal(alone[name]):
                 wrong.append((name, "logits"))
 
     async def scenario():
@@ -319,7 +319,8 @@ def test_two_visitors_who_change_networks_at_once_see_their_own(events):
 KILLED = """
 import os, sys, threading, time
 from pathlib import Path
-from app.answers import session
+from app.answers.ask import ask_of
+from app.answers.run import run
 from app.machine import disk
 from app.question import pictures
 from app.question.state import State
@@ -333,7 +334,7 @@ def writes():
         time.sleep(0.05)
 threading.Thread(target=writes, daemon=True).start()
 state = State(tab="Synthesis").having(steps=600)
-session.run("maximize", state, lambda made: print("step", made.result.step, flush=True))
+run(ask_of("maximize", state), lambda made: print("step", made.result.step, flush=True))
 """
 
 

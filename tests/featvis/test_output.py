@@ -11,8 +11,12 @@ from torch import nn
 
 import featvis
 import zoo_adapters
-from app.answers import session
+from app.answers.ask import ask_of
+from app.answers.prediction import logits_of
+from app.answers.run import run
+from app.answers.subject import layer_of
 from app.files import save
+from app.machine.cache import MODELS
 from app.pages import choices, evidence, tabs, views
 from app.question import title
 from app.question.state import State, from_query, to_query
@@ -170,7 +174,7 @@ def model(monkeypatch):
     model = zoo_adapters.wrap(
         DepthNet(), name=NAME, mean=(0.5,) * 3, std=(0.25,) * 3, size=(24, 24), output=Depth()
     )
-    monkeypatch.setitem(session.MODELS, NAME, model)
+    monkeypatch.setitem(MODELS, NAME, model)
     return model
 
 
@@ -189,13 +193,13 @@ def test_methods_explain_its_targets(model):
 
 def test_the_window_shows_it_and_its_links_carry_its_targets(model):
     state = State(model=NAME, image="scene-2", methods=("hires_cam",))
-    assert "m deep" in views.prediction(model, session.logits_of(state), None)
+    assert "m deep" in views.prediction(model, logits_of(state), None)
     assert choices.targets(model) == [("the near side", ""), ("the far side", "far")]
     far = changes.set_class(state, "far")
     assert from_query(to_query(far)) == far
     assert "<b>far</b>" in tabs.draw(far).view
-    made = session.run("hires_cam", far)
-    assert evidence.score(made.result, far) == f": {float(made.result.score[0]):.3g}"
+    made = run(ask_of("hires_cam", far))
+    assert evidence.score(made.result, made.ask) == f": {float(made.result.score[0]):.3g}"
     assert title.title(far) == "HiResCAM · depth · far"
     with pytest.raises(WrongRequest, match="own:depth has the sides near, far"):
         changes.set_class(state, "left")
@@ -205,8 +209,8 @@ def test_the_window_shows_it_and_its_links_carry_its_targets(model):
 
 def test_pictures_are_made_for_its_layers_and_its_recipe_names_the_target(model):
     state = State(tab="Synthesis", model=NAME, image="scene-2").having(steps=1, size=24)
-    (subject,) = session.run("maximize", state).result.subjects
-    assert subject == session.layer_of(state, model)
+    (subject,) = run(ask_of("maximize", state)).result.subjects
+    assert subject == layer_of(state, model)
     far = State(model=NAME, image="scene-2", methods=("hires_cam",), target="far")
     assert save.recipe(far).calls[0].subject["target"] == "far"
     assert model.output.translate(Side("far"), THINGS) is None

@@ -22,7 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import zoo_adapters
-from app.answers import session
+from app.answers.subject import target_of
 from app.cli.pictures import named
 from app.machine import errors, values
 from app.machine.limits import check_model, limits
@@ -230,7 +230,7 @@ HERE = ("cls=99999", "cls=3-99999", "cls=99999-3", "cls=3-3", "cls=scene-3", "cl
 @pytest.mark.parametrize("link", HERE)
 def test_what_a_network_does_not_have_is_refused(link):
     state = from_query(f"m={MODEL}&method=cam,saliency&{link}")
-    refused = [answer(show, state) for show in (session.target_of, tabs.draw)]
+    refused = [answer(show, state) for show in (target_of, tabs.draw)]
     assert any(refused) or link in ("ch=99999", "pos=99999,99999")  # of no neuron: not used
 
 

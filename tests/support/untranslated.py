@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import zoo_adapters
-from app.answers.session import logits_of, model_of
+from app.answers.prediction import logits_of
+from app.machine.cache import model_of
 from app.machine.errors import Cancelled
 from app.pages import tabs, views
 from app.question.state import DISPLAY, State

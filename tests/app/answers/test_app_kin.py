@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 import zoo_adapters
-from app.answers import indexed, kinship, session
+from app.answers import indexed, kinship
 from app.answers.comparison import compared, told
 from app.cli import commands
+from app.machine.cache import MODELS
 from app.pages import likeness, tabs
 from app.question import trainings
 from app.question.state import State, from_query, to_query
@@ -133,9 +134,9 @@ def test_other_trainings_are_the_tags_of_the_architecture_one_of_each_kind_first
 
 def test_one_click_compares_trainings_and_says_the_download_first(monkeypatch):
     name = "timm:resnet18.a1_in1k"
-    monkeypatch.setitem(session.MODELS, name, zoo_adapters.load(name, pretrained=False))
+    monkeypatch.setitem(MODELS, name, zoo_adapters.load(name, pretrained=False))
     loaded = []
-    monkeypatch.setattr(session.zoo_adapters, "load", lambda *a, **k: loaded.append(a))
+    monkeypatch.setattr(zoo_adapters, "load", lambda *a, **k: loaded.append(a))
     state = State(tab="Compare", model=name, methods=("cam",))
     view = tabs.draw(state).view
     assert 'data-pick="trainings:"' in view

@@ -10,9 +10,12 @@ import PIL.Image
 import pytest
 import torch
 
-import featvis
-from app.answers import session, trust
+from app.answers import trust
+from app.answers.ask import ask_of
+from app.answers.prediction import logits_of
+from app.answers.run import run
 from app.files import save
+from app.machine.cache import model_of
 from app.pages import evidence
 from app.question import pictures
 from app.question.state import State, from_query, to_query
@@ -27,45 +30,45 @@ def state():
 
 
 def test_a_map_of_the_class_beats_random_maps_and_points_at_the_object(state):
-    made = session.run("cam", state)
-    found = trust.faith(made, state)
+    made = run(ask_of("cam", state))
+    found = trust.faith(made)
     assert found.insertion > found.random_insertion
     assert found.deletion < found.random_deletion
     assert 0 <= min(found.deletion, found.insertion) <= max(found.deletion, found.insertion) <= 1
-    place = trust.place(made, state)
+    place = trust.place(made)
     assert place.on_object
     assert place.iou > 0.3
 
 
 def test_the_object_on_the_input_is_the_one_in_the_scene(state):
-    mask = trust._object(state)
+    mask = trust._object(ask_of("cam", state))
     drawn = scene(24, size=pictures.SCENE).object
-    assert tuple(mask.shape) == session.model_of(MODEL).size
+    assert tuple(mask.shape) == model_of(MODEL).size
     assert float(mask.float().mean()) == pytest.approx(drawn.mean(), abs=0.01)
 
 
 def test_what_is_not_known_of_a_picture_is_not_said(state):
-    made = session.run("cam", state)
-    assert trust.place(made, state.but(target="0")) is None
-    assert trust.place(made, state.but(target="3-5")) is None
-    assert trust.place(made, state.having(explain="neuron")) is None
+    others = state.but(target="0"), state.but(target="3-5")
+    neuron = run(ask_of("saliency", state.having(explain="neuron")))
+    for answer in (*(run(ask_of("cam", other)) for other in others), neuron):
+        assert trust.place(answer) is None
     noise = PIL.Image.effect_noise((80, 60), 40).convert("RGB")
     uploaded = state.but(image=pictures.keep(noise))
-    assert trust.place(session.run("cam", uploaded), uploaded) is None
+    assert trust.place(run(ask_of("cam", uploaded))) is None
 
 
 def test_trust_of_a_neuron_is_measured(state):
     chosen = state.having(explain="neuron").but(layer="layer3", channel=5)
-    made = session.run("saliency", chosen)
-    found = trust.faith(made, chosen)
+    made = run(ask_of("saliency", chosen))
+    found = trust.faith(made)
     assert all(np.isfinite([found.insertion, found.deletion]))
-    assert len(trust.stages(made, chosen)) == 5
+    assert len(trust.stages(made)) == 5
 
 
 def test_the_sanity_check_leaves_the_network_as_it_is(state):
-    model = session.model_of(MODEL)
+    model = model_of(MODEL)
     before = {name: tensor.clone() for name, tensor in model.module.state_dict().items()}
-    found = trust.stages(session.run("grad_cam", state), state)
+    found = trust.stages(run(ask_of("grad_cam", state)))
     after = model.module.state_dict()
     assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
     assert found[0].down_to == "fc"
@@ -75,13 +78,13 @@ def test_the_sanity_check_leaves_the_network_as_it_is(state):
 
 def test_the_panel_says_what_was_measured(state):
     asked = state.having(trust=True, sanity=True)
-    panel = evidence.panel(session.run("cam", asked), asked)
+    panel = evidence.panel(run(ask_of("cam", asked)))
     text = " ".join(panel.lines)
     assert "random map" in text
     assert "the object" in text
     assert "sanity check" in text
     assert panel.box is not None
-    plain = evidence.panel(session.run("cam", state), state)
+    plain = evidence.panel(run(ask_of("cam", state)))
     assert plain.box is None
     assert not plain.strip
 
@@ -112,8 +115,10 @@ def test_the_box_is_drawn_and_exported(state):
 
 
 def test_the_estimate_counts_what_is_measured(state):
-    session.logits_of(state)
-    method = featvis.METHODS["saliency"]
-    plain = session.seconds(method, state)
-    assert session.seconds(method, state.having(trust=True)) > 5 * plain
-    assert session.seconds(method, state.having(sanity=True)) == pytest.approx(7 * plain)
+    logits_of(state)
+    plain, measured, sane = (
+        ask_of("saliency", one).seconds
+        for one in (state, state.having(trust=True), state.having(sanity=True))
+    )
+    assert measured > 5 * plain
+    assert sane == pytest.approx(7 * plain)

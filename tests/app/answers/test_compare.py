@@ -13,10 +13,13 @@ import pytest
 import torch
 
 import zoo_adapters
-from app.answers import kinship, session
+from app.answers import kinship
+from app.answers.ask import ask_of
 from app.answers.comparison import agreements, compared, limits
+from app.answers.run import run
 from app.cli import commands
 from app.files import compare_sheet, save
+from app.machine.cache import MODELS, PASSES, RESULTS, model_of
 from app.pages import tabs
 from app.question.state import State, from_query, to_query
 from app.window import changes
@@ -41,8 +44,8 @@ def test_each_answer_is_the_one_that_the_network_gives_alone():
     assert [row.state.model for row in rows] == [ONE, TWO]
     for row in rows:
         for cell, name in zip(row.cells, ("cam", "saliency"), strict=True):
-            alone = session.run(name, State(model=row.state.model)).result.values
-            assert torch.equal(cell.made.result.values, alone)
+            alone = run(ask_of(name, State(model=row.state.model))).result.values
+            assert torch.equal(cell.answer.result.values, alone)
 
 
 def test_words_of_the_sheet_stay_in_their_column():
@@ -68,17 +71,17 @@ def test_what_fails_says_why_and_the_rest_goes_on():
     assert not rows[1].cells
     cam, saliency = rows[2].cells
     assert "class token" in cam.reason
-    assert saliency.made is not None
+    assert saliency.answer is not None
     view = tabs.draw(asked("timm:no_such_network", VIT)).view
     assert "no_such_network" in view
     assert "class token" in view
 
 
 def test_the_class_is_the_same_by_its_label():
-    model = session.model_of(ONE)
+    model = model_of(ONE)
     number = model.labels.index("zebra")
     rows = rows_of(asked(TWO).but(target=str(number)))
-    assert {cell.made.result.target for row in rows for cell in row.cells} == {"zebra"}
+    assert {cell.answer.result.target for row in rows for cell in row.cells} == {"zebra"}
 
 
 def test_labels_are_matched_by_any_synonym():
@@ -97,31 +100,31 @@ def test_agreement_is_1_with_the_same_maps_and_falls_with_random_weights():
     assert found.correlation[0, 0] == pytest.approx(1)
     assert found.correlation[0, 1] > 0.5  # both look at the strawberry
     random = zoo_adapters.load(TWO, pretrained=False)
-    before = session.MODELS.get(TWO)
+    before = MODELS.get(TWO)
     try:
-        session.MODELS[TWO] = random
-        session.RESULTS.clear()
-        session.PASSES.clear()
+        MODELS[TWO] = random
+        RESULTS.clear()
+        PASSES.clear()
         _, by_chance = agreements(rows_of(asked(TWO)))["CAM"]
     finally:
-        session.MODELS[TWO] = before
-        session.RESULTS.clear()
-        session.PASSES.clear()
+        MODELS[TWO] = before
+        RESULTS.clear()
+        PASSES.clear()
     assert by_chance.correlation[0, 1] < found.correlation[0, 1] - 0.3
 
 
 def test_a_shared_scale_is_the_strongest_of_a_column():
     rows = rows_of(asked(TWO))
     tops = limits(rows)
-    alone = [float(row.cells[0].made.result.values.abs().max()) for row in rows]
+    alone = [float(row.cells[0].answer.result.values.abs().max()) for row in rows]
     assert tops["CAM"] == pytest.approx(max(alone))
 
 
 def test_depth_shows_layers_at_the_same_share_of_the_way():
     rows = rows_of(asked(VIT, columns="depth"))
     for row in rows:
-        model = session.model_of(row.state.model)
-        depths = [model.layer(cell.made.result.layer).depth for cell in row.cells]
+        model = model_of(row.state.model)
+        depths = [model.layer(cell.answer.result.layer).depth for cell in row.cells]
         assert depths == sorted(depths)
         assert depths[0] < 0.2
         assert depths[-1] > 0.8
@@ -133,13 +136,13 @@ def test_synthesis_shows_what_the_strongest_channel_of_each_depth_looks_for():
         for cell in row.cells:
             layer = cell.alone.layer
             assert f"{layer}, channel {cell.alone.channel}" in cell.title
-            over = session.run("feature_maps", State(model=row.state.model, layer=layer)).result
+            over = run(ask_of("feature_maps", State(model=row.state.model, layer=layer))).result
             peaks = over.values[0].flatten(1).amax(1)
             assert int(peaks.argmax()) == cell.alone.channel
             own = State(tab="Synthesis", model=row.state.model, layer=layer,
                         channel=cell.alone.channel).having(**QUICK)  # fmt: skip
-            made = session.run("maximize", own).result
-            assert torch.equal(cell.made.result.values, made.values)
+            made = run(ask_of("maximize", own)).result
+            assert torch.equal(cell.answer.result.values, made.values)
         assert len(row.cells) == 5
     view = tabs.draw(asked(TWO, columns="synthesis", **QUICK)).view
     links = [from_query(unescape(q)) for q in re.findall(r'<a href="\?([^"]+)"', view)]

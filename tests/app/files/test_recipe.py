@@ -12,10 +12,12 @@ import PIL.Image
 import pytest
 
 import zoo_adapters
-from app.answers import session
+from app.answers.ask import ask_of
+from app.answers.run import run
 from app.cli import commands
 from app.cli.files import read
 from app.files import save
+from app.machine.cache import model_of
 from app.pages import tabs
 from app.question.code import python
 from app.question.recipe import Recipe, from_json
@@ -34,7 +36,7 @@ def state_of(family, **changes):
 
 
 def model():
-    return session.model_of(MODEL)
+    return model_of(MODEL)
 
 
 @pytest.fixture(autouse=True)
@@ -59,7 +61,7 @@ def test_the_code_makes_the_arrays(family):
             continue  # the same call as the others, and slow
         made: dict = {}
         exec(save.code(state)[0].decode(), made)
-        wanted = session.run(name, state).result.values
+        wanted = run(ask_of(name, state)).result.values
         assert np.array_equal(made[name].values.numpy(), wanted.numpy()), name
 
 
@@ -69,7 +71,7 @@ def test_the_code_of_a_neuron_and_of_a_contrast_make_the_arrays():
     for state in (one.but(methods=("saliency",)) for one in states):
         made: dict = {}
         exec(save.code(state)[0].decode(), made)
-        wanted = session.run("saliency", state).result.values
+        wanted = run(ask_of("saliency", state)).result.values
         assert np.array_equal(made["saliency"].values.numpy(), wanted.numpy())
 
 

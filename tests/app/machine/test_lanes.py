@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from app.answers import session
+from app.answers.ask import ask_of
+from app.answers.run import run
 from app.machine import lanes
 from app.machine.errors import Cancelled
 from app.machine.jobs import Work
@@ -36,11 +37,11 @@ def test_short_work_passes_a_long_job_on_the_same_network():
     state, rows, stop = State(tab="Synthesis", image="scene-2"), [], threading.Event()
 
     def ascent(work):
-        return session.run("maximize", state.having(steps=400), seen)
+        return run(ask_of("maximize", state.having(steps=400)), seen)
 
     def seen(made):
         rows.append(made.result.step)
-        alone = session.run("cam", State(image=f"scene-{70 + len(rows)}"))
+        alone = run(ask_of("cam", State(image=f"scene-{70 + len(rows)}")))
         assert float(alone.result.residual) < 1e-4
         if stop.is_set():
             raise Cancelled
@@ -49,7 +50,7 @@ def test_short_work_passes_a_long_job_on_the_same_network():
     while not rows:
         time.sleep(0.01)
     for number in range(90, 94):  # answered while the ascent holds the lane
-        made = session.run("saliency", State(image=f"scene-{number}"))
+        made = run(ask_of("saliency", State(image=f"scene-{number}")))
         assert made.result.values.shape[1] == 3
     assert not task._future.done()
     stop.set()

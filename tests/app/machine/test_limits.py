@@ -15,16 +15,18 @@ import PIL.ImageFile
 import pytest
 
 import zoo_adapters
-from app.answers import session
+from app.answers.ask import ask_of
+from app.answers.prediction import SECONDS, logits_of
+from app.answers.run import run
 from app.cli.pictures import named
 from app.files import save
 from app.machine import cache, errors, jobs, limits
-from app.machine.cache import Kept, holding
+from app.machine.cache import Kept, holding, model_of
 from app.question import pictures
 from app.question.state import State, from_query
 from app.web import api, gate, visitors
 from app.window import changes
-from featvis import METHODS, WrongRequest
+from featvis import WrongRequest
 from featvis.progress import tick
 from tests.support.loops import awaited
 
@@ -86,22 +88,22 @@ def test_a_value_over_the_limit_is_refused_at_every_door(set_limits):
     said = "steps is a whole number from 1 to 9, not '10'"
     link = from_query("?tab=Synthesis&p.steps=10")
     with pytest.raises(WrongRequest, match=said):
-        session.run("maximize", link)
+        run(ask_of("maximize", link))
     with pytest.raises(WrongRequest, match=said):
         api.run("maximize", parameters='{"steps": 10}')
     with pytest.raises(WrongRequest, match=said):
         save.recipe(changes.set_param("steps")(link, 10))
-    assert session.params_of(METHODS["maximize"], State())["steps"] == 9  # the default is 256
+    assert ask_of("maximize", State()).params["steps"] == 9  # the default is 256
 
 
 def test_too_many_pictures_and_too_long_jobs_are_not_begun(set_limits, monkeypatch):
     set_limits(FEATVIS_PICTURES="8", FEATVIS_JOB_SECONDS="1")
-    state = State(tab="Synthesis", layer=session.model_of(State().model).last_layer)
+    state = State(tab="Synthesis", layer=model_of(State().model).last_layer)
     with pytest.raises(WrongRequest, match="at most 8 are made"):
-        session.run("maximize", state.having(every=True, steps=1))
-    monkeypatch.setitem(session.SECONDS, state.model, 1.0)
+        run(ask_of("maximize", state.having(every=True, steps=1)))
+    monkeypatch.setitem(SECONDS, state.model, 1.0)
     with pytest.raises(WrongRequest, match="would take about 153 s"):
-        session.run("maximize", state.having(steps=73))  # 3 x 0.7 x 73
+        run(ask_of("maximize", state.having(steps=73)))  # 3 x 0.7 x 73
 
 
 @pytest.mark.parametrize("name", ["timm:hf-hub:someone/thing", "timm:local-dir:/etc", "mine:net"])
@@ -208,7 +210,7 @@ def test_memory_that_runs_out_is_freed_and_said(error):
             jobs.Work(hungry).result()
         assert unused not in cache.MODELS
         assert used in cache.MODELS  # as a job is using it
-    assert session.logits_of(State()).ndim == 1  # and it goes on
+    assert logits_of(State()).ndim == 1  # and it goes on
 
 
 def test_nothing_of_the_inside_is_said_and_the_log_has_its_number(caplog):

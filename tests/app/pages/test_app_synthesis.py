@@ -13,9 +13,14 @@ import pytest
 
 import featvis
 import zoo_adapters
-from app.answers import baseline, session
+from app.answers import baseline
+from app.answers.ask import ask_of
+from app.answers.prediction import logits_of
+from app.answers.run import run
+from app.answers.subject import layer_of, subject_of
 from app.cli import commands
 from app.files import save
+from app.machine.cache import model_of
 from app.machine.jobs import Cancelled, Work
 from app.pages import choices, tabs
 from app.question.state import State
@@ -32,27 +37,27 @@ def state():
 
 def made(state):
     method = tabs.shown_methods(state)[0]
-    return session.run(method.name, state).result
+    return run(ask_of(method.name, state)).result
 
 
 def test_without_a_layer_it_is_the_predicted_or_the_chosen_class(state):
-    labels = session.model_of(state.model).labels
-    predicted = int(session.logits_of(state).argmax())
+    labels = model_of(state.model).labels
+    predicted = int(logits_of(state).argmax())
     assert made(state).subjects == (labels[predicted],)
     assert made(state.but(target="7")).subjects == (labels[7],)
 
 
 def test_a_dream_is_of_a_layer_until_a_class_is_chosen(state):
     dream = state.but(tab="DeepDream").having(steps=1, octaves=1)
-    layer = session.layer_of(dream, session.model_of(dream.model))
+    layer = layer_of(dream, model_of(dream.model))
     assert made(dream).subjects == (layer,)
-    assert layer in choices.layers(dream, session.model_of(dream.model))[0][0]
-    assert made(dream.but(target="7")).subjects == (session.model_of(dream.model).labels[7],)
+    assert layer in choices.layers(subject_of(dream))[0][0]
+    assert made(dream.but(target="7")).subjects == (model_of(dream.model).labels[7],)
 
 
 def test_a_channel_is_taken_along_from_the_feature_maps(state):
     maps = State(tab="Feature maps", model=state.model, channel=5, position=(1, 1))
-    layer = session.layer_of(maps, session.model_of(maps.model))
+    layer = layer_of(maps, model_of(maps.model))
     after = changes.set_tab(maps, "Synthesis")
     assert (after.layer, after.channel, after.position) == (layer, 5, None)
     assert made(after.having(steps=4)).subjects == (f"{layer}, channel 5",)
@@ -64,7 +69,7 @@ def test_a_channel_chosen_here_is_one_of_a_layer(state):
     assert made(after).subjects == (f"{after.layer}, channel 3",)
     assert changes.step_channel(1)(after).channel == 4
     of_class = changes.set_class(after, "7")
-    assert made(of_class).subjects == (session.model_of(state.model).labels[7],)
+    assert made(of_class).subjects == (model_of(state.model).labels[7],)
 
 
 def test_steps_of_one_tab_are_not_those_of_another(state):
@@ -143,17 +148,17 @@ def test_the_window_gives_the_way_too(state):
     assert name.endswith("maximize.webp")
     with PIL.Image.open(io.BytesIO(data)) as moving:
         assert moving.n_frames == 4
-    kept = session.run("maximize", state.but(target="5"))
+    kept = run(ask_of("maximize", state.but(target="5")))
     again, _ = save.animation(state.but(target="5"))
     assert again == data
-    assert session.run("maximize", state.but(target="5")) is kept
+    assert run(ask_of("maximize", state.but(target="5"))).result is kept.result
 
 
 def test_the_activation_is_held_against_scenes(state):
     state = state.but(layer="features.conv5", channel=3)
-    model = session.model_of(state.model)
+    model = model_of(state.model)
     result = made(state)
-    found = baseline.places(state, result)[0]
+    found = baseline.places(ask_of("maximize", state), result)[0]
     values = [
         float(
             featvis.record(model, baseline._taken(model, baseline.FIRST + i), "features.conv5")[

@@ -7,7 +7,9 @@ import re
 import numpy as np
 import pytest
 
-from app.answers import indexed, kinship, session
+from app.answers import indexed, kinship
+from app.answers.ask import ask_of
+from app.answers.run import run
 from app.pages import tabs
 from app.pages.counterparts import Neuron, counterparts, made_for
 from app.question.state import State
@@ -40,16 +42,16 @@ def test_pictures_are_made_for_a_channel_and_its_counterparts(monkeypatch):
     assert next(iter(made)) == own
     assert {neuron.model for neuron in made} == {ONE, TWO}
     for neuron, picture in made.items():
-        alone = session.run("maximize", State(tab="Synthesis", **vars(neuron)).having(**QUICK))
+        alone = run(ask_of("maximize", State(tab="Synthesis", **vars(neuron)).having(**QUICK)))
         assert np.array_equal(np.array(picture), render.pictures(alone.result)[0].numpy())
     view = tabs.draw(state).view
     strips = re.findall(r"--n:(\d+)% (\d+)%", view[view.index("Its counterparts") :])
     assert strips[:2] == [("100", "200"), ("400", "200")]  # patches above, pictures below
 
-    def failing(name, asked):
+    def failing(ask):
         raise WrongRequest("nothing excites it")
 
-    monkeypatch.setattr(session, "run", failing)
+    monkeypatch.setattr("app.pages.counterparts.run", failing)
     *_, made = made_for(state, own, lambda words: None)
     assert set(made.values()) == {"nothing excites it"}
     monkeypatch.undo()

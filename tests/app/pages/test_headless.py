@@ -6,7 +6,11 @@ import pytest
 import timm
 
 import zoo_adapters
-from app.answers import session
+from app.answers.ask import ask_of
+from app.answers.prediction import logits_of
+from app.answers.run import run
+from app.answers.subject import layer_of
+from app.machine.cache import MODELS, model_of
 from app.pages import choices, tabs, views
 from app.question.state import State
 from app.window import changes
@@ -23,7 +27,7 @@ def state(monkeypatch):
         module, name=NAME, mean=(0.5,) * 3, std=(0.25,) * 3, size=(64, 64), embeds=True
     )
     assert isinstance(model.output, Embedding)
-    monkeypatch.setitem(session.MODELS, NAME, model)
+    monkeypatch.setitem(MODELS, NAME, model)
     return State(model=NAME, image="scene-24", methods=("grad_cam", "saliency"))
 
 
@@ -33,16 +37,16 @@ def test_the_norm_and_a_likeness_are_explained(state):
     like = changes.set_class(state, "scene-2")
     assert like.target == "scene-2"
     assert "likeness to scene-2" in tabs.draw(like).view.lower()
-    assert float(session.run("grad_cam", like).result.score) <= 1
+    assert float(run(ask_of("grad_cam", like)).result.score) <= 1
 
 
 def test_its_choices_are_pictures_and_no_classes(state):
-    model = session.model_of(NAME)
+    model = model_of(NAME)
     offered = choices.targets(model)
     assert offered[0] == ("norm of the embedding", "")
     assert "scene-2" in dict(offered).values()
     assert len(offered) < 20
-    assert "no classes" in views.prediction(model, session.logits_of(state), None)
+    assert "no classes" in views.prediction(model, logits_of(state), None)
     with pytest.raises(WrongRequest, match="no classes"):
         changes.set_against(state, "3")
 
@@ -55,5 +59,5 @@ def test_cam_says_why_not_and_trust_is_measured_on_the_score(state):
 def test_a_picture_is_made_for_a_layer(state):
     short = state.but(methods=()).having(steps=2)
     shown = tabs.draw(changes.set_tab(short, "Synthesis").having(steps=2))
-    layer = session.layer_of(short.but(tab="Synthesis"), session.model_of(NAME))
+    layer = layer_of(short.but(tab="Synthesis"), model_of(NAME))
     assert layer in shown.view

@@ -12,9 +12,13 @@ import torch
 
 import featvis
 import zoo_adapters
-from app.answers import indexed, session
+from app.answers import indexed
+from app.answers.ask import ask_of
+from app.answers.prediction import image_of
+from app.answers.run import run
 from app.files import save
 from app.index import pooled
+from app.machine.cache import MODELS, RESULTS, model_of
 from app.machine.jobs import Cancelled
 from app.pages import maps, picker, tabs
 from app.pages.histogram import histogram
@@ -67,7 +71,7 @@ def test_a_page_tells_what_the_index_knows(state):
 
 def test_the_patches_are_those_that_excite_the_neuron(state):
     """Guided backpropagation of each is that of the neuron which the index names."""
-    index, model = indexed.index_of(state), session.model_of(MODEL)
+    index, model = indexed.index_of(state), model_of(MODEL)
     for sight in indexed.sights(state, index, "layer3", 7, 3):
         image = read_image(index.picture(sight.hit.image), model)
         found = featvis.record(model, image, "layer3")["layer3"][0, 7]
@@ -80,7 +84,7 @@ def test_the_patches_are_those_that_excite_the_neuron(state):
 def test_the_percentile_on_the_page_is_that_of_your_picture(state):
     shown, _ = drawn(state)
     index = indexed.index_of(state)
-    peak = float(session.run("feature_maps", state).result.values[0, 7].max())
+    peak = float(run(ask_of("feature_maps", state)).result.values[0, 7].max())
     share = index.percentile("layer3", 7, peak)
     assert f"<b>{share:.0f} %</b>" in shown.view
 
@@ -114,7 +118,7 @@ def test_the_picture_that_excites_it_is_made_on_request(state):
 def test_a_channel_without_a_class_or_an_index_is_still_shown():
     name = "timm:test_resnet.r160_in1k"
     model = zoo_adapters.load(name, pretrained=False)
-    session.MODELS[name] = model
+    MODELS[name] = model
     try:
         shown, _ = drawn(State(tab="Channel", model=name, image="scene-2", channel=1))
         assert "featvis index build" in shown.view
@@ -124,7 +128,7 @@ def test_a_channel_without_a_class_or_an_index_is_still_shown():
         with pytest.raises(WrongRequest, match="has no index"):
             save.picture(State(tab="Neighbours", model=name, image="scene-2"))
     finally:
-        session.MODELS.pop(name)
+        MODELS.pop(name)
 
 
 def test_neighbours_are_the_nearest_and_never_the_picture_itself():
@@ -147,12 +151,12 @@ def few(monkeypatch, tmp_path):
     monkeypatch.setenv("FEATVIS_INDEXES", str(tmp_path))
     monkeypatch.setattr(pooled, "AMONG", 40)
     yield 40
-    session.RESULTS.clear()
+    RESULTS.clear()
 
 
 def test_neighbours_by_a_layer_or_a_channel_are_those_of_the_link(few):
     """Each tile's number is what the network itself makes of that picture, drawn again."""
-    model = session.model_of(MODEL)
+    model = model_of(MODEL)
     index = indexed.index_of(State(model=MODEL))
     for by in ("layer", "channel"):
         asked = State(tab="Neighbours", model=MODEL, image="scene-2", layer="layer3", channel=7)
@@ -166,7 +170,7 @@ def test_neighbours_by_a_layer_or_a_channel_are_those_of_the_link(few):
         if by == "layer":
             assert np.all(np.diff(values) <= 0)
             continue
-        image = session.image_of(state)
+        image = image_of(state)
         own = float(featvis.record(model, image, "layer3")["layer3"][0, 7].max())
         assert f"in yours {own:.2f}" in shown.view
         assert np.all(np.diff(np.abs(values - own)) >= 0)
@@ -228,7 +232,7 @@ def test_tiles_fit_their_pictures_whatever_their_shape():
 
 
 def test_the_marker_of_a_page_is_where_the_position_lies(state):
-    model = session.model_of(MODEL)
+    model = model_of(MODEL)
     x, y = maps.marker(state.but(position=(4, 9)))
     row, column = model.layer("layer3").place.center((4, 9))
     assert (y, x) == (pytest.approx(row / 128), pytest.approx(column / 128))

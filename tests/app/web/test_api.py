@@ -17,8 +17,10 @@ import PIL.Image
 import pytest
 
 import zoo_adapters
-from app.answers import session
+from app.answers.ask import ask_of
+from app.answers.run import run
 from app.files import save
+from app.machine.cache import model_of
 from app.question.state import State, from_query
 from app.web import api
 from featvis import METHODS
@@ -75,7 +77,7 @@ def test_a_link_is_seen_as_the_window_saves_it(client):
 
 def test_run_gives_what_the_window_shows(client, server):
     made = client.predict(method="cam", image="scene-2", target="lighthouse", api_name="/run")
-    alone = session.run("cam", State(model=MODEL, image="scene-2"))
+    alone = run(ask_of("cam", State(model=MODEL, image="scene-2")))
     assert made["score"] == [pytest.approx(float(alone.result.score[0]))]
     assert made["residual"][0] < 1e-4
     assert made["target"] == "lighthouse"
@@ -106,7 +108,7 @@ def test_a_neuron_and_parameters_are_asked_for(client):
 
 def test_layers_and_models_are_listed(client):
     layers = client.predict(model=MODEL, api_name="/layers")
-    model = session.model_of(MODEL)
+    model = model_of(MODEL)
     assert [layer["name"] for layer in layers] == list(model.layers)
     assert client.predict(zoo="bundled", search="vit", api_name="/models") == ["bundled:scenes-vit"]
 
@@ -165,17 +167,17 @@ def test_the_curl_example_of_the_page_runs(server):
 def test_a_call_whose_caller_is_gone_stops(server, client, monkeypatch, how):
     begun, stopped, whole = threading.Event(), threading.Event(), []
 
-    def run(name, state, seen=None):
+    def run(ask, on_step=None):
         try:
             for step in range(4000):
                 tick(step, 4000)
                 begun.set()
                 time.sleep(0.005)
-            whole.append(state)
+            whole.append(ask)
         finally:
             stopped.set()
 
-    monkeypatch.setattr("app.answers.session.run", run)
+    monkeypatch.setattr("app.web.api.run_ask", run)
     given, base = ["saliency", MODEL, "scene-24", "", "", -1, "", "{}"], f"{server}gradio_api"
     if how == "event":  # as curl does
         event = httpx.post(f"{base}/call/run", json={"data": given}).json()["event_id"]

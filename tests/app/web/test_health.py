@@ -15,7 +15,8 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 import zoo_adapters
-from app.answers import session
+from app.answers.ask import ask_of
+from app.answers.run import run
 from app.machine import broken, disk, jobs, lanes, pulse, resources
 from app.machine import errors as faults
 from app.pages import tabs, views
@@ -68,7 +69,7 @@ def test_a_method_that_fails_is_greyed_and_the_rest_goes_on(monkeypatch):
     assert "failed when this server started" in view
     assert "fv-heat" in view  # of the other one
     with pytest.raises(WrongRequest, match="Occlusion failed when this server started"):
-        session.run("occlusion", state)
+        run(ask_of("occlusion", state))
     code, text = asked("/healthz")
     told = json.loads(text)
     assert (code, told["ok"], told["status"]) == (200, True, "degraded")

@@ -9,9 +9,13 @@ import pytest
 import torch
 
 import zoo_adapters
-from app.answers import session
+from app.answers.ask import ask_of
+from app.answers.prediction import logits_of
+from app.answers.run import run
+from app.answers.subject import layer_of
 from app.files import save
 from app.machine import disk
+from app.machine.cache import MODELS, PASSES, model_of
 from app.pages import tabs
 from app.question import pictures
 from app.question.state import State
@@ -28,20 +32,21 @@ def state():
 
 
 def test_the_map_and_the_prediction_are_of_the_same_pass(state):
-    logits = session.logits_of(state)
-    result = session.run("cam", state).result
+    logits = logits_of(state)
+    result = run(ask_of("cam", state)).result
     assert int(result.classes) == int(logits.argmax())
     assert torch.equal(result.score[0], logits.max())
     assert float(result.residual) < 1e-5
-    other = session.run("cam", state.but(target="3")).result
+    other = run(ask_of("cam", state.but(target="3"))).result
     assert torch.equal(other.score[0], logits[3])
-    both = session.run("cam", state.but(target="3-5")).result
+    both = run(ask_of("cam", state.but(target="3-5"))).result
     assert torch.equal(both.score[0], logits[3] - logits[5])
 
 
 def test_a_result_is_made_once(state):
-    assert session.run("saliency", state) is session.run("saliency", state)
-    assert session.run("saliency", state.but(target="1")) is not session.run("saliency", state)
+    assert run(ask_of("saliency", state)).result is run(ask_of("saliency", state)).result
+    other = run(ask_of("saliency", state.but(target="1")))
+    assert other.result is not run(ask_of("saliency", state)).result
 
 
 @pytest.mark.parametrize("tab", FAMILIES)
@@ -56,29 +61,29 @@ def test_every_tab_is_drawn_and_saved(tab, state):
 
 
 def test_a_method_that_cannot_be_used_says_why(state, monkeypatch):
-    model = session.model_of(state.model)
+    model = model_of(state.model)
     without = replace(model, head=None, head_reason="<b>no head</b>")
-    monkeypatch.setitem(session.MODELS, state.model, without)
-    session.PASSES.clear()
+    monkeypatch.setitem(MODELS, state.model, without)
+    PASSES.clear()
     with pytest.raises(WrongRequest, match="no head"):
-        session.run("cam", state)
+        run(ask_of("cam", state))
     assert "&lt;b&gt;no head" in tabs.draw(state).view
-    session.PASSES.clear()
+    PASSES.clear()
 
 
 def test_a_tab_chooses_a_layer_by_itself_until_one_is_chosen(state):
-    model = session.model_of(state.model)
-    own = {tab: session.layer_of(state, model, tab) for tab in FAMILIES}
+    model = model_of(state.model)
+    own = {tab: layer_of(state, model, tab) for tab in FAMILIES}
     assert own["Class evidence"] == model.last_layer
     assert model.layer(own["Filters"]).kernel
     chosen = state.but(layer=list(model.layers)[2])
-    assert session.layer_of(chosen, model, "Feature maps") == chosen.layer
+    assert layer_of(chosen, model, "Feature maps") == chosen.layer
 
 
 def test_a_point_of_the_picture_is_a_position_of_the_map(state):
     state = state.but(tab="Feature maps")
-    model = session.model_of(state.model)
-    h, w = model.layer(session.layer_of(state, model)).size
+    model = model_of(state.model)
+    h, w = model.layer(layer_of(state, model)).size
     for x, y, expected in ((0, 0, (0, 0)), (1, 1, (h - 1, w - 1)), (0.999, 0, (0, w - 1))):
         assert changes.set_point(state, {"x": x, "y": y}).position == expected
     assert changes.set_point(state, {"x": "no"}) is state
@@ -94,7 +99,7 @@ def test_changes_give_up_what_no_longer_holds(state):
 
 
 def test_wrong_values_are_refused_in_a_sentence(state):
-    model = session.model_of(state.model)
+    model = model_of(state.model)
     maps = state.but(tab="Feature maps", layer=model.last_layer)
     with pytest.raises(WrongRequest, match="channels go from 0"):
         changes.set_channel(maps, 99999)
@@ -111,7 +116,7 @@ def test_wrong_values_are_refused_in_a_sentence(state):
     with pytest.raises(WrongRequest, match="sort is one of"):
         tabs.draw(maps.having(sort="upside down"))
     with pytest.raises(WrongRequest, match="there is no method"):
-        session.run("no_method", state)
+        run(ask_of("no_method", state))
 
 
 def test_channels_go_round(state):
@@ -122,7 +127,7 @@ def test_channels_go_round(state):
 
 
 def test_a_class_is_found_by_a_part_of_its_label(state):
-    model = session.model_of(state.model)
+    model = model_of(state.model)
     assert model.labels[model.output.parse("Lightho")] == "lighthouse"
     with pytest.raises(WrongRequest, match="is part of"):
         model.output.parse("a")

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from app.answers import kinship, session
+from app.answers import kinship
 from app.index import pooled
+from app.machine.cache import RESULTS
 from app.question.state import DISPLAY, TABS, from_query
 from app.words import texts, translate
 from app.words.korean import fitted
@@ -62,7 +63,7 @@ def few_scenes(tmp_path_factory):
         patch.setattr(pooled, "AMONG", 16)
         patch.setenv("FEATVIS_INDEXES", str(tmp_path_factory.mktemp("indexes")))
         yield
-        session.RESULTS.clear()
+        RESULTS.clear()
 
 
 @pytest.mark.parametrize("query", PAGES)

@@ -1,0 +1,48 @@
+"""Predictions: one forward pass over a state's picture, as its network takes it."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+from torch import Tensor
+
+import zoo_adapters
+from featvis import Image
+from featvis.network.head import Evidence, read_head
+
+from ..machine.cache import IMAGES, PASSES, model_of
+from ..machine.lanes import short_job
+from ..question import pictures
+from ..question.state import State
+
+SECONDS: dict[str, float] = {}  # network -> seconds of one forward pass: the shortest so far
+
+
+def image_of(state: State) -> Image:
+    """The state's picture as its network takes it."""
+    model = model_of(state.model)
+    key = (state.model, state.image)
+    return IMAGES.get_or(key, lambda: zoo_adapters.read_image(pictures.get(state.image), model))
+
+
+def evidence_of(state: State) -> Evidence | Tensor:
+    """The logits (1, K) of one pass, with the evidence for all classes where there is a head."""
+    model = model_of(state.model)
+
+    def predict() -> Evidence | Tensor:
+        values = image_of(state).values.to(model.like)
+        with short_job(), torch.no_grad():
+            begin = time.perf_counter()
+            evidence = read_head(model, values) if model.head else model(values)
+            seconds = time.perf_counter() - begin
+        SECONDS[state.model] = min(seconds, SECONDS.get(state.model, seconds))
+        return evidence
+
+    return PASSES.get_or((state.model, state.image), predict)
+
+
+def logits_of(state: State) -> Tensor:
+    """The logits (K,) of the state's picture."""
+    evidence = evidence_of(state)
+    return (evidence.logits if isinstance(evidence, Evidence) else evidence)[0]
