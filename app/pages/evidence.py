@@ -34,7 +34,8 @@ def panel(answer: Answer) -> Panel:
     elif result.gap is not None:
         lines.append(texts.completeness(float(result.gap[0])))
     if "seed" in ask.params:
-        lines.append(f"{ask.params['samples']} noisy copies, seed {ask.params['seed']}")
+        copies = f"{ask.params['samples']} noisy copies, " if "samples" in ask.params else ""
+        lines.append(f"{copies}seed {ask.params['seed']}")
     box = None
     if ask.image is not None and (choices["box"] or choices["trust"]):
         box = trust.box(result, ask.image)
