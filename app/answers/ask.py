@@ -5,7 +5,7 @@ The window, the API and the self-test ask by a state; recipes and commands by a 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -14,13 +14,14 @@ from featvis import METHODS, Aim, Image, Likeness, Method, VisionModel
 from featvis.measures.faithfulness import STEPS
 from featvis.measures.sanity import STAGES
 
-from ..machine.broken import failed
-from ..machine.limits import limited
+from ..machine.broken import failures
+from ..machine.limits import allowed_params
 from ..question import pictures
 from ..question.families import shown_methods
 from ..question.recipe import Call
 from ..question.state import State
 from ..question.text import Opening, method_named, target_named
+from ..words import texts
 from .prediction import SECONDS
 from .subject import Subject, subject_of
 
@@ -36,6 +37,7 @@ class Ask:
     image: Image | None  # the picture as the network takes it, where the method needs one
     reason: str = ""  # why the question has no answer; "" where it has one
     state: State | None = None  # None: a call of a recipe, which nobody else asks for
+    key: Hashable = None  # of the answer: all that it depends on
     origin: Subject | None = None  # the subject of the state
 
     @cached_property
@@ -51,27 +53,18 @@ class Ask:
         values = self.image.values.to(self.model.like)
         return {**self.terms, "image": replace(self.image, values=values)}
 
-    @cached_property
+    @property
     def aim(self) -> Aim:
         """What the maps of the state explain."""
         assert self.origin is not None
         return self.origin.aim
 
     @cached_property
-    def key(self) -> Hashable:
-        """What the answer depends on; an embedding stands there by its name."""
-        assert self.state is not None
-        terms = dict(self.terms)
-        if isinstance(terms.get("target"), Likeness):
-            terms["target"] = self.state.target
-        return (self.method.name, self.state.model, tuple(terms.items()))
-
-    @cached_property
     def passes(self) -> float:
         """How many forward passes the method takes."""
         return self.method.cost(self.model, self.terms)
 
-    @property
+    @cached_property
     def seconds(self) -> float:
         """About the seconds until all is there that the state wants to know of the answer."""
         assert self.state is not None
@@ -85,33 +78,64 @@ class Ask:
 def asks(subject: Subject, methods: Sequence[Method] = ()) -> tuple[Ask, ...]:
     """The questions of methods, each resolved once; by default of those that the tab shows."""
     questions, methods = subject.questions, methods or shown_methods(subject.state)
-    for method in methods:
-        if method.name not in questions:
-            questions[method.name] = _resolve(method, subject)
+    new = [method for method in methods if method.name not in questions]
+    if new:
+        questions |= {ask.method.name: ask for ask in _resolve(new, subject)}
     return tuple(questions[method.name] for method in methods)
 
 
 def ask_of(name: str, state: State) -> Ask:
     """The question of one method by its name."""
-    return _resolve(method_named(name), subject_of(state))
+    (ask,) = asks(subject_of(state), [method_named(name)])
+    return ask
 
 
-def _resolve(method: Method, subject: Subject) -> Ask:
+def durations(questions: Sequence[Ask]) -> list[str]:
+    """How long each answer will take, if that is long; in words."""
+    return texts.durations(0.0 if ask.reason else ask.seconds for ask in questions)
+
+
+def _resolve(methods: Sequence[Method], subject: Subject) -> Iterator[Ask]:
     state, model = subject.state, subject.model
-    if reason := _refusal(method, subject):
-        return Ask(
-            method=method, model=model, subject={}, params={}, image=None, reason=reason,
-            state=state, origin=subject,
-        )  # fmt: skip
-    return Ask(
-        method=method,
-        model=model,
-        subject=subject.arguments(method),
-        params=limited(method).check(state.given(method.name)),
-        image=subject.image if "image" in method.subject else None,
-        state=state,
-        origin=subject,
-    )
+    reasons = {method.name: _refusal(method, subject) for method in methods} | failures()
+    possible = [method for method in methods if not reasons[method.name]]
+    subjects, allowed = subject.arguments(possible), allowed_params(possible)
+    for method in methods:
+        ask = Ask(
+            method=method,
+            model=model,
+            subject={},
+            params={},
+            image=None,
+            reason=reasons[method.name],
+            state=state,
+            origin=subject,
+        )
+        if not ask.reason:
+            own, bounded = subjects[method.name], replace(method, params=allowed[method.name])
+            params = bounded.check(_values(method, state))
+            ask = replace(
+                ask,
+                subject=own,
+                params=params,
+                image=subject.image if "image" in own else None,
+                key=_key(method, state, {**own, **params}),
+            )
+        yield ask
+
+
+def _key(method: Method, state: State, terms: dict[str, Any]) -> Hashable:
+    """All that an answer depends on; an embedding stands there by its name."""
+    if isinstance(terms.get("target"), Likeness):
+        terms["target"] = state.target
+    return (method.name, state.model, tuple(terms.items()))
+
+
+def _values(method: Method, state: State) -> dict[str, str]:
+    """The parameters of a method that a state sets; its seed is the state's."""
+    names = {param.name for param in method.params}
+    values = {name: value for name, value in state.params.items() if name in names}
+    return {**values, "seed": str(state.seed)} if "seed" in names else values
 
 
 def _refusal(method: Method, subject: Subject) -> str:
@@ -119,7 +143,7 @@ def _refusal(method: Method, subject: Subject) -> str:
     of_class = method.family == "Class evidence" and "channel" not in method.subject
     if of_class and subject.state.of_neuron:
         return f"{method.title} explains a class and no neuron"
-    return failed(method.name) or method.missing(subject.model) or ""
+    return method.missing(subject.model) or ""
 
 
 def ask_of_call(

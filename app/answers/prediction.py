@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 import zoo_adapters
-from featvis import Image
+from featvis import Image, VisionModel
 from featvis.network.head import Evidence, read_head
 
 from ..machine.cache import IMAGES, PASSES, model_of
@@ -19,19 +19,19 @@ from ..question.state import State
 SECONDS: dict[str, float] = {}  # network -> seconds of one forward pass: the shortest so far
 
 
-def image_of(state: State) -> Image:
-    """The state's picture as its network takes it."""
-    model = model_of(state.model)
+def image_of(state: State, model: VisionModel | None = None) -> Image:
+    """The state's picture as its network, `model`, takes it."""
+    model = model or model_of(state.model)
     key = (state.model, state.image)
     return IMAGES.get_or(key, lambda: zoo_adapters.read_image(pictures.get(state.image), model))
 
 
-def evidence_of(state: State) -> Evidence | Tensor:
+def evidence_of(state: State, model: VisionModel | None = None) -> Evidence | Tensor:
     """The logits (1, K) of one pass, with the evidence for all classes where there is a head."""
-    model = model_of(state.model)
+    model = model or model_of(state.model)
 
     def predict() -> Evidence | Tensor:
-        values = image_of(state).values.to(model.like)
+        values = image_of(state, model).values.to(model.like)
         with short_job(), torch.no_grad():
             begin = time.perf_counter()
             evidence = read_head(model, values) if model.head else model(values)
@@ -42,7 +42,7 @@ def evidence_of(state: State) -> Evidence | Tensor:
     return PASSES.get_or((state.model, state.image), predict)
 
 
-def logits_of(state: State) -> Tensor:
+def logits_of(state: State, model: VisionModel | None = None) -> Tensor:
     """The logits (K,) of the state's picture."""
-    evidence = evidence_of(state)
+    evidence = evidence_of(state, model)
     return (evidence.logits if isinstance(evidence, Evidence) else evidence)[0]

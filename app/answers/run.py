@@ -79,7 +79,7 @@ def _explain_prediction(ask: Ask) -> Answer | None:
     """The class activation map of the very pass that predicted, where that is the question."""
     if ask.method.run is not featvis.cam or ask.state is None:
         return None
-    evidence, begin = evidence_of(ask.state), time.perf_counter()
+    evidence, begin = evidence_of(ask.state, ask.model), time.perf_counter()
     if not isinstance(evidence, Evidence):
         return None
     result = cam_of(ask.model, evidence, ask.subject["target"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -39,12 +40,12 @@ class Subject:
     @cached_property
     def logits(self) -> Tensor:
         """The logits (K,) of the picture."""
-        return logits_of(self.state)
+        return logits_of(self.state, self.model)
 
     @cached_property
     def image(self) -> Image:
         """The picture as the network takes it."""
-        return image_of(self.state)
+        return image_of(self.state, self.model)
 
     @cached_property
     def target(self) -> Target:
@@ -66,8 +67,11 @@ class Subject:
         layer = layer_of(self.state, self.model)
         return Aim(self.model, None, layer, self.channel, self.state.position)
 
-    def arguments(self, method: Method) -> dict[str, Any]:
-        """The arguments of a method that say what it explains; the picture by its name."""
+    def arguments(self, methods: Iterable[Method]) -> dict[str, dict[str, Any]]:
+        """Method -> its arguments that say what it explains; the picture by its name."""
+        return {method.name: self._arguments(method) for method in methods}
+
+    def _arguments(self, method: Method) -> dict[str, Any]:
         state, family = self.state, method.family
         values: dict[str, Any] = {
             "image": state.image,

@@ -37,8 +37,9 @@ def results(
 ) -> Iterator[Result]:
     """What a method gives: one result, or those on the way to the last one."""
     if _entry and seconds > LONG:
-        return _entry[0](model.name, method.name, _moved(dict(arguments), "cpu"))
-    return _run(method, model, arguments)
+        yield from _entry[0](model.name, method.name, _moved(dict(arguments), "cpu"))
+    else:
+        yield from _run(method, model, arguments)
 
 
 def compute(name: str, method: str, arguments: dict[str, Any]) -> Iterator[Result]:

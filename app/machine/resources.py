@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import psutil
 
@@ -18,7 +20,17 @@ __all__ = ["memory_mb", "open_files", "problems", "raise_open_files", "threads"]
 MOST = 65_536  # open files; a system may allow a billion, which some programs close one by one
 SCARCE = 100  # MB of a disk, or open files, of which fewer are said
 LATELY = 600.0  # seconds in which a fault of the system is told
-PROCESS = psutil.Process()
+
+
+def _own_number() -> int:
+    """The number of this process in /proc, which may show the processes of an outer namespace."""
+    try:
+        return int(Path("/proc/self").readlink().name)
+    except OSError:  # a system without /proc
+        return os.getpid()
+
+
+PROCESS = psutil.Process(_own_number())
 
 
 def raise_open_files() -> None:

@@ -8,7 +8,7 @@ from functools import lru_cache
 import zoo_adapters
 from featvis import VisionModel, WrongRequest
 
-from ..answers.ask import asks
+from ..answers.ask import asks, durations
 from ..answers.subject import Subject, layer_of
 from ..files import encode
 from ..machine.disk import file_url
@@ -64,7 +64,7 @@ def chips(subject: Subject) -> Choices:
     """The methods of a tab, with the time of those that take long."""
     methods = tabs.methods_of(subject.state.tab)
     try:
-        times = [tabs.estimate(ask) for ask in asks(subject, methods)]
+        times = durations(asks(subject, methods))
     except WrongRequest:  # the tab says why
         times = [""] * len(methods)
     return [

@@ -48,7 +48,7 @@ def panel(answer: Answer) -> Panel:
     if strip:
         lines.append(f"<b>{trust.verdict(strip)}</b>")
     lines += [escape(texts.sentence(note)) for note in result.notes]
-    return Panel(answer.method.title, result, lines, answer.seconds, box=box, strip=strip)
+    return Panel(ask.method.title, result, lines, answer.seconds, box=box, strip=strip)
 
 
 def score(result: Heatmap | Attribution, ask: Ask) -> str:
@@ -58,5 +58,6 @@ def score(result: Heatmap | Attribution, ask: Ask) -> str:
     value = f"{float(result.score[0]):.3g}"
     if ask.state is not None and ask.state.of_neuron:
         return f": activation {value}"
-    quantity = ask.model.output.quantity(ask.aim.target)
+    target = ask.origin.target if ask.origin is not None else None
+    quantity = ask.model.output.quantity(target)
     return f": {quantity} {value}" if quantity else f": {value}"

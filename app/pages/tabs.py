@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from featvis import Param, VisionModel, render
+from featvis import Method, Param, VisionModel, render
 from featvis.neuron import check_channel
 from featvis.types import FeatureMaps, Filters, Synthesis
 
 from ..answers import baseline
-from ..answers.ask import Ask, asks
+from ..answers.ask import Ask, asks, durations
 from ..answers.run import Answer, run
 from ..answers.subject import Subject, subject_of
 from ..machine.jobs import Cancelled
-from ..machine.limits import limited
+from ..machine.limits import allowed_params
 from ..question.families import family_of, first_methods, has_methods, methods_of, shown_methods
 from ..question.state import DISPLAY, ON, State
-from ..words import texts
 from . import channel, compare, evidence, maps, neighbours, synthesis, views
 from .panels import Panel
 from .panels import panels as over_picture
@@ -27,18 +26,17 @@ __all__ = [
     "Shown",
     "display_of",
     "draw",
-    "estimate",
     "family_of",
     "first_methods",
     "has_grid",
     "has_methods",
     "methods_of",
     "params_of",
+    "shared_params",
     "shown_methods",
     "used_params",
 ]
 
-SLOW = 2.0  # seconds; what takes longer is told before
 PAGES = {
     "Channel": channel,
     "Neighbours": neighbours,
@@ -60,9 +58,24 @@ def display_of(family: str) -> list[Param]:
 
 def params_of(family: str) -> dict[str, Param]:
     """All parameters that the window has for a tab."""
-    methods = [] if family in PAGES else methods_of(family)
-    found = {p.name: p for m in methods for p in limited(m).params if not p.tuning}
+    methods = _methods(family)
+    allowed = [param for params in allowed_params(methods).values() for param in params]
+    found = {param.name: param for param in allowed if not param.tuning}
     return {**{p.name: p for p in display_of(family)}, **found}
+
+
+def _methods(family: str) -> list[Method]:
+    return [] if family in PAGES else methods_of(family)
+
+
+def shared_params(tab: str, other: str) -> set[str]:
+    """The names of the parameters that two tabs have, each with its own value."""
+    names = [
+        {p.name for m in _methods(one) for p in m.params if not p.tuning}
+        | {p.name for p in display_of(one)}
+        for one in (tab, other)
+    ]
+    return names[0] & names[1]
 
 
 def used_params(state: State) -> set[str]:
@@ -70,13 +83,6 @@ def used_params(state: State) -> set[str]:
     of_methods = {p.name for m in shown_methods(state) for p in m.params}
     used = of_methods | {p.name for p in display_of(state.tab)}
     return used if has_methods(state) else used - {"maps", "trust"}
-
-
-def estimate(ask: Ask) -> str:
-    """How long an answer will take, if that is long; in words."""
-    if ask.reason or ask.seconds <= SLOW:
-        return ""
-    return texts.duration(ask.seconds)
 
 
 def draw(
@@ -104,15 +110,16 @@ def draw_subject(
         return PAGES[state.tab].page(state, say, show, relax)
     panels: list[Panel] = []
     grid, questions, views_made = "", asks(subject), ""
-    slow = len(questions) > 1 and any(map(estimate, questions))
-    for ask in questions:
+    times = durations(questions)
+    slow = len(questions) > 1 and any(times)
+    for ask, duration in zip(questions, times, strict=True):
         if slow and panels:
             waiting = [Panel(a.method.title, reason="Computing") for a in questions[len(panels) :]]
             show(_over(subject, [*panels, *waiting]))
         if ask.reason:
             panels.append(Panel(ask.method.title, reason=ask.reason))
             continue
-        title, duration = ask.method.title, estimate(ask)
+        title = ask.method.title
         say(f"Computing {title}: {duration}" if duration else f"Computing {title}")
         if ask.method.generator:
             views_made = _synthesis(ask, say, show, views_made)

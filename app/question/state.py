@@ -111,12 +111,6 @@ class State:
         made = {**self.params, **{name: str(value) for name, value in params.items()}}
         return self.but(params=MappingProxyType(made))
 
-    def given(self, method: str) -> dict[str, str]:
-        """The parameters that are set and that this method has; its seed is the state's."""
-        names = {param.name for param in METHODS[method].params}
-        given = {name: value for name, value in self.params.items() if name in names}
-        return {**given, "seed": str(self.seed)} if "seed" in names else given
-
     def display(self, name: str) -> bool | int | float | str:
         """A parameter of DISPLAY."""
         return DISPLAY[name].check(self.params.get(name, DISPLAY[name].default))

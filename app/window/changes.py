@@ -34,7 +34,7 @@ def set_tab(state: State, tab: str) -> State:
     """Another tab; a channel of a layer that a tab chose by itself is its own."""
     if tab == state.tab:
         return state
-    own = tabs.params_of(state.tab).keys() & tabs.params_of(tab).keys()
+    own = tabs.shared_params(state.tab, tab)
     params = {name: value for name, value in state.params.items() if name not in own}
     after = state.but(tab=tab, methods=(), params=MappingProxyType(params))
     if tab in MADE:

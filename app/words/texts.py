@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from featvis import Method
 from zoo_adapters import Facts
@@ -15,7 +15,7 @@ __all__ = [
     "OTHERS",
     "completeness",
     "count",
-    "duration",
+    "durations",
     "exactness",
     "explanation",
     "sentence",
@@ -28,6 +28,7 @@ OTHERS = {
     "Compare": "The network on the left comes first; add others from the list, or by name, as "
     "timm:resnet50.a1_in1k",
 }
+SOON = 2.0  # seconds
 NAMES = ("featvis", "timm", "torchvision", "transformers")  # which begin small everywhere
 
 LEAD = {
@@ -110,8 +111,12 @@ def completeness(gap: float) -> str:
     return f"adds up to the score's rise from the baseline but for {share}"
 
 
-def duration(seconds: float) -> str:
-    """About how long something will take."""
+def durations(seconds: Iterable[float]) -> list[str]:
+    """About how long each of several things will take; "" of those that are done soon."""
+    return [_duration(value) if value > SOON else "" for value in seconds]
+
+
+def _duration(seconds: float) -> str:
     if seconds < 90:
         return f"about {max(1, round(seconds))} s"
     return f"about {round(seconds / 60)} min"
