@@ -32,10 +32,10 @@ from ..machine.lanes import is_long, long_job, short_job
 from ..machine.limits import check_job, limited
 from ..question import pictures
 from ..question.state import State
+from ..question.tabs import TABS, Tab
 from .animation import FRAMES, followed
 
 __all__ = [
-    "MADE",
     "MODELS",
     "RESULTS",
     "Made",
@@ -67,8 +67,6 @@ class Made:
     result: Result
     seconds: float
 
-
-MADE = ("Synthesis", "DeepDream")  # tabs whose methods make pictures
 
 SECONDS: dict[str, float] = {}  # of one forward pass: the shortest seen
 
@@ -155,7 +153,8 @@ def aim_of(state: State) -> Aim:
 
 def missing(method: Method, state: State) -> str | None:
     """Why a method has nothing to show for a state, in one sentence, or None."""
-    if state.of_neuron and method.family == "Class evidence" and "channel" not in method.subject:
+    explains = TABS[method.family].explains
+    if state.of_neuron and explains and "channel" not in method.subject:
         return f"{method.title} explains a class and no neuron"
     return failed(method.name) or method.missing(model_of(state.model))
 
@@ -169,7 +168,7 @@ def passes(method: Method, state: State) -> float:
 def seconds(method: Method, state: State) -> float:
     """About how long a method will take, from the time of one forward pass."""
     count = passes(method, state)
-    if method.family == "Class evidence":
+    if TABS[method.family].explains:
         count *= 1 + (1 + STAGES) * bool(state.display("sanity"))
         count += 2 * (STEPS + 1) * bool(state.display("trust"))
     return SECONDS.get(state.model, 0.0) * count
@@ -215,17 +214,18 @@ def subject(method: Method, model: VisionModel, state: State) -> dict[str, Any]:
         "channel": state.channel,
         "position": state.position,
     }
-    if method.family == "Class evidence" and state.of_neuron:
+    tab = TABS[method.family]
+    if tab.explains and state.of_neuron:
         given["channel"] = strongest(state) if state.channel is None else state.channel
-    elif method.family in MADE:
-        given |= _made_for(state, model, method.family)
-    elif method.family == "Class evidence":  # gradients of a class start at the logits
+    elif tab.makes_pictures:
+        given |= _made_for(state, model, tab)
+    elif tab.explains:  # gradients of a class start at the logits
         layer = None if "channel" in method.subject else state.layer
         given |= {"layer": layer, "channel": None, "position": None}
     return {name: given[name] for name in method.subject if name != "model"}
 
 
-def _made_for(state: State, model: VisionModel, family: str) -> dict[str, Any]:
+def _made_for(state: State, model: VisionModel, tab: Tab) -> dict[str, Any]:
     """What a picture is made for: a chosen layer or a channel of it, or else a class.
 
     In synthesis the class is the predicted one until another is chosen; a dream is of a layer then.
@@ -234,14 +234,14 @@ def _made_for(state: State, model: VisionModel, family: str) -> dict[str, Any]:
     number = None
     if state.layer is None and not model.embeds and logits.ndim == 1:
         number = int(of) if of.isdecimal() else None
-        if number is None and family == "Synthesis":
+        if number is None and tab.begins_with_class:
             number = int(logits.argmax())
-    if family == "Synthesis" and model.embeds and state.layer is None and state.target:
+    if tab.begins_with_class and model.embeds and state.layer is None and state.target:
         return {"target": target_of(state), "layer": None, "channel": None, "position": None}
     if number is not None:
         return {"target": number, "layer": None, "channel": None, "position": None}
     position = None if state.channel is None else state.position
-    return {"target": None, "layer": layer_of(state, model, family), "position": position}
+    return {"target": None, "layer": layer_of(state, model, tab.name), "position": position}
 
 
 def target_of(state: State) -> Target:
@@ -271,14 +271,14 @@ def strongest(state: State) -> int:
 
 def layer_of(state: State, model: VisionModel, family: str | None = None) -> str:
     """The chosen layer, or the one that a tab shows by itself."""
-    family = family or state.tab
-    if state.layer is not None and family != "Filters":
+    tab = TABS[family or state.tab]
+    if state.layer is not None and not tab.shows_weights:
         return model.layer(state.layer).name
     if not model.layers:
         raise WrongRequest(f"{model.name} has no layer whose output is a map")
-    if family == "Filters":
+    if tab.shows_weights:
         return _convolution(model, state.layer)
-    if family == "Class evidence":
+    if tab.explains:
         return model.last_layer
     large = [layer for layer in model.layers.values() if min(layer.size) >= 7]
     middle = large or list(model.layers.values())

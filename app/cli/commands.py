@@ -21,7 +21,7 @@ from ..files.cook import cook, differences
 from ..machine.errors import log_requests
 from ..question.code import python
 from ..question.recipe import DRAWN, Call, Recipe
-from ..question.state import DISPLAY
+from ..question.tabs import DISPLAY
 from ..web.ports import Unavailable, available
 from ..web.signals import Stop, leave
 from . import compare as cli_compare

@@ -14,10 +14,10 @@ from ..files.arrays import saved
 from ..files.compare_sheet import numbers_of, sheet_of
 from ..files.page_recipe import of_page
 from ..machine.cache import model_of
-from ..question.families import methods_of
 from ..question.labels import class_named
 from ..question.recipe import stamped
 from ..question.state import MOST, State
+from ..question.tabs import TABS
 from .pictures import lend
 
 __all__ = ["add", "sheet"]
@@ -118,7 +118,7 @@ def _state(options: argparse.Namespace) -> State:
     if not 2 <= len(names) <= MOST:
         raise WrongRequest(f"compare takes two to {MOST} networks, not {len(names)}")
     methods = [name.strip() for name in options.methods.split(",") if name.strip()]
-    possible = [method.name for method in methods_of("Compare")]
+    possible = [method.name for method in TABS["Compare"].methods]
     for name in methods:
         if name not in possible:
             known = "it is of another kind" if name in METHODS else "there is none of that name"

@@ -10,9 +10,9 @@ from ..answers.animation import moving
 from ..machine.cache import ON_THE_WAY
 from ..question import pictures
 from ..question.code import python
-from ..question.families import shown_methods
 from ..question.recipe import DRAWN, Call, Recipe, facts, stamped, target_text
-from ..question.state import DISPLAY, State
+from ..question.state import State
+from ..question.tabs import DISPLAY, TABS
 from . import cook
 from .arrays import packed, saved
 from .page_recipe import SHEETS, of_page
@@ -22,7 +22,7 @@ __all__ = ["FILES", "animation", "arrays", "code", "picture", "recipe", "recipe_
 
 def recipe(state: State) -> Recipe:
     """What the tab in view is made of."""
-    if state.tab in SHEETS:
+    if TABS[state.tab].page:
         return of_page(state)
     model, methods = session.model_of(state.model), _possible(state)
     needed = any("image" in method.subject for method in methods)
@@ -45,7 +45,7 @@ def _call(method: Method, state: State) -> Call:
 
 def picture(state: State) -> tuple[bytes, str]:
     """The tab as one PNG: maps over the picture side by side, or the grid; with its recipe."""
-    if page := SHEETS.get(state.tab):
+    if page := SHEETS.get(TABS[state.tab].page):
         sheet = page.sheet(state)  # before its recipe, which tells of all networks that it loads
         return stamped(sheet, recipe(state)), f"{_stem(state)}.png"
     made, results = recipe(state), _results(state)
@@ -56,7 +56,7 @@ def picture(state: State) -> tuple[bytes, str]:
 
 def arrays(state: State) -> tuple[bytes, str]:
     """The tab's results as numbers, an npz file."""
-    if page := SHEETS.get(state.tab):
+    if page := SHEETS.get(TABS[state.tab].page):
         return saved(page.numbers(state)), f"{_stem(state)}.npz"
     results = _results(state)
     boxes = cook.boxes(results, session.image_of(state))
@@ -97,9 +97,9 @@ def _results(state: State) -> dict[str, Result]:
 
 
 def _possible(state: State) -> list[Method]:
-    if state.tab in SHEETS:
+    if TABS[state.tab].page:
         raise WrongRequest(f"the page {state.tab} is made at once: there is nothing to animate")
-    found = [method for method in shown_methods(state) if not session.missing(method, state)]
+    found = [method for method in state.shown_methods if not session.missing(method, state)]
     if not found:
         raise WrongRequest("there is nothing to save: none of these methods can be used here")
     return found
@@ -107,6 +107,6 @@ def _possible(state: State) -> list[Method]:
 
 def _stem(state: State) -> str:
     model = state.model.rstrip("/").split("/")[-1].replace(":", "-")
-    page = state.tab in SHEETS
+    page = TABS[state.tab].page
     names = [state.tab.lower()] if page else [method.name for method in _possible(state)]
     return "-".join(["featvis", model, *names])

@@ -14,6 +14,7 @@ from ..machine.disk import file_url
 from ..machine.limits import limits
 from ..question import pictures
 from ..question.state import State
+from ..question.tabs import TABS
 from . import tabs, views
 
 __all__ = ["chips", "comparable", "examples", "layers", "short", "targets"]
@@ -48,7 +49,7 @@ def comparable() -> list[str]:
 def layers(state: State, model: VisionModel) -> Choices:
     """All layers, after the one that the tab takes by itself."""
     automatic = f"automatic: {model.layer(session.layer_of(state.but(layer=None), model))}"
-    if state.tab == "Synthesis" and not model.embeds:
+    if TABS[state.tab].begins_with_class and not model.embeds:
         automatic = "none: the class above"
     return [(automatic, ""), *((str(layer), name) for name, layer in model.layers.items())]
 
@@ -67,7 +68,7 @@ def targets(model: VisionModel, count: int) -> Choices:
 
 def chips(state: State) -> Choices:
     """The methods of a tab, with the time of those that take long."""
-    told = [(m, tabs.estimate(m, state)) for m in tabs.methods_of(state.tab)]
+    told = [(m, tabs.estimate(m, state)) for m in TABS[state.tab].methods]
     return [(f"{m.title} ({time})" if time else m.title, m.name) for m, time in told]
 
 

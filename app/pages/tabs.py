@@ -1,72 +1,29 @@
-"""Tabs: what each family of methods shows of a state, as pieces of HTML and as files."""
+"""Tabs: what each family of methods shows of a state, as pieces of HTML."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from featvis import Method, Param, VisionModel, WrongRequest, render
+from featvis import Method, VisionModel, WrongRequest, render
 from featvis.types import FeatureMaps, Filters, Synthesis
 
 from ..answers import baseline, session
 from ..answers.session import Made
 from ..machine.jobs import Cancelled
-from ..machine.limits import limited
-from ..question.families import family_of, first_methods, has_methods, methods_of, shown_methods
-from ..question.state import DISPLAY, ON, State
+from ..question.state import State
+from ..question.tabs import TABS
 from ..words import texts
 from . import channel, compare, evidence, maps, neighbours, synthesis, views
 from .panels import Panel
 from .panels import panels as over_picture
 from .shown import Shown
 
-__all__ = [
-    "Shown",
-    "display_of",
-    "draw",
-    "estimate",
-    "family_of",
-    "first_methods",
-    "has_grid",
-    "has_methods",
-    "methods_of",
-    "params_of",
-    "shown_methods",
-    "used_params",
-]
+__all__ = ["Shown", "draw", "estimate"]
 
 SLOW = 2.0  # seconds; what takes longer is told before
-PAGES = {
-    "Channel": channel,
-    "Neighbours": neighbours,
-    "Compare": compare,
-}  # modules with a page
-
-
-def has_grid(family: str) -> bool:
-    """Does a tab show all channels as a grid?"""
-    return family == "Channel" or any(
-        issubclass(m.result, FeatureMaps | Filters) for m in methods_of(family)
-    )
-
-
-def display_of(family: str) -> list[Param]:
-    """The choices of what is shown and how that a tab has."""
-    return [DISPLAY[name] for name in ON.get(family, ())]
-
-
-def params_of(family: str) -> dict[str, Param]:
-    """All parameters that the window has for a tab."""
-    methods = [] if family in PAGES else methods_of(family)
-    found = {p.name: p for m in methods for p in limited(m).params if not p.tuning}
-    return {**{p.name: p for p in display_of(family)}, **found}
-
-
-def used_params(state: State) -> set[str]:
-    """Those of them that change what is shown."""
-    of_methods = {p.name for m in shown_methods(state) for p in m.params}
-    used = of_methods | {p.name for p in display_of(state.tab)}
-    return used if has_methods(state) else used - {"maps", "trust"}
+# A tab's page -> the module that draws it.
+PAGES = {"channel": channel, "neighbours": neighbours, "compare": compare}
 
 
 def estimate(method: Method, state: State) -> str:
@@ -88,10 +45,10 @@ def draw(
 
     `relax` is called when what is left is a bonus: it may be stopped by whatever is used next.
     """
-    if state.tab in PAGES:
-        return PAGES[state.tab].page(state, say, show, relax)
+    if page := TABS[state.tab].page:
+        return PAGES[page].page(state, say, show, relax)
     panels: list[Panel] = []
-    grid, methods, views_made = "", shown_methods(state), ""
+    grid, methods, views_made = "", state.shown_methods, ""
     slow = len(methods) > 1 and any(estimate(method, state) for method in methods)
     for method in methods:
         if slow and panels:
@@ -167,11 +124,9 @@ def _places(made: Made, state: State, say: Callable[[str], None]) -> list[str]:
 
 
 def _over(state: State, panels: list[Panel], grid: str = "") -> Shown:
-    image, marker = (
-        session.image_of(state),
-        maps.marker(state) if has_grid(state.tab) or state.of_neuron else None,
-    )
-    shared = state.display("maps") == "shared" and not has_grid(state.tab)
+    image, has_grid = session.image_of(state), TABS[state.tab].has_grid
+    marker = maps.marker(state) if has_grid or state.of_neuron else None
+    shared = state.display("maps") == "shared" and not has_grid
     view = over_picture(image, state.image, panels, marker, of=state.model, shared=shared)
     return Shown(view, grid)
 

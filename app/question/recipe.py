@@ -24,7 +24,8 @@ import torch
 from featvis import METHODS, Contrast, Likeness, VisionModel, WrongRequest
 from featvis.model import brief
 
-from .state import DISPLAY, SEEDS
+from .state import SEEDS
+from .tabs import DISPLAY
 
 __all__ = [
     "DRAWN",

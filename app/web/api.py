@@ -25,8 +25,9 @@ from ..question import pictures
 from ..question.incoming import picture_name
 from ..question.labels import target_named
 from ..question.recipe import stamped, target_text
-from ..question.state import DISPLAY, SEEDS, State, to_query
 from ..question.state import MOST as NETWORKS
+from ..question.state import SEEDS, State, to_query
+from ..question.tabs import DISPLAY, TABS
 from ..window import changes
 
 __all__ = ["ENDPOINTS"]
@@ -272,7 +273,7 @@ def _state(
         seed=seed,
         params=MappingProxyType({name: str(checked[name]) for name in params}),
     )
-    of_neuron = state.channel is not None and METHODS[method].family == "Class evidence"
+    of_neuron = state.channel is not None and TABS[METHODS[method].family].explains
     return state.having(explain="neuron") if of_neuron else state
 
 

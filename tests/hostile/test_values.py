@@ -27,7 +27,8 @@ from app.machine import errors, values
 from app.machine.limits import check_model, limits
 from app.pages import picker, tabs, tries
 from app.question import labels, recipe
-from app.question.state import DISPLAY, State, from_query, param_text, to_query
+from app.question.state import State, from_query, param_text, to_query
+from app.question.tabs import DISPLAY
 from app.web import api
 from app.window import changes
 from featvis import METHODS, WrongRequest

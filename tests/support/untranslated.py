@@ -13,7 +13,8 @@ import zoo_adapters
 from app.answers.session import logits_of, model_of
 from app.machine.errors import Cancelled
 from app.pages import tabs, views
-from app.question.state import DISPLAY, State
+from app.question.state import State
+from app.question.tabs import DISPLAY
 from app.words import translate as words
 from featvis import METHODS
 from zoo_adapters.bundled.scenes import CLASSES, PARTS

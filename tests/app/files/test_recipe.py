@@ -16,10 +16,10 @@ from app.answers import session
 from app.cli import commands
 from app.cli.files import read
 from app.files import save
-from app.pages import tabs
 from app.question.code import python
 from app.question.recipe import Recipe, from_json
 from app.question.state import State
+from app.question.tabs import TABS
 from featvis import METHODS, WrongRequest
 from featvis.spec import FAMILIES
 
@@ -31,7 +31,7 @@ QUICK = {"steps": "4", "samples": "4", "across": "4", "octaves": "2", "copies": 
 
 def state_of(family, **changes):
     """A tab with all of its methods, made cheap."""
-    names = tuple(m.name for m in tabs.methods_of(family) if not m.missing(model()))
+    names = tuple(m.name for m in TABS[family].methods if not m.missing(model()))
     return State(tab=family, model=MODEL, methods=names, params=MappingProxyType(QUICK), **changes)
 
 

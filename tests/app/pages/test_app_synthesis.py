@@ -32,7 +32,7 @@ def state():
 
 
 def made(state):
-    method = tabs.shown_methods(state)[0]
+    method = state.shown_methods[0]
     return session.run(method.name, state).result
 
 

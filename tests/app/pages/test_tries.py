@@ -6,16 +6,16 @@ import pytest
 
 import zoo_adapters
 from app.pages import tabs, tries
-from app.question.state import TABS, State
+from app.question.state import State
+from app.question.tabs import TABS
 from tests.support.untranslated import MENDED, in_state
 
 pytestmark = pytest.mark.skipif(not zoo_adapters.names("bundled"), reason="no bundled network")
-ALL = [(tab, i) for tab in TABS for i in range(len(tries.TRIES[tab]))]
+ALL = [(tab, i) for tab in TABS for i in range(len(TABS[tab].examples))]
 
 
 def test_every_tab_has_one():
-    assert tuple(tries.TRIES) == TABS
-    assert all(tries.TRIES.values())
+    assert all(tab.examples for tab in TABS.values())
     assert all(f'data-try="{i}"' in tries.offered(tab) for tab, i in ALL)
 
 

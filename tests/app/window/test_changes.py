@@ -19,6 +19,7 @@ from app.pages import tabs
 from app.question import pictures
 from app.question.labels import class_named
 from app.question.state import State
+from app.question.tabs import TABS
 from app.window import changes
 from featvis import METHODS, WrongRequest
 from featvis.spec import FAMILIES
@@ -55,7 +56,7 @@ def test_every_tab_is_drawn_and_saved(tab, state):
     state = state.but(tab=tab)
     shown = tabs.draw(state)
     assert shown.view
-    assert bool(shown.grid) == tabs.has_grid(tab)
+    assert bool(shown.grid) == TABS[tab].has_grid
     assert save.picture(state)[0].startswith(b"\x89PNG")
     assert save.arrays(state)[0].startswith(b"PK")
 
@@ -184,7 +185,7 @@ def test_work_says_what_it_does_and_raises_what_was_raised():
 
 
 def test_every_family_has_a_tab_and_every_method_is_in_one():
-    assert {m.name for tab in FAMILIES for m in tabs.methods_of(tab)} == set(METHODS)
+    assert {m.name for tab in FAMILIES for m in TABS[tab].methods} == set(METHODS)
 
 
 def test_what_is_shown_twice_before_it_is_taken_is_shown_whole():
