@@ -11,7 +11,7 @@ from featvis import METHODS, Method, Param
 
 from ..machine.limits import limited
 
-__all__ = ["DISPLAY", "TABS", "Tab", "check_families"]
+__all__ = ["DISPLAY", "FAMILIES", "TABS", "Tab"]
 
 RESNET, ALEXNET = "m=bundled:scenes-resnet", "m=bundled:scenes-alexnet"
 
@@ -76,27 +76,12 @@ class Tab:
         return [method for method in self.methods if method.first] or self.methods[:1]
 
     @property
-    def display(self) -> list[Param]:
-        """The choices of what is shown and how."""
-        return [DISPLAY[name] for name in self.choices]
-
-    @property
     def params(self) -> dict[str, Param]:
         """All parameters that the window has for the tab, by their names."""
         methods = [] if self.page else self.methods
         tunable = [p for m in methods for p in limited(m).params if not p.tuning]
-        return {param.name: param for param in (*self.display, *tunable)}
-
-
-def check_families(tabs: dict[str, Tab]) -> None:
-    """Refuse a family of methods that has no tab: nobody could see them."""
-    for method in METHODS.values():
-        tab = tabs.get(method.family)
-        if tab is None or tab.family != method.family:
-            raise ValueError(
-                f"{method.name}: the family {method.family!r} has no tab; add a record of it to "
-                "TABS in app/question/tabs.py"
-            )
+        shown = {name: DISPLAY[name] for name in self.choices}
+        return shown | {param.name: param for param in tunable}
 
 
 # Pages explain themselves here.
@@ -244,4 +229,17 @@ RECORDS = (
     ),
 )
 TABS = {tab.name: tab for tab in RECORDS}
-check_families(TABS)
+FAMILIES = tuple(tab.name for tab in RECORDS if tab.family == tab.name)
+
+
+def _check_families() -> None:
+    """Refuse a family of methods that has no tab: nobody could see them."""
+    for method in METHODS.values():
+        if method.family not in FAMILIES:
+            raise ValueError(
+                f"{method.name}: the family {method.family!r} has no tab; add its record to "
+                "app/question/tabs.py"
+            )
+
+
+_check_families()

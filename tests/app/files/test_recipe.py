@@ -19,9 +19,8 @@ from app.files import save
 from app.question.code import python
 from app.question.recipe import Recipe, from_json
 from app.question.state import State
-from app.question.tabs import TABS
+from app.question.tabs import FAMILIES, TABS
 from featvis import METHODS, WrongRequest
-from featvis.spec import FAMILIES
 
 NAMES = zoo_adapters.names("bundled")
 pytestmark = pytest.mark.skipif(not NAMES, reason="no bundled network is committed yet")

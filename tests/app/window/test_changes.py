@@ -19,10 +19,9 @@ from app.pages import tabs
 from app.question import pictures
 from app.question.labels import class_named
 from app.question.state import State
-from app.question.tabs import TABS
+from app.question.tabs import FAMILIES, TABS
 from app.window import changes
 from featvis import METHODS, WrongRequest
-from featvis.spec import FAMILIES
 
 NAMES = zoo_adapters.names("bundled")
 pytestmark = pytest.mark.skipif(not NAMES, reason="no bundled network is committed yet")
