@@ -33,7 +33,8 @@ def panel(made: Made, state: State) -> Panel:
         lines.append(texts.completeness(float(result.gap[0])))
     params = session.params_of(made.method, state)
     if "seed" in params:
-        lines.append(f"{params['samples']} noisy copies, seed {params['seed']}")
+        copies = f"{params['samples']} noisy copies, " if "samples" in params else ""
+        lines.append(f"{copies}seed {params['seed']}")
     with_box = state.display("box") or state.display("trust")
     found = trust.box(result, session.image_of(state)) if with_box else None
     if state.display("trust"):
