@@ -102,7 +102,7 @@ def requirements(hardware: str) -> list[str]:
 def readme(hardware: str) -> str:
     """The header that configures the Space, and a page for its visitors."""
     sys.path.insert(0, str(ROOT))
-    from app.words.texts import LEAD
+    from app.question.tabs import TABS
 
     project = _project()
     header = {
@@ -120,7 +120,7 @@ def readme(hardware: str) -> str:
         "tags": f"[{', '.join(TAGS)}]",
     }
     lines = "\n".join(f"{key}: {value}" for key, value in header.items())
-    tabs = "\n".join(f"| **{tab}** | {words} |" for tab, words in LEAD.items())
+    tabs = "\n".join(f"| **{tab.name}** | {tab.lead} |" for tab in TABS.values())
     return (
         f"---\n{lines}\n---\n\n# {project['name']}\n\n{project['description']}.\n\n"
         f"| tab | what one sees |\n| --- | --- |\n{tabs}\n\n"

@@ -17,9 +17,9 @@ from featvis.measures.sanity import STAGES
 from ..machine.broken import failures
 from ..machine.limits import allowed_params
 from ..question import pictures
-from ..question.families import shown_methods
 from ..question.recipe import Call
 from ..question.state import State
+from ..question.tabs import TABS
 from ..question.text import Opening, method_named, target_named
 from ..words import texts
 from .prediction import SECONDS
@@ -69,7 +69,7 @@ class Ask:
         """About the seconds until all is there that the state wants to know of the answer."""
         assert self.state is not None
         passes, choices = self.passes, self.state.choices
-        if self.method.family == "Class evidence":
+        if TABS[self.method.family].explains:
             passes *= 1 + (1 + STAGES) * bool(choices["sanity"])
             passes += 2 * (STEPS + 1) * bool(choices["trust"])
         return SECONDS.get(self.state.model, 0.0) * passes
@@ -77,7 +77,7 @@ class Ask:
 
 def asks(subject: Subject, methods: Sequence[Method] = ()) -> tuple[Ask, ...]:
     """The questions of methods, each resolved once; by default of those that the tab shows."""
-    questions, methods = subject.questions, methods or shown_methods(subject.state)
+    questions, methods = subject.questions, methods or subject.state.shown_methods
     new = [method for method in methods if method.name not in questions]
     if new:
         questions |= {ask.method.name: ask for ask in _resolve(new, subject)}
@@ -140,7 +140,7 @@ def _values(method: Method, state: State) -> dict[str, str]:
 
 def _refusal(method: Method, subject: Subject) -> str:
     """Why a method has nothing to show of a subject, in one sentence; "" where it has."""
-    of_class = method.family == "Class evidence" and "channel" not in method.subject
+    of_class = TABS[method.family].explains and "channel" not in method.subject
     if of_class and subject.state.of_neuron:
         return f"{method.title} explains a class and no neuron"
     return method.missing(subject.model) or ""

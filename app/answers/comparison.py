@@ -22,7 +22,6 @@ from zoo_adapters import Facts
 from ..machine.cache import RESULTS, model_of
 from ..machine.errors import Cancelled, sentence
 from ..question import trainings
-from ..question.families import shown_methods
 from ..question.state import MOST, State
 from . import trust
 from .ask import ask_of
@@ -71,7 +70,7 @@ def networks(state: State) -> tuple[str, ...]:
 def compared(state: State) -> Iterator[list[Row]]:
     """All rows so far, after each answer; what fails says why, and the rest goes on."""
     rows: list[Row] = []
-    methods = shown_methods(state)
+    methods = state.shown_methods
     for name in networks(state):
         one = state.but(tab="Class evidence", model=name, layer=None, channel=None, position=None)
         one = one.having(explain="class")

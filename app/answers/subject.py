@@ -20,9 +20,8 @@ from ..machine.cache import model_of
 from ..machine.lanes import short_job
 from ..question import pictures
 from ..question.state import State
+from ..question.tabs import TABS, Tab
 from .prediction import image_of, logits_of
-
-MADE = ("Synthesis", "DeepDream")  # tabs whose methods make pictures
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,35 +71,35 @@ class Subject:
         return {method.name: self._arguments(method) for method in methods}
 
     def _arguments(self, method: Method) -> dict[str, Any]:
-        state, family = self.state, method.family
+        state, tab = self.state, TABS[method.family]
         values: dict[str, Any] = {
             "image": state.image,
             "target": self.target,
-            "layer": layer_of(state, self.model, family),
+            "layer": layer_of(state, self.model, tab.name),
             "channel": state.channel,
             "position": state.position,
         }
-        if family == "Class evidence" and state.of_neuron:
+        if tab.explains and state.of_neuron:
             values["channel"] = self.channel
-        elif family in MADE:
-            values |= self._goal(family)
-        elif family == "Class evidence":  # gradients of a class start at the logits
+        elif tab.makes_pictures:
+            values |= self._goal(tab)
+        elif tab.explains:  # gradients of a class start at the logits
             layer = None if "channel" in method.subject else state.layer
             values |= {"layer": layer, "channel": None, "position": None}
         return {name: values[name] for name in method.subject if name != "model"}
 
-    def _goal(self, family: str) -> dict[str, Any]:
+    def _goal(self, tab: Tab) -> dict[str, Any]:
         """What a picture is made for: a chosen layer or a channel of it, or else a class.
 
         Synthesis shows the predicted class until another is chosen, and a dream shows a layer.
         """
         state, goal = self.state, None
-        if state.layer is None and (state.target is not None or family == "Synthesis"):
+        if state.layer is None and (state.target is not None or tab.begins_with_class):
             goal = self.model.output.goal(self.logits, self.target)
-        if isinstance(goal, int) or (goal is not None and family == "Synthesis"):
+        if isinstance(goal, int) or (goal is not None and tab.begins_with_class):
             return {"target": goal, "layer": None, "channel": None, "position": None}
         position = None if state.channel is None else state.position
-        layer = layer_of(state, self.model, family)
+        layer = layer_of(state, self.model, tab.name)
         return {"target": None, "layer": layer, "position": position}
 
 
@@ -135,13 +134,13 @@ def strongest_channel(state: State) -> int:
 
 def layer_of(state: State, model: VisionModel, family: str | None = None) -> str:
     """The chosen layer, or the one that a tab shows by itself."""
-    family = family or state.tab
-    if state.layer is not None and family != "Filters":
+    tab = TABS[family or state.tab]
+    if state.layer is not None and not tab.shows_weights:
         return model.layer(state.layer).name
     layers = model.layer_list
-    if family == "Filters":
+    if tab.shows_weights:
         return _convolution(model, state.layer)
-    if family == "Class evidence":
+    if tab.explains:
         return model.last_layer
     large = [layer for layer in layers if min(layer.size) >= 7]
     return min(large or layers, key=lambda layer: abs(layer.depth - 0.5)).name

@@ -22,7 +22,7 @@ from ..machine.disk_store import write_whole
 from ..machine.errors import log_requests
 from ..question.code import python
 from ..question.recipe import DRAWN, Call, Recipe
-from ..question.state import DISPLAY
+from ..question.tabs import DISPLAY
 from ..web.ports import Unavailable, available
 from ..web.signals import Stop, leave
 from . import compare as cli_compare

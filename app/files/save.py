@@ -16,7 +16,8 @@ from ..machine.cache import ON_THE_WAY, RESULTS, model_of
 from ..question import pictures
 from ..question.code import python
 from ..question.recipe import DRAWN, Call, Recipe, facts, stamped
-from ..question.state import DISPLAY, State
+from ..question.state import State
+from ..question.tabs import DISPLAY, TABS
 from . import cook
 from .arrays import packed, saved
 from .page_recipe import SHEETS, of_page
@@ -26,7 +27,7 @@ __all__ = ["FILES", "animation", "arrays", "code", "picture", "recipe", "recipe_
 
 def recipe(state: State) -> Recipe:
     """What the tab in view is made of."""
-    return of_page(state) if state.tab in SHEETS else _recipe(state, _possible(state))
+    return of_page(state) if TABS[state.tab].page else _recipe(state, _possible(state))
 
 
 def _recipe(state: State, possible: Sequence[Ask]) -> Recipe:
@@ -49,7 +50,7 @@ def _call(ask: Ask) -> Call:
 
 def picture(state: State) -> tuple[bytes, str]:
     """The tab as one PNG: maps over the picture side by side, or the grid; with its recipe."""
-    if page := SHEETS.get(state.tab):
+    if page := SHEETS.get(TABS[state.tab].page):
         sheet = page.sheet(state)  # before its recipe, which tells of all networks that it loads
         return stamped(sheet, recipe(state)), f"{_stem(state)}.png"
     possible = _possible(state)
@@ -61,7 +62,7 @@ def picture(state: State) -> tuple[bytes, str]:
 
 def arrays(state: State) -> tuple[bytes, str]:
     """The tab's results as numbers, an npz file."""
-    if page := SHEETS.get(state.tab):
+    if page := SHEETS.get(TABS[state.tab].page):
         return saved(page.numbers(state)), f"{_stem(state)}.npz"
     possible = _possible(state)
     results = _results(possible)
@@ -104,7 +105,7 @@ def _results(possible: Sequence[Ask]) -> dict[str, Result]:
 
 def _possible(state: State) -> Sequence[Ask]:
     """The questions of the tab that have an answer."""
-    if state.tab in SHEETS:
+    if TABS[state.tab].page:
         raise WrongRequest(f"the page {state.tab} is made at once: there is nothing to animate")
     possible = [ask for ask in asks(subject_of(state)) if not ask.reason]
     if not possible:
@@ -114,7 +115,7 @@ def _possible(state: State) -> Sequence[Ask]:
 
 def _stem(state: State, possible: Sequence[Ask] | None = None) -> str:
     model = state.model.rstrip("/").split("/")[-1].replace(":", "-")
-    if state.tab in SHEETS:
+    if TABS[state.tab].page:
         return "-".join(["featvis", model, state.tab.lower()])
     names = [ask.method.name for ask in possible or _possible(state)]
     return "-".join(["featvis", model, *names])

@@ -14,7 +14,8 @@ from ..files import encode
 from ..machine.disk import file_url
 from ..machine.limits import limits
 from ..question import pictures
-from . import tabs, views
+from ..question.tabs import TABS
+from . import views
 
 __all__ = ["chips", "comparable", "examples", "layers", "short", "targets"]
 
@@ -49,7 +50,8 @@ def layers(subject: Subject) -> Choices:
     """All layers, after the one that the tab takes by itself."""
     state, model = subject.state, subject.model
     automatic = f"automatic: {model.layer(layer_of(state.but(layer=None), model))}"
-    if state.tab == "Synthesis" and model.output.goal(subject.logits, None) is not None:
+    is_of_class = TABS[state.tab].begins_with_class
+    if is_of_class and model.output.goal(subject.logits, None) is not None:
         automatic = "none: the class above"
     return [(automatic, ""), *((str(layer), name) for name, layer in model.layers.items())]
 
@@ -62,7 +64,7 @@ def targets(model: VisionModel) -> Choices:
 
 def chips(subject: Subject) -> Choices:
     """The methods of a tab, with the time of those that take long."""
-    methods = tabs.methods_of(subject.state.tab)
+    methods = TABS[subject.state.tab].methods
     try:
         times = durations(asks(subject, methods))
     except WrongRequest:  # the tab says why

@@ -17,7 +17,6 @@ from ..answers.comparison import DEPTHS, Cell, Row, agreements, compared, limits
 from ..files import encode
 from ..machine.disk import file_url
 from ..question import pictures, trainings
-from ..question.families import has_methods, shown_methods
 from ..question.state import State, to_query
 from ..words import texts
 from . import evidence, likeness, views
@@ -88,7 +87,7 @@ def _row(state: State, row: Row, tops: dict[str, float], *, first: bool) -> str:
         of=row.state.model,
         slider=first and state.display("columns") != "synthesis",
     )
-    columns = len(shown_methods(state) if has_methods(state) else DEPTHS)
+    columns = len(state.shown_methods if state.has_methods else DEPTHS)
     return f'<section class="fv-compared" style="--n:{columns}">{facts}{over}</section>'
 
 

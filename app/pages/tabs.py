@@ -1,11 +1,11 @@
-"""Tabs: what each family of methods shows of a state, as pieces of HTML and as files."""
+"""Tabs: what each family of methods shows of a state, as pieces of HTML."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from featvis import Method, Param, VisionModel, render
+from featvis import VisionModel, render
 from featvis.neuron import check_channel
 from featvis.types import FeatureMaps, Filters, Synthesis
 
@@ -14,75 +14,17 @@ from ..answers.ask import Ask, asks, durations
 from ..answers.run import Answer, run
 from ..answers.subject import Subject, subject_of
 from ..machine.jobs import Cancelled
-from ..machine.limits import allowed_params
-from ..question.families import family_of, first_methods, has_methods, methods_of, shown_methods
-from ..question.state import DISPLAY, ON, State
+from ..question.state import State
+from ..question.tabs import TABS
 from . import channel, compare, evidence, maps, neighbours, synthesis, views
 from .panels import Panel
 from .panels import panels as over_picture
 from .shown import Shown
 
-__all__ = [
-    "Shown",
-    "display_of",
-    "draw",
-    "family_of",
-    "first_methods",
-    "has_grid",
-    "has_methods",
-    "methods_of",
-    "params_of",
-    "shared_params",
-    "shown_methods",
-    "used_params",
-]
+__all__ = ["Shown", "draw", "draw_subject"]
 
-PAGES = {
-    "Channel": channel,
-    "Neighbours": neighbours,
-    "Compare": compare,
-}  # modules with a page
-
-
-def has_grid(family: str) -> bool:
-    """Does a tab show all channels as a grid?"""
-    return family == "Channel" or any(
-        issubclass(m.result, FeatureMaps | Filters) for m in methods_of(family)
-    )
-
-
-def display_of(family: str) -> list[Param]:
-    """The choices of what is shown and how that a tab has."""
-    return [DISPLAY[name] for name in ON.get(family, ())]
-
-
-def params_of(family: str) -> dict[str, Param]:
-    """All parameters that the window has for a tab."""
-    methods = _methods(family)
-    allowed = [param for params in allowed_params(methods).values() for param in params]
-    found = {param.name: param for param in allowed if not param.tuning}
-    return {**{p.name: p for p in display_of(family)}, **found}
-
-
-def _methods(family: str) -> list[Method]:
-    return [] if family in PAGES else methods_of(family)
-
-
-def shared_params(tab: str, other: str) -> set[str]:
-    """The names of the parameters that two tabs have, each with its own value."""
-    names = [
-        {p.name for m in _methods(one) for p in m.params if not p.tuning}
-        | {p.name for p in display_of(one)}
-        for one in (tab, other)
-    ]
-    return names[0] & names[1]
-
-
-def used_params(state: State) -> set[str]:
-    """Those of them that change what is shown."""
-    of_methods = {p.name for m in shown_methods(state) for p in m.params}
-    used = of_methods | {p.name for p in display_of(state.tab)}
-    return used if has_methods(state) else used - {"maps", "trust"}
+# A tab's page -> the module that draws it.
+PAGES = {"channel": channel, "neighbours": neighbours, "compare": compare}
 
 
 def draw(
@@ -106,8 +48,8 @@ def draw_subject(
 ) -> Shown:
     """The same of a state that is resolved already."""
     state = subject.state
-    if state.tab in PAGES:
-        return PAGES[state.tab].page(state, say, show, relax)
+    if page := TABS[state.tab].page:
+        return PAGES[page].page(state, say, show, relax)
     panels: list[Panel] = []
     grid, questions, views_made = "", asks(subject), ""
     times = durations(questions)
@@ -177,9 +119,9 @@ def _places(answer: Answer, say: Callable[[str], None]) -> list[str]:
 
 
 def _over(subject: Subject, panels: list[Panel], grid: str = "") -> Shown:
-    state = subject.state
-    marker = maps.marker(state) if has_grid(state.tab) or state.of_neuron else None
-    shared = state.choices["maps"] == "shared" and not has_grid(state.tab)
+    state, has_grid = subject.state, TABS[subject.state.tab].has_grid
+    marker = maps.marker(state) if has_grid or state.of_neuron else None
+    shared = state.choices["maps"] == "shared" and not has_grid
     view = over_picture(subject.image, state.image, panels, marker, of=state.model, shared=shared)
     return Shown(view, grid)
 

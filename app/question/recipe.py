@@ -25,7 +25,8 @@ import torch
 from featvis import VisionModel, WrongRequest, __version__
 from featvis.model import brief
 
-from .state import DISPLAY, SEEDS
+from .state import SEEDS
+from .tabs import DISPLAY
 from .text import method_named, one_or_several
 
 __all__ = [

@@ -19,9 +19,9 @@ from ..machine import values
 from ..machine.cache import model_of
 from ..machine.limits import check_model
 from . import pictures
-from .families import methods_of
 from .state import MOST as NETWORKS
 from .state import State
+from .tabs import TABS
 
 __all__ = [
     "Opening",
@@ -52,7 +52,7 @@ def methods_named(tab: str, names: object) -> tuple[str, ...]:
     """Methods that a tab shows, in the order in which they are declared."""
     lines = (name.strip() for name in values.names("methods", names, len(METHODS)))
     chosen = [method_named(name).name for name in lines if name]
-    possible = [method.name for method in methods_of(tab)]
+    possible = [method.name for method in TABS[tab].methods]
     for name in chosen:
         if name not in possible:
             raise WrongRequest(

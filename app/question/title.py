@@ -9,6 +9,7 @@ from zoo_adapters.bundled.scenes import scene
 
 from ..machine.cache import MODELS
 from .state import State
+from .tabs import TABS
 
 __all__ = ["title"]
 
@@ -16,7 +17,7 @@ __all__ = ["title"]
 def title(state: State) -> str:
     """The question, the networks and the picture; nothing is loaded for it."""
     one = METHODS[state.methods[0]].title if len(state.methods) == 1 else state.tab
-    compared = state.others if state.tab == "Compare" else ()
+    compared = state.others if TABS[state.tab].compares_networks else ()
     names = [name.rpartition("/")[2].rpartition(":")[2] for name in (state.model, *compared)]
     return " · ".join(filter(None, (one, ", ".join(names), _of(state))))
 
@@ -27,7 +28,7 @@ def _of(state: State) -> str:
         return (
             f"{state.layer} channel {state.channel}" if state.layer else f"channel {state.channel}"
         )
-    if state.tab == "Filters":
+    if TABS[state.tab].shows_weights:
         return state.layer or ""
     return _class(state) or _picture(state.image)
 

@@ -27,8 +27,9 @@ from ..machine.cache import model_of
 from ..question import pictures, text
 from ..question.incoming import picture_name
 from ..question.recipe import stamped
-from ..question.state import DISPLAY, SEEDS, State, to_query
 from ..question.state import MOST as NETWORKS
+from ..question.state import SEEDS, State, to_query
+from ..question.tabs import DISPLAY, TABS
 
 __all__ = ["ENDPOINTS"]
 
@@ -258,7 +259,7 @@ def _state(
         seed=seed,
         params=MappingProxyType({name: str(checked[name]) for name in params}),
     )
-    of_neuron = state.channel is not None and asked.family == "Class evidence"
+    of_neuron = state.channel is not None and TABS[asked.family].explains
     return state.having(explain="neuron") if of_neuron else state
 
 

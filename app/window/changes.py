@@ -15,12 +15,12 @@ from featvis.neuron import check_channel
 
 from ..answers import indexed
 from ..answers.prediction import image_of, logits_of
-from ..answers.subject import MADE, layer_of, strongest_channel, target_of
+from ..answers.subject import layer_of, strongest_channel, target_of
 from ..machine import values
 from ..machine.cache import model_of
-from ..pages import tabs
 from ..question import pictures, trainings
 from ..question.state import PICTURE, State, param_text
+from ..question.tabs import TABS
 from ..question.text import layer_named, methods_named, networks_named
 
 __all__ = [
@@ -34,14 +34,15 @@ def set_tab(state: State, tab: str) -> State:
     """Another tab; a channel of a layer that a tab chose by itself is its own."""
     if tab == state.tab:
         return state
-    own = tabs.shared_params(state.tab, tab)
+    before, new = TABS[state.tab], TABS[tab]
+    own = before.param_names & new.param_names
     params = {name: value for name, value in state.params.items() if name not in own}
     after = state.but(tab=tab, methods=(), params=MappingProxyType(params))
-    if tab in MADE:
+    if new.makes_pictures:
         after = after.but(position=None)  # of a channel wherever it is; a link can ask for a place
     if state.layer is not None:
         return after
-    if tab in MADE and tabs.has_grid(state.tab) and state.channel is not None:
+    if new.makes_pictures and before.has_grid and state.channel is not None:
         layer = layer_of(state, model_of(state.model))  # take the channel along
         return after.but(layer=layer)
     return after.but(channel=None, position=None)
@@ -85,7 +86,7 @@ def set_class(state: State, text: str | None) -> State:
     Of a network without classes: the picture that this one is to be like; none: the norm.
     """
     text, state = _chosen(text), _of_class(state)
-    if state.tab in MADE:  # a picture of the class, and not of a layer
+    if TABS[state.tab].makes_pictures:  # a picture of the class, and not of a layer
         state = state.but(layer=None, channel=None)
     if not text:
         return state.but(target=None)
@@ -197,7 +198,7 @@ def set_point(state: State, data: dict[str, Any]) -> State:
     at = (row - place.start[0]) / place.step[0], (column - place.start[1]) / place.step[1]
     nearest = [min(max(round(a), 0), n - 1) for a, n in zip(at, layer.size, strict=True)]
     state = state.but(position=(nearest[0], nearest[1]))
-    if tabs.has_grid(state.tab):
+    if TABS[state.tab].has_grid:
         return state
     if not state.of_neuron:  # a point of the evidence: the neuron that is most active there
         state = state.having(explain="neuron").but(channel=None)
@@ -231,7 +232,7 @@ def _chosen(value: object) -> str:
 
 def _with_channel(state: State, channel: int) -> State:
     """The channel; where a picture is made, of a layer that is chosen with it."""
-    layer = _channels(state)[0] if state.tab in MADE else state.layer
+    layer = _channels(state)[0] if TABS[state.tab].makes_pictures else state.layer
     return state.but(channel=channel, layer=layer)
 
 

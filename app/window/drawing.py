@@ -17,6 +17,7 @@ from ..pages.shown import Shown
 from ..question import pictures
 from ..question.incoming import picture_url
 from ..question.state import State, to_query
+from ..question.tabs import TABS
 from ..question.title import title
 from .layout import Window
 
@@ -77,15 +78,15 @@ class Drawing:
         part = w.parts[state.tab]
         made: dict[Any, Any] = {w.channel: state.channel, w.model: state.model}
         made[w.layer] = gr.Dropdown(choices.layers(subject), value=state.layer or "")
-        made[w.steps] = gr.Row(visible=state.tab != "Class evidence" or state.of_neuron)
+        made[w.steps] = gr.Row(visible=not TABS[state.tab].explains or state.of_neuron)
         if part.methods is not None:
-            chosen = [method.name for method in tabs.shown_methods(state)]
+            chosen = [method.name for method in state.shown_methods]
             made[part.methods] = gr.CheckboxGroup(
-                choices.chips(subject), value=chosen, visible=tabs.has_methods(state)
+                choices.chips(subject), value=chosen, visible=state.has_methods
             )
         if part.others is not None:
             made[part.others] = list(state.others)
-        used = tabs.used_params(state)
+        used = state.used_params
         for name, control in part.controls.items():
             value = {"value": state.params[name]} if name in state.params else {}
             made[control] = gr.update(visible=name in used, **value)

@@ -29,7 +29,8 @@ from app.machine.limits import check_model, limits
 from app.pages import picker, tabs, tries
 from app.question import recipe
 from app.question import text as texts
-from app.question.state import DISPLAY, State, from_query, param_text, to_query
+from app.question.state import State, from_query, param_text, to_query
+from app.question.tabs import DISPLAY
 from app.web import api
 from app.window import changes
 from featvis import METHODS, Embedding, WrongRequest

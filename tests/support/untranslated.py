@@ -14,7 +14,8 @@ from app.answers.prediction import logits_of
 from app.machine.cache import model_of
 from app.machine.errors import Cancelled
 from app.pages import tabs, views
-from app.question.state import DISPLAY, State
+from app.question.state import State
+from app.question.tabs import DISPLAY
 from app.words import translate as words
 from featvis import METHODS
 from tests.support.absent import skip_or_fail

@@ -235,6 +235,6 @@ def test_the_layers_of_a_network_are_most_like_themselves():
 
 def test_what_does_not_matter_at_depths_is_not_offered():
     for columns in ("methods", "depth", "synthesis"):
-        used = tabs.used_params(asked(TWO, columns=columns))
+        used = asked(TWO, columns=columns).used_params
         assert ({"maps", "trust"} <= used) == (columns == "methods")
         assert {"columns", "layers", "neighbours", "download"} <= used

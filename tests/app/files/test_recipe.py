@@ -18,12 +18,11 @@ from app.cli import commands
 from app.cli.files import read
 from app.files import save
 from app.machine.cache import model_of
-from app.pages import tabs
 from app.question.code import python
 from app.question.recipe import Recipe, from_json
 from app.question.state import State
+from app.question.tabs import FAMILIES, TABS
 from featvis import METHODS, WrongRequest
-from featvis.spec import FAMILIES
 
 MODEL = "bundled:scenes-resnet"
 QUICK = {"steps": "4", "samples": "4", "across": "4", "octaves": "2", "copies": "1"}
@@ -31,7 +30,7 @@ QUICK = {"steps": "4", "samples": "4", "across": "4", "octaves": "2", "copies": 
 
 def state_of(family, **changes):
     """A tab with all of its methods, made cheap."""
-    names = tuple(m.name for m in tabs.methods_of(family) if not m.missing(model()))
+    names = tuple(m.name for m in TABS[family].methods if not m.missing(model()))
     return State(tab=family, model=MODEL, methods=names, params=MappingProxyType(QUICK), **changes)
 
 

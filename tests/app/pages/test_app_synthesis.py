@@ -35,7 +35,7 @@ def state():
 
 
 def made(state):
-    method = tabs.shown_methods(state)[0]
+    method = state.shown_methods[0]
     return run(ask_of(method.name, state)).result
 
 

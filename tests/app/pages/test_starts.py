@@ -17,7 +17,8 @@ from app import docs
 from app.pages import starts, tabs
 from app.pages.starts import STARTS
 from app.question import pictures
-from app.question.state import TABS, State, from_query, to_query
+from app.question.state import State, from_query, to_query
+from app.question.tabs import TABS
 from app.question.title import title
 from app.web import preview
 from app.window.visit import simpler_states

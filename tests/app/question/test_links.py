@@ -10,7 +10,8 @@ import pytest
 from app.machine import disk
 from app.pages import tabs
 from app.question import pictures
-from app.question.state import TABS, State, from_query, to_query
+from app.question.state import State, from_query, to_query
+from app.question.tabs import TABS
 from app.window.changes import set_point
 from app.window.visit import simpler_states
 from featvis import WrongRequest
@@ -45,7 +46,7 @@ def mutated(query, draw):
 
 def test_any_link_is_a_state_and_its_own_link_is_the_same_state():
     draw, several = random.Random(0), 0
-    for tab in TABS * 150:
+    for tab in list(TABS) * 150:
         state = from_query(mutated(to_query(STATE.but(tab=tab)), draw))
         assert state.tab in TABS
         assert from_query(to_query(state)) == state

@@ -7,8 +7,8 @@ import random
 import pytest
 
 from app.question.state import State, from_query, start, to_query
+from app.question.tabs import FAMILIES
 from featvis import METHODS
-from featvis.spec import FAMILIES
 
 ODD = ["timm:hf-hub:org/name", "timm:local-dir:/a b/c&d=e#f?g", "zoo:ü+%20", "x:'\"<script>"]
 

@@ -19,9 +19,9 @@ from app.machine.cache import MODELS, PASSES, model_of
 from app.pages import tabs
 from app.question import pictures
 from app.question.state import State
+from app.question.tabs import FAMILIES, TABS
 from app.window import changes
 from featvis import METHODS, WrongRequest
-from featvis.spec import FAMILIES
 
 NAMES = zoo_adapters.names("bundled")
 
@@ -55,7 +55,7 @@ def test_every_tab_is_drawn_and_saved(tab, state):
     state = state.but(tab=tab)
     shown = tabs.draw(state)
     assert shown.view
-    assert bool(shown.grid) == tabs.has_grid(tab)
+    assert bool(shown.grid) == TABS[tab].has_grid
     assert save.picture(state)[0].startswith(b"\x89PNG")
     assert save.arrays(state)[0].startswith(b"PK")
 
@@ -146,4 +146,4 @@ def test_an_upload_is_kept_small_and_found_again(tmp_path, monkeypatch):
 
 
 def test_every_family_has_a_tab_and_every_method_is_in_one():
-    assert {m.name for tab in FAMILIES for m in tabs.methods_of(tab)} == set(METHODS)
+    assert {m.name for tab in FAMILIES for m in TABS[tab].methods} == set(METHODS)

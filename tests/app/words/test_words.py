@@ -11,7 +11,8 @@ import pytest
 from app.answers import kinship
 from app.index import pooled
 from app.machine.cache import RESULTS
-from app.question.state import DISPLAY, TABS, from_query
+from app.question.state import from_query
+from app.question.tabs import DISPLAY, TABS
 from app.words import texts, translate
 from app.words.korean import fitted
 from featvis import METHODS
@@ -83,7 +84,8 @@ def test_every_message_has_korean(call):
 
 
 def test_every_explanation_has_korean():
-    explained = [*texts.EXPLANATION.values(), *(texts.explanation([m]) for m in METHODS.values())]
+    explained = [tab.explanation for tab in TABS.values() if tab.explanation]
+    explained += [texts.explanation([method]) for method in METHODS.values()]
     missing = [text for explanation in explained for text in in_markdown(explanation)]
     helps = {p.help for m in METHODS.values() for p in m.params if not p.tuning}
     helps |= {p.help for p in DISPLAY.values()}
