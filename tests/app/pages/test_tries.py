@@ -26,7 +26,7 @@ def test_it_shows_something_and_in_korean_too(tab, number, monkeypatch):
     drawn = []
     draw = tabs.draw
     monkeypatch.setattr(tabs, "draw", lambda *given: drawn.append(draw(*given)) or drawn[-1])
-    made = tab in ("Synthesis", "DeepDream") or state.display("columns") == "synthesis"
+    made = TABS[tab].makes_pictures or state.display("columns") == "synthesis"
     missing = in_state(state.having(steps=1, size=64, octaves=1) if made else state)
     assert not missing, MENDED + "\n".join(missing)
     assert any(sign in drawn[0].view + drawn[0].grid for sign in ("<img", "fv-tiles", "fv-grid"))
