@@ -24,7 +24,7 @@ def test_each_example_is_drawn_and_translated(tab, number, monkeypatch):
     drawn = []
     draw = tabs.draw
     monkeypatch.setattr(tabs, "draw", lambda *given: drawn.append(draw(*given)) or drawn[-1])
-    made = tab in ("Synthesis", "DeepDream") or state.display("columns") == "synthesis"
+    made = TABS[tab].makes_pictures or state.display("columns") == "synthesis"
     missing = in_state(state.having(steps=1, size=64, octaves=1) if made else state)
     assert any(sign in drawn[0].view + drawn[0].grid for sign in ("<img", "fv-tiles", "fv-grid"))
     assert "fv-off" not in drawn[0].view or tab == "Compare"  # a transformer has no CAM

@@ -6,6 +6,7 @@ import gc
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 from typing import Annotated
 
 import pytest
@@ -23,11 +24,12 @@ from featvis import METHODS, Image, Range, VisionModel, method
 from featvis.model import values
 from featvis.types import Heatmap, Place
 
+ROOT = Path(__file__).parents[3]
 MODEL = "bundled:scenes-resnet"
 bundled = pytest.mark.skipif(not zoo_adapters.names("bundled"), reason="no bundled network")
 
 
-def edges(
+def seams(
     model: VisionModel,
     image: torch.Tensor | Image,
     *,
@@ -42,7 +44,7 @@ def edges(
     noise = torch.rand(red.shape, generator=torch.Generator().manual_seed(seed))
     return Heatmap(
         values=red.diff(dim=-1, append=red[:, :, -1:]).abs() - noise / (100 * masks),
-        target="the edges",
+        target="the seams",
         classes=torch.full((len(red),), -1),
         score=torch.zeros(len(red)),
         layer="",
@@ -51,17 +53,17 @@ def edges(
 
 
 @pytest.fixture
-def outlines(monkeypatch):
+def family(monkeypatch):
     """A family with one method, and the record of its tab."""
-    monkeypatch.setitem(METHODS, "edges", None)  # removed again with the fixture
-    method("Edges of columns", family="Outlines", paper="Nobody 1900, arXiv:1900.00001")(edges)
+    monkeypatch.setitem(METHODS, "seams", None)  # removed again with the fixture
+    method("Seams of columns", family="Nonsense", paper="Nobody 1900, arXiv:1900.00001")(seams)
     tab = Tab(
-        name="Outlines",
+        name="Nonsense",
         lead="Where the picture changes.",
-        family="Outlines",
-        examples=(("Edges of a lighthouse", f"m={MODEL}&img=scene-2"),),
+        family="Nonsense",
+        examples=(("Seams of a lighthouse", f"m={MODEL}&img=scene-2"),),
     )
-    monkeypatch.setitem(TABS, "Outlines", tab)
+    monkeypatch.setitem(TABS, "Nonsense", tab)
     return tab
 
 
@@ -77,7 +79,7 @@ def test_a_tab_with_a_grid_shows_all_channels_of_a_layer():
             assert tab.has_grid == any(m.result.__name__ in kinds for m in tab.methods), tab.name
 
 
-def test_a_new_family_has_a_tab_a_form_and_help(outlines):
+def test_a_new_family_has_a_tab_a_form_and_help(family):
     pytest.importorskip("gradio")
     from app.window.build import build
 
@@ -88,41 +90,41 @@ def test_a_new_family_has_a_tab_a_form_and_help(outlines):
         blocks.close()
         gc.collect()  # Gradio leaves an event loop and its sockets to the collector, which warns
     labels = {(part["type"], part["props"].get("label")) for part in parts}
-    assert {("tabitem", "Outlines"), ("slider", "Masks")} <= labels
+    assert {("tabitem", "Nonsense"), ("slider", "Masks")} <= labels
     texts = [str(part["props"].get("value")) for part in parts]
-    assert any("Where the picture changes." in text and "Edges of a" in text for text in texts)
+    assert any("Where the picture changes." in text and "Seams of a" in text for text in texts)
     assert any("difference of neighboring columns" in text for text in texts)
 
 
 @bundled
-def test_it_is_drawn_and_linked_like_any_other(outlines):
+def test_it_is_drawn_and_linked_like_any_other(family):
     pytest.importorskip("gradio")
-    state = from_query(f"tab=Outlines&m={MODEL}&p.masks=4&seed=7")
-    assert (state.tab, state.params["masks"]) == ("Outlines", "4")
+    state = from_query(f"tab=Nonsense&m={MODEL}&p.masks=4&seed=7")
+    assert (state.tab, state.params["masks"]) == ("Nonsense", "4")
     view = tabs.draw(state).view
-    assert "Edges of columns" in view
+    assert "Seams of columns" in view
     assert "seed 7" in view
-    (answer,) = [known for known in api.methods() if known["name"] == "edges"]
-    assert (answer["family"], list(answer["parameters"])) == ("Outlines", ["masks", "seed"])
-    answer = api.run("edges", MODEL, parameters='{"masks": 2}')
+    (answer,) = [known for known in api.methods() if known["name"] == "seams"]
+    assert (answer["family"], list(answer["parameters"])) == ("Nonsense", ["masks", "seed"])
+    answer = api.run("seams", MODEL, parameters='{"masks": 2}')
     assert answer["png"][0].startswith(b"\x89PNG")
-    assert from_query(answer["link"].strip("?")).tab == "Outlines"
+    assert from_query(answer["link"].strip("?")).tab == "Nonsense"
 
 
 @bundled
-def test_it_has_a_command_with_its_help(outlines, tmp_path, capsys):
-    assert commands.main(["run", "edges", "--help"]) == 0
+def test_it_has_a_command_with_its_help(family, tmp_path, capsys):
+    assert commands.main(["run", "seams", "--help"]) == 0
     told = " ".join(capsys.readouterr().out.split())
-    assert edges.__doc__.partition("\n")[0] in told
+    assert seams.__doc__.partition("\n")[0] in told
     assert "--masks INT How many masks are drawn." in told
-    png = tmp_path / "edges.png"
+    png = tmp_path / "seams.png"
     arguments = ["--model", MODEL, "--image", "scene-2", "--masks", "2", "--out", str(png)]
-    assert commands.main(["run", "edges", *arguments]) == 0
+    assert commands.main(["run", "seams", *arguments]) == 0
     assert png.read_bytes().startswith(b"\x89PNG")
 
 
-def test_it_has_a_row_in_the_table_of_methods(outlines):
-    row = next(row for row in docs.tables()["methods"].splitlines() if "`edges`" in row)
+def test_it_has_a_row_in_the_table_of_methods(family):
+    row = next(row for row in docs.tables()["methods"].splitlines() if "`seams`" in row)
     assert "Show where the picture changes" in row
     assert "[Nobody 1900](https://arxiv.org/abs/1900.00001)" in row
 
@@ -131,20 +133,22 @@ def test_a_family_without_a_tab_is_refused_at_import():
     program = """
 import featvis, featvis.types
 def run(model: featvis.VisionModel) -> featvis.types.Filters: ...
-featvis.method("Edges", family="Outlines")(run)
+featvis.method("Seams", family="Nonsense")(run)
 import app.question.tabs
 """
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    ended = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert ended.returncode == 1
     assert ended.stderr.splitlines()[-1] == (
-        "ValueError: run: the family 'Outlines' has no tab; add its record to app/question/tabs.py"
+        "ValueError: run: the family 'Nonsense' has no tab; add its record to app/question/tabs.py"
     )
 
 
 @bundled
 def test_evidence_of_a_seed_without_samples_is_drawn(monkeypatch):
-    monkeypatch.setitem(METHODS, "edges", None)
-    method("Edges of columns", family="Class evidence")(edges)
-    view = tabs.draw(State(model=MODEL, methods=("edges",), seed=7)).view
+    monkeypatch.setitem(METHODS, "seams", None)
+    method("Seams of columns", family="Class evidence")(seams)
+    view = tabs.draw(State(model=MODEL, methods=("seams",), seed=7)).view
     assert "seed 7" in view
     assert "noisy copies" not in view

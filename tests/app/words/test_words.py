@@ -94,7 +94,10 @@ def test_every_explanation_has_korean():
 
 
 def test_every_class_and_tab_has_korean():
-    require_korean(name for name in (*CLASSES, *TABS) if list(in_html(name)))
+    names = [*CLASSES, *TABS]
+    for tab in TABS.values():
+        names += [tab.lead, tab.others_label, tab.others, *(title for title, _ in tab.examples)]
+    require_korean(name for name in names if list(in_html(name)))
 
 
 def test_no_translation_is_left_of_what_is_no_longer_said():
