@@ -27,7 +27,7 @@ from featvis.probe import Pooled, pooled
 from featvis.progress import tick
 from zoo_adapters import read_image
 
-from ..machine import disk
+from ..machine import disk, disk_store
 from . import store
 from .reading import Index
 from .records import Match, Neighbour
@@ -72,7 +72,7 @@ def pool(
         tensors = _made(index, model, names, each)
     with suppress(OSError, WrongRequest):  # a disk that is full or read-only: it is made again
         file.parent.mkdir(parents=True, exist_ok=True)
-        disk.write(file, safetensors.torch.save(tensors))
+        disk_store.write(file, safetensors.torch.save(tensors))
         disk.make_room(file.parent, "*", ROOM, file)
     return Pool(layer, names, Pooled(*(tensors[key] for key in keys)))
 

@@ -11,7 +11,8 @@ import torch
 import featvis
 from featvis import VisionModel, render
 
-from .reading import Hit, Index
+from .reading import Index
+from .records import Hit
 
 __all__ = ["patches", "pictures"]
 

@@ -31,7 +31,7 @@ from torch import Tensor
 from featvis import VisionModel, WrongRequest
 from zoo_adapters import bundled
 
-from ..machine import disk
+from ..machine import disk_store
 
 __all__ = [
     "FORMAT",
@@ -181,7 +181,7 @@ def save(
 
 def write(file: Path, data: bytes) -> None:
     """Write a file wholly or not at all, also when the power fails."""
-    disk.write(file, data, sure=True)
+    disk_store.write(file, data, sure=True)
 
 
 def save_state(file: Path, tensors: Mapping[str, Tensor], told: Mapping[str, Any]) -> None:

@@ -14,7 +14,7 @@ from threading import Lock
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from .disk import OWNER
+from .disk_store import OWNER
 from .jobs import Work
 
 __all__ = ["Callers", "address_of", "asked_by", "listened_to", "session_of"]

@@ -18,7 +18,7 @@ from featvis import WrongRequest
 from . import headers
 from .decoder_process import LONGEST, Ended, Process, Slow, Unavailable
 from .decoder_program import DONE, SHORT
-from .disk import OWNER
+from .disk_store import OWNER
 from .limits import FORMATS, limits
 from .turns import Busy, Turns
 

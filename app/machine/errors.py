@@ -19,7 +19,8 @@ import torch
 
 from featvis import WrongRequest
 
-from . import cache, disk
+from ..machine import disk_store
+from . import cache
 from .limits import public
 
 __all__ = [
@@ -69,7 +70,7 @@ SYSTEM = {
     errno.EACCES: LOCKED,
     errno.EPERM: LOCKED,
     errno.EIO: BROKEN,
-    **dict.fromkeys(disk.FULL, disk.sentence()),
+    **dict.fromkeys(disk_store.FULL, disk_store.sentence()),
 }
 CODE = re.compile(r"\(os error (\d+)\)")  # in messages of libraries in Rust
 LATEST: dict[str, float] = {}  # when a visitor last heard each of those sentences

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from featvis import WrongRequest
 
-from .disk import OWNER
+from .disk_store import OWNER
 from .limits import limits
 from .workers import SHORT, WORKERS
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from featvis import WrongRequest
 
-from .disk import OWNER
+from .disk_store import OWNER
 from .limits import limits
 
 __all__ = ["SHORT", "WORKERS", "Rotation", "Slots", "Workers"]

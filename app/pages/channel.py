@@ -14,7 +14,7 @@ from ..answers.run import run
 from ..answers.subject import layer_of
 from ..index import Index
 from ..machine.cache import model_of
-from ..machine.jobs import Cancelled
+from ..machine.errors import Cancelled
 from ..question.state import State
 from . import counterparts, maps, sections, synthesis, views
 from .counterparts import Neuron

@@ -13,7 +13,7 @@ from ..answers import baseline
 from ..answers.ask import Ask, asks, durations
 from ..answers.run import Answer, run
 from ..answers.subject import Subject, subject_of
-from ..machine.jobs import Cancelled
+from ..machine.errors import Cancelled
 from ..question.state import State
 from ..question.tabs import TABS
 from . import channel, compare, evidence, maps, neighbours, synthesis, views

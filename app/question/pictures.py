@@ -17,7 +17,7 @@ from featvis.types import Rectangle
 from zoo_adapters import raster
 from zoo_adapters.bundled.scenes import CLASSES, scene
 
-from ..machine import decoder, disk
+from ..machine import decoder, disk, disk_store
 from ..machine.cache import ON_DELETE
 from ..machine.limits import public
 
@@ -126,7 +126,7 @@ def is_upload(name: str) -> bool:
 
 def may_delete(name: str) -> bool:
     """Is it an upload of whoever asks, or any upload on a server of one's own?"""
-    return is_upload(name) and (not public() or disk.OWNER.get() in disk.owners(name))
+    return is_upload(name) and (not public() or disk_store.OWNER.get() in disk.owners(name))
 
 
 def delete(name: str) -> None:

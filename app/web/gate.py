@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from starlette.types import Receive, Scope, Send
 
 from ..machine.callers import session_of
-from ..machine.disk import OWNER
+from ..machine.disk_store import OWNER
 from ..machine.limits import limits
 from ..words import translate
 from . import bodies, envelope, http_headers, routes

@@ -220,7 +220,7 @@ def test_all_jobs_are_cancelled_at_the_end():
     jobs = [work.Work(endless) for _ in range(3)]
     work.cancel_all()
     for job in jobs:
-        with pytest.raises(work.Cancelled):
+        with pytest.raises(errors.Cancelled):
             job.result()
 
 

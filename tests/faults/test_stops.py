@@ -19,7 +19,7 @@ import pytest
 
 import zoo_adapters
 from app.answers.prediction import logits_of
-from app.machine import disk
+from app.machine import disk, disk_store
 from app.question import pictures
 from app.question.state import State, from_query
 from featvis.progress import tick
@@ -348,7 +348,7 @@ def test_a_process_that_is_killed_in_mid_job_leaves_nothing_half(tmp_path, monke
     assert process.wait(SOON) == -signal.SIGKILL
     process.stdout.close()
     assert all(re.match(r"step \d+", line) for line in seen)
-    store = disk.Store(tmp_path / "kept", 0, 0)
+    store = disk_store.Store(tmp_path / "kept", 0, 0)
     monkeypatch.setattr(disk, "uploads", lambda: store)
     kept = list((tmp_path / "kept").glob("*.webp"))
     assert kept

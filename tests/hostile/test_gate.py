@@ -18,7 +18,7 @@ import httpx
 import PIL.Image
 import pytest
 
-from app.machine import disk, limits
+from app.machine import disk, disk_store, limits
 from app.web import bodies, http_headers, routes
 from app.web.replies import Refusal
 from app.web.uploads import picture_in
@@ -66,7 +66,7 @@ def blocks(tmp_path_factory):
 
     with pytest.MonkeyPatch.context() as patch:
         for name in ("uploads", "page_files"):
-            store = disk.Store(tmp_path_factory.mktemp(name), 0, 0)
+            store = disk_store.Store(tmp_path_factory.mktemp(name), 0, 0)
             patch.setattr(disk, name, lambda store=store: store)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.machine import disk, limits
+from app.machine import disk, disk_store, limits
 from app.machine.errors import sentence
 from app.pages import tabs
 from app.question import pictures
@@ -44,7 +44,7 @@ def small(tmp_path_factory):
         for name, value in {"FEATVIS_PUBLIC": "1", **hostile.SMALL}.items():
             patch.setenv(name, value)
         folder = tmp_path_factory.mktemp("hostile")
-        uploads, served = (disk.Store(folder / name, 0, 0) for name in ("uploads", "served"))
+        uploads, served = (disk_store.Store(folder / name, 0, 0) for name in ("uploads", "served"))
         patch.setattr(disk, "uploads", lambda: uploads)
         patch.setattr(disk, "page_files", lambda: served)
         patch.setattr(pictures.PIL.Image, "MAX_IMAGE_PIXELS", pictures.PIL.Image.MAX_IMAGE_PIXELS)

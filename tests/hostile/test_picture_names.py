@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import PIL.Image
 import pytest
 
-from app.machine import disk
+from app.machine import disk, disk_store
 from app.question import pictures, text
 from app.question.state import State, from_query
 from app.window import changes
@@ -42,7 +42,7 @@ def watched() -> Iterator[list[str]]:
 @pytest.fixture(autouse=True)
 def photo(tmp_path, monkeypatch) -> str:
     """A picture on the disk that nobody sent, in a folder beside the uploads."""
-    uploads = disk.Store(tmp_path / "uploads", 0, 0)
+    uploads = disk_store.Store(tmp_path / "uploads", 0, 0)
     monkeypatch.setattr(disk, "uploads", lambda: uploads)
     monkeypatch.chdir(tmp_path)
     PIL.Image.new("RGB", (8, 8)).save(tmp_path / "photo.png")

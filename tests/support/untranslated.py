@@ -14,6 +14,7 @@ from app.answers.prediction import logits_of
 from app.machine.cache import model_of
 from app.machine.errors import Cancelled
 from app.pages import tabs, views
+from app.pages.shown import Shown
 from app.question.state import State
 from app.question.tabs import DISPLAY
 from app.words import translate as words
@@ -72,7 +73,7 @@ def in_html(text: str, names: Iterable[str] = ()) -> Iterator[str]:
 def in_state(state: State) -> list[str]:
     """What a tab shows of a state, and says on the way, that has no Korean."""
     said: list[str] = []
-    shown: list[tabs.Shown] = []
+    shown: list[Shown] = []
 
     def say(words: str) -> None:
         said.append(words)

@@ -9,7 +9,7 @@ import torch
 import zoo_adapters
 from app.index import by_channel, by_layer, pool, store
 from app.index.neighbours import exact
-from app.machine import disk
+from app.machine import disk_store
 from featvis import WrongRequest
 from featvis.probe import embed, pooled
 from tests.support import small
@@ -92,6 +92,8 @@ def test_pictures_are_looked_at_once_and_some_are_spread_over_all(index, monkeyp
     whole = found.seen.mean
     kept.write_bytes(kept.read_bytes()[:100])  # damaged: it is made again
     assert torch.equal(pool(index, small.network(), layer, 10).seen.mean, whole)
-    monkeypatch.setattr(disk, "write", lambda *_, **__: (_ for _ in ()).throw(OSError("full")))
+    monkeypatch.setattr(
+        disk_store, "write", lambda *_, **__: (_ for _ in ()).throw(OSError("full"))
+    )
     kept.unlink()
     assert torch.equal(pool(index, small.network(), layer, 10).seen.mean, whole)

@@ -16,8 +16,8 @@ import PIL.Image
 import pytest
 
 from app.machine import disk, disk_store, limits
-from app.machine.disk import GROUP, OWNER, Store
-from app.machine.disk_store import BLOCK, DAY, FRESH
+from app.machine.disk import GROUP
+from app.machine.disk_store import BLOCK, DAY, FRESH, OWNER, Store
 from app.question import pictures
 from featvis import WrongRequest
 

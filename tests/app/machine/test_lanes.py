@@ -9,7 +9,7 @@ import pytest
 
 from app.answers.ask import ask_of
 from app.answers.run import run
-from app.machine import lanes
+from app.machine import lanes, limits
 from app.machine.errors import Cancelled
 from app.machine.jobs import Work
 from app.question.state import State
@@ -89,7 +89,7 @@ def test_what_waits_can_be_given_up_and_never_begins(held):
 
 def test_too_many_that_wait_are_told(held, monkeypatch):
     monkeypatch.setenv("FEATVIS_WAITING", "1")
-    lanes.limits.cache_clear()
+    limits.limits.cache_clear()
     try:
         first = Work(lambda _: lanes.long_job(lambda: 1))
         while len(lanes.QUEUE) < 2:
@@ -98,14 +98,14 @@ def test_too_many_that_wait_are_told(held, monkeypatch):
             Work(lambda _: lanes.long_job(lambda: 2)).result()
     finally:
         monkeypatch.undo()
-        lanes.limits.cache_clear()
+        limits.limits.cache_clear()
     held.set()
     assert first.result() == 1
 
 
 def test_waiting_is_not_time_that_a_job_takes(held, monkeypatch):
     monkeypatch.setenv("FEATVIS_JOB_SECONDS", "0.5")
-    lanes.limits.cache_clear()
+    limits.limits.cache_clear()
     try:
         task = Work(lambda _: lanes.long_job(lambda: tick(0, 1) or 7))
         time.sleep(0.8)
@@ -113,7 +113,7 @@ def test_waiting_is_not_time_that_a_job_takes(held, monkeypatch):
         assert task.result() == 7
     finally:
         monkeypatch.undo()
-        lanes.limits.cache_clear()
+        limits.limits.cache_clear()
 
 
 def test_a_long_job_is_watched_as_any_other():

@@ -13,7 +13,7 @@ import pytest
 from app.machine import lanes, limits
 from app.machine.cache import Kept
 from app.machine.callers import listened_to
-from app.machine.disk import OWNER
+from app.machine.disk_store import OWNER
 from app.machine.errors import Cancelled
 from app.machine.jobs import SHARED, Work, cancel_all, under_way
 from app.machine.workers import Rotation, Slots, Workers

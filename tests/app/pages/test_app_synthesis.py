@@ -20,7 +20,8 @@ from app.answers.subject import layer_of, subject_of
 from app.cli import commands
 from app.files import save
 from app.machine.cache import model_of
-from app.machine.jobs import Cancelled, Work
+from app.machine.errors import Cancelled
+from app.machine.jobs import Work
 from app.pages import choices, tabs
 from app.question.state import State
 from app.window import changes

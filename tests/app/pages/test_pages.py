@@ -17,12 +17,13 @@ from app.answers.ask import ask_of
 from app.answers.prediction import image_of
 from app.answers.run import run
 from app.files import save
+from app.files.encode import contact
 from app.index import pooled
 from app.machine.cache import MODELS, RESULTS, model_of
-from app.machine.jobs import Cancelled
+from app.machine.errors import Cancelled
 from app.pages import maps, picker, tabs
 from app.pages.histogram import histogram
-from app.pages.tiles import Tile, contact, strip
+from app.pages.tiles import Tile, strip
 from app.question import pictures
 from app.question.state import State, from_query, to_query
 from app.web import api

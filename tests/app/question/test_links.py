@@ -7,7 +7,7 @@ import random
 import PIL.Image
 import pytest
 
-from app.machine import disk
+from app.machine import disk, disk_store
 from app.pages import tabs
 from app.question import pictures
 from app.question.state import State, from_query, to_query
@@ -70,7 +70,7 @@ def test_a_mutated_link_is_shown_as_far_as_it_can_be():
 
 
 def test_the_oldest_uploads_make_room_for_new_ones(tmp_path, monkeypatch):
-    store = disk.Store(tmp_path, 0, 0)
+    store = disk_store.Store(tmp_path, 0, 0)
     monkeypatch.setattr(disk, "uploads", lambda: store)
     names = [pictures.keep(PIL.Image.effect_noise((200, 200), 40 + i)) for i in range(4)]
     store.total = store.size

@@ -17,7 +17,7 @@ from starlette.testclient import TestClient
 import zoo_adapters
 from app.answers.ask import ask_of
 from app.answers.run import run
-from app.machine import broken, disk, jobs, lanes, pulse, resources
+from app.machine import broken, disk, jobs, pulse, resources, workers
 from app.machine import errors as faults
 from app.pages import tabs, views
 from app.question.state import State
@@ -111,7 +111,7 @@ def busy(impatient):
     """All places for short jobs are taken."""
     with ExitStack() as places:
         for _ in range(os.cpu_count() or 1):
-            places.enter_context(lanes.SHORT.one())
+            places.enter_context(workers.SHORT.one())
         yield
 
 

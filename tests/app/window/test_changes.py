@@ -14,7 +14,7 @@ from app.answers.prediction import logits_of
 from app.answers.run import run
 from app.answers.subject import layer_of
 from app.files import save
-from app.machine import disk
+from app.machine import disk, disk_store
 from app.machine.cache import MODELS, PASSES, model_of
 from app.pages import tabs
 from app.question import pictures
@@ -134,7 +134,7 @@ def test_a_class_is_found_by_a_part_of_its_label(state):
 
 
 def test_an_upload_is_kept_small_and_found_again(tmp_path, monkeypatch):
-    store = disk.Store(tmp_path, 0, 0)
+    store = disk_store.Store(tmp_path, 0, 0)
     monkeypatch.setattr(disk, "uploads", lambda: store)
     name = pictures.keep(PIL.Image.effect_noise((3000, 1000), 50))
     assert pictures.get(name).size == (1024, 341)
