@@ -16,8 +16,6 @@ from featvis.types import Result
 
 from ..machine.cache import ON_THE_WAY
 
-__all__ = ["FRAMES", "ending", "followed", "moving", "small"]
-
 FRAMES = 32  # asked for, evenly spaced over the steps
 LAST = 1500  # milliseconds of the finished picture
 EACH = 80  # of the others

@@ -23,8 +23,6 @@ from zoo_adapters.bundled.scenes import scene
 from .ask import Ask
 from .run import cached
 
-__all__ = ["SCENES", "places"]
-
 Make = Callable[[list[int]], Objective]
 SCENES = 48
 FIRST = 500  # the seed of the first

@@ -30,8 +30,6 @@ from .readout import on_original
 from .run import Answer, run
 from .subject import strongest_channel, target_of
 
-__all__ = ["DEPTHS", "Cell", "Row", "agreements", "compared", "limits", "told"]
-
 DEPTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 

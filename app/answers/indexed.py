@@ -23,19 +23,6 @@ from ..question.state import IMAGE, State
 from .prediction import image_of
 from .run import cached
 
-__all__ = [
-    "TOP",
-    "Sight",
-    "embedding",
-    "index_of",
-    "need_index",
-    "overview",
-    "picked",
-    "pool_of",
-    "pooled_of",
-    "sights",
-]
-
 TOP = 9  # pictures of a channel that are shown
 
 

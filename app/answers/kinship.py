@@ -26,16 +26,6 @@ from ..question.state import State
 from . import indexed
 from .run import cached
 
-__all__ = [
-    "COUNT",
-    "NEAR",
-    "Neighbourhoods",
-    "counterparts_of",
-    "layers_of",
-    "likeness_of_layers",
-    "neighbourhoods_of",
-]
-
 COUNT, BATCH = 96, 16  # scenes, and how many at a time
 MOST = 20  # layers of a network that are compared
 NEAR = 10  # neighbours of each picture that are compared

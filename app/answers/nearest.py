@@ -13,8 +13,6 @@ from ..question.state import State
 from . import indexed
 from .subject import layer_of, strongest_channel
 
-__all__ = ["Found", "nearest", "nearest_others"]
-
 COUNT = 16
 
 

@@ -21,8 +21,6 @@ from .ask import Ask
 from .prediction import image_of, logits_of
 from .run import Answer, cached
 
-__all__ = ["Faith", "Place", "box", "faith", "faith_words", "place", "stages", "verdict"]
-
 PASSES = 2 * (STEPS + 1)  # of one map: in and out
 RANDOM = 4  # random maps whose mean areas stand beside a map's own
 

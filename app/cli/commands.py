@@ -31,8 +31,6 @@ from .files import animation_of, check_files, finish, finish_page, read
 from .pictures import named
 from .subject import FORMS, subject_of
 
-__all__ = ["main"]
-
 
 class Parser(argparse.ArgumentParser):
     """Says what is wrong in one line."""

@@ -18,8 +18,6 @@ from ..question.state import MOST, State
 from ..question.text import comparison
 from .pictures import lend
 
-__all__ = ["add", "sheet"]
-
 
 def add(commands: Any) -> argparse.ArgumentParser:
     """The command's own options."""

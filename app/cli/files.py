@@ -17,8 +17,6 @@ from ..machine.disk_store import write_whole
 from ..question.recipe import KEY, LARGEST, Recipe, from_json, stamped
 from .pictures import lend
 
-__all__ = ["animation_of", "check_files", "finish", "finish_page", "read"]
-
 
 def finish(cooked: Cooked, options: argparse.Namespace) -> None:
     """Write the files, and say what must be known."""

@@ -20,8 +20,6 @@ from ..index.cluster import on_ray
 from ..index.sheet import patches, pictures
 from .pictures import named
 
-__all__ = ["add"]
-
 
 def add(commands: Any) -> None:
     """Add the command `index` and those below it."""

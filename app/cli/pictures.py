@@ -11,8 +11,6 @@ from zoo_adapters.pictures import upright
 from ..question import pictures
 from ..question.recipe import picture_hash
 
-__all__ = ["lend", "named"]
-
 
 def named(name: str | Path) -> PIL.Image.Image:
     """The picture of a file, a drawn scene by its name, or an upload that is kept here."""

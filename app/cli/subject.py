@@ -10,8 +10,6 @@ from featvis import Embedding, Method, VisionModel, WrongRequest
 from ..machine import values
 from ..question.text import channels_named
 
-__all__ = ["FORMS", "subject_of"]
-
 FORMS: dict[str, dict[str, Any]] = {
     "target": {"metavar": "CLASS", "help": "class number or label (default: the predicted one)"},
     "layer": {"metavar": "NAME", "help": "a layer, as `featvis show MODEL` lists them"},

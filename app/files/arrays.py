@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 
 from featvis.types import Rectangle, Result
 
-__all__ = ["packed", "saved"]
-
 
 def packed(
     results: Mapping[str, Result], boxes: Mapping[str, Rectangle | None] | None = None

@@ -17,8 +17,6 @@ from ..machine.cache import model_of
 from ..question.state import State
 from .encode import contact
 
-__all__ = ["numbers", "sheet"]
-
 
 def sheet(state: State) -> PIL.Image.Image:
     """The strongest patches, each over its guided backpropagation."""

@@ -20,8 +20,6 @@ from ..answers.comparison import Cell, Row, agreements, compared, limits
 from ..question import pictures
 from ..question.state import State
 
-__all__ = ["numbers", "numbers_of", "sheet", "sheet_of"]
-
 SIDE = 256  # of a picture in the sheet, pixels
 BAND = 22  # of a line of words in the sheet
 POINTS = 12  # of the words

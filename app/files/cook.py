@@ -21,8 +21,6 @@ from ..question import pictures
 from ..question.recipe import Recipe, age_note, facts
 from ..question.text import Opening
 
-__all__ = ["Cooked", "boxes", "cook", "differences", "drawn"]
-
 
 @dataclass(frozen=True)
 class Cooked:

@@ -11,8 +11,6 @@ from torch import Tensor
 
 from featvis.render import to_pil
 
-__all__ = ["contact", "overlay", "photograph", "png"]
-
 EMPTY = (128, 128, 128)  # round what is not square
 
 

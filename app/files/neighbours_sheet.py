@@ -13,8 +13,6 @@ from ..question import pictures
 from ..question.state import State
 from .encode import contact
 
-__all__ = ["numbers", "sheet"]
-
 
 def sheet(state: State) -> PIL.Image.Image:
     """The picture, and its neighbours behind it."""

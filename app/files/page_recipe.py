@@ -19,8 +19,6 @@ from ..question.tabs import DISPLAY, TABS
 from . import channel_sheet, compare_sheet, neighbours_sheet
 from .arrays import saved
 
-__all__ = ["SHEETS", "of_page", "remade"]
-
 # A tab's page -> the module that makes its sheet and its numbers.
 SHEETS = {"channel": channel_sheet, "neighbours": neighbours_sheet, "compare": compare_sheet}
 

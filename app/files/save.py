@@ -22,8 +22,6 @@ from . import cook
 from .arrays import packed, saved
 from .page_recipe import SHEETS, of_page
 
-__all__ = ["FILES", "animation", "arrays", "code", "picture", "recipe", "recipe_text"]
-
 
 def recipe(state: State) -> Recipe:
     """What the tab in view is made of."""

@@ -36,8 +36,6 @@ from .plan import Plan, Shard
 from .scenes import Scenes, shares
 from .source import Source, pixels
 
-__all__ = ["DISSECTED", "finished", "means_of"]
-
 ALIKE = 8  # channels named as most alike
 PARTED = 3  # parts named per channel
 BOTTOM = 4  # weakest pictures kept in a small index

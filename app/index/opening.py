@@ -9,8 +9,6 @@ from featvis import VisionModel, WrongRequest
 from . import store
 from .reading import Index
 
-__all__ = ["need_index", "no_index", "open_index"]
-
 OPENED: dict[tuple[str, float], Index] = {}
 
 

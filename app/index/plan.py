@@ -13,8 +13,6 @@ from featvis import __version__
 from . import store
 from .state import STATE
 
-__all__ = ["Plan", "Shard"]
-
 
 @dataclass(frozen=True)
 class Plan:

@@ -32,8 +32,6 @@ from . import store
 from .reading import Index
 from .records import Match, Neighbour
 
-__all__ = ["AMONG", "Pool", "by_channel", "by_layer", "pool", "sampled"]
-
 AMONG = 500  # pictures that are looked at, at most
 BATCH = 16
 ROOM = 5e8  # bytes of all files together, but always the last one

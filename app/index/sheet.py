@@ -14,8 +14,6 @@ from featvis import VisionModel, render
 from .reading import Index
 from .records import Hit
 
-__all__ = ["patches", "pictures"]
-
 SIDE = 128  # of a tile, pixels
 
 

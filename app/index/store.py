@@ -33,20 +33,6 @@ from zoo_adapters import bundled
 
 from ..machine import disk_store
 
-__all__ = [
-    "FORMAT",
-    "Manifest",
-    "damaged",
-    "folder_of",
-    "load",
-    "own",
-    "read",
-    "save",
-    "shipped",
-    "told_of",
-    "weights",
-]
-
 FORMAT = 1
 Arrays = dict[str, NDArray[Any]]
 

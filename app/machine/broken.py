@@ -9,8 +9,6 @@ from typing import Any, NamedTuple
 from featvis import METHODS
 from zoo_adapters.hub import unreachable
 
-__all__ = ["CHECKS", "Check", "failures", "hub_missing"]
-
 FRESH = 300.0  # seconds that an answer about the hub is used again
 
 

@@ -22,8 +22,6 @@ from .disk_store import OWNER
 from .limits import FORMATS, limits
 from .turns import Busy, Turns
 
-__all__ = ["close", "decode", "warm"]
-
 FIXED, PER_PIXEL = 300_000_000, 40  # bytes of address space: of a process, and for each pixel
 PROCESSES = (Process(), Process())
 TURNS = Turns([*PROCESSES])

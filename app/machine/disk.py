@@ -20,30 +20,8 @@ from threading import Thread
 
 from featvis import WrongRequest
 
-from .disk_store import FULL, OWNER, SETTLED, Store, sentence, write
+from .disk_store import SETTLED, Store
 from .limits import limits
-
-__all__ = [
-    "FULL",
-    "GROUP",
-    "OWNER",
-    "Store",
-    "allow",
-    "delete",
-    "file_at",
-    "file_bytes",
-    "file_key",
-    "file_url",
-    "gone",
-    "make_room",
-    "owners",
-    "page_files",
-    "prepare",
-    "problems",
-    "sentence",
-    "uploads",
-    "write",
-]
 
 LOG = logging.getLogger("featvis")
 GROUP: ContextVar[str] = ContextVar("group", default="-")  # the upload that a file is made from

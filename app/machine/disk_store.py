@@ -23,8 +23,6 @@ from threading import RLock
 
 from featvis import WrongRequest
 
-__all__ = ["FULL", "OWNER", "SETTLED", "Store", "sentence", "write", "write_whole"]
-
 OWNER: ContextVar[str] = ContextVar("owner", default="")  # the address of whoever asks
 FULL = (errno.ENOSPC, errno.EDQUOT)
 KEY = re.compile(r"(?:[\w-][\w.+-]*/){0,2}\w[\w.+-]*", re.ASCII)

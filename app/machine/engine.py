@@ -19,8 +19,6 @@ from featvis.types import Result
 
 from .cache import Kept
 
-__all__ = ["compute", "results", "use"]
-
 Entry = Callable[[str, str, dict[str, Any]], Iterator[Result]]
 LONG = 1.0  # seconds; what takes less is computed here, as a GPU is waited for
 LOADED = Kept(2)  # networks in the process of the GPU

@@ -23,18 +23,6 @@ from ..machine import disk_store
 from . import cache
 from .limits import public
 
-__all__ = [
-    "LATEST",
-    "REQUEST",
-    "SYSTEM",
-    "Cancelled",
-    "log_requests",
-    "mask",
-    "new_request",
-    "sentence",
-    "system_error",
-]
-
 LOG = logging.getLogger("featvis")
 REQUEST: ContextVar[str] = ContextVar("request", default="-")
 OUT = re.compile(r"out of memory|can't allocate memory|cannot allocate memory", re.IGNORECASE)

@@ -21,8 +21,6 @@ from .lanes import WAITS
 from .limits import limits
 from .workers import WORKERS
 
-__all__ = ["Cancelled", "Work", "cancel_all", "under_way"]
-
 V = TypeVar("V")
 SOON = 0.3  # seconds until something is said
 OFTEN = 0.4  # seconds between two words

@@ -23,8 +23,6 @@ from .disk_store import OWNER
 from .limits import limits
 from .workers import SHORT, WORKERS
 
-__all__ = ["WAITS", "is_long", "long_job", "short_job"]
-
 V = TypeVar("V")
 LONG = 0.5  # seconds of a job that waits for its turn
 OFTEN = 0.1  # seconds between two looks whether it is still wanted

@@ -19,18 +19,6 @@ from zoo_adapters.registry import adapter, unknown
 
 from . import values
 
-__all__ = [
-    "FORMATS",
-    "Limits",
-    "allowed_params",
-    "check_job",
-    "check_model",
-    "hand_on",
-    "limits",
-    "public",
-    "rows",
-]
-
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")  # no decoder runs a program
 SURE = 3  # times the seconds of a job: what is thought to take longer is not begun
 

@@ -15,8 +15,6 @@ from zoo_adapters.weights import memory
 
 from . import disk, errors
 
-__all__ = ["memory_mb", "open_files", "problems", "raise_open_files", "threads"]
-
 MOST = 65_536  # open files; a system may allow a billion, which some programs close one by one
 SCARCE = 100  # MB of a disk, or open files, of which fewer are said
 LATELY = 600.0  # seconds in which a fault of the system is told

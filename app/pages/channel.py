@@ -20,8 +20,6 @@ from . import counterparts, maps, sections, synthesis, views
 from .counterparts import Neuron
 from .shown import Shown
 
-__all__ = ["page"]
-
 CHUNK = 16  # channels whose patches are drawn at a time
 SIDE = 48  # of a tile of the overview, pixels
 

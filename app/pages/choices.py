@@ -17,8 +17,6 @@ from ..question import pictures
 from ..question.tabs import TABS
 from . import views
 
-__all__ = ["chips", "comparable", "examples", "layers", "short", "targets"]
-
 MOST = 3000  # classes in a list
 KNOWN = (  # well known networks, one of each kind, with weights of the same 1,000 classes
     "timm:resnet50.a1_in1k",

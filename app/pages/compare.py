@@ -23,8 +23,6 @@ from . import evidence, likeness, views
 from .panels import Panel, panels
 from .shown import Shown
 
-__all__ = ["page"]
-
 # choices of the page -> what they add for each of the other networks
 KIN = {"layers": likeness.layers, "neighbours": likeness.neighbourhoods}
 

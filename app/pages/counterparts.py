@@ -21,8 +21,6 @@ from ..words import texts
 from .sections import section
 from .tiles import Tile, strip
 
-__all__ = ["Neuron", "asked", "counterparts", "made_for"]
-
 GREY = "#888"  # where there is no patch, or no picture yet
 KIN = (
     f"channels that are active at the same places of the same {kinship.COUNT} pictures (Pearson's "

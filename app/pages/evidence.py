@@ -12,8 +12,6 @@ from ..answers.run import Answer
 from ..words import texts
 from .panels import Panel
 
-__all__ = ["panel", "score"]
-
 
 def panel(answer: Answer) -> Panel:
     """A map, what it explains, and what is known of its exactness."""

@@ -18,8 +18,6 @@ from ..words import texts
 from .panels import Panel, panels
 from .tiles import Tile, strip
 
-__all__ = ["PAIR", "layers", "neighbourhoods"]
-
 PAIR = "pair"  # what a cell of the table of layers means, see `changes.set_shown`
 APART = 8  # pictures that are shown, on which the networks agree the least
 Say = Callable[[str], None]

@@ -18,8 +18,6 @@ from ..machine.cache import model_of
 from ..question.state import State
 from .panels import Panel
 
-__all__ = ["chosen", "marker", "neuron", "panels"]
-
 
 def panels(answer: Answer, result: FeatureMaps, channel: int, state: State) -> list[Panel]:
     """One channel over the picture, what its neuron looks at, and all channels as colours."""

@@ -15,8 +15,6 @@ from ..words import texts
 from .shown import Shown
 from .tiles import Tile, strip
 
-__all__ = ["page"]
-
 
 def page(
     state: State,

@@ -26,8 +26,6 @@ from ..machine.disk import file_url
 from ..question import pictures
 from ..words.texts import sentence
 
-__all__ = ["Panel", "panels"]
-
 LAYERS: WeakKeyDictionary[Heatmap | Attribution, dict[Any, bytes]] = WeakKeyDictionary()
 THUMB = 112  # longer side of a map in a strip, pixels
 POINT = "Pick a point of the picture: the arrow keys move, Enter chooses"

@@ -23,18 +23,6 @@ from .histogram import histogram
 from .panels import panels
 from .tiles import Tile, strip
 
-__all__ = [
-    "distribution",
-    "head",
-    "own",
-    "section",
-    "similar",
-    "strongest",
-    "unknown",
-    "weakest",
-    "weights",
-]
-
 BOTTOM, LIKE, KERNELS = 6, 8, 8  # how many of each are shown
 DETECTS = 0.1  # overlap with a part of objects from which it is named
 

@@ -21,8 +21,6 @@ from .panels import Panel
 from .panels import panels as over_picture
 from .shown import Shown
 
-__all__ = ["Shown", "draw", "draw_subject"]
-
 # A tab's page -> the module that draws it.
 PAGES = {"channel": channel, "neighbours": neighbours, "compare": compare}
 

@@ -9,8 +9,6 @@ from ..machine import values
 from ..question.state import State, from_query
 from ..question.tabs import TABS
 
-__all__ = ["offered", "tried"]
-
 
 def offered(tab: str) -> str:
     """What can be tried in a tab, as buttons."""

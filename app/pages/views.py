@@ -23,19 +23,6 @@ from ..words import texts
 from ..words.texts import sentence
 from ..words.translate import LANGUAGES
 
-__all__ = [
-    "busy",
-    "examples",
-    "facts",
-    "filters",
-    "grid",
-    "languages",
-    "line",
-    "notice",
-    "patches",
-    "prediction",
-]
-
 TILE = 64  # largest side of a tile in the sprite, pixels
 
 

@@ -9,8 +9,6 @@ from featvis.target import Target
 
 from .recipe import Call, Recipe
 
-__all__ = ["python"]
-
 
 def python(recipe: Recipe, model: VisionModel) -> str:
     """A script that leaves each result under the name of its method."""

@@ -21,23 +21,6 @@ from ..machine import decoder, disk, disk_store
 from ..machine.cache import ON_DELETE
 from ..machine.limits import public
 
-__all__ = [
-    "EXAMPLES",
-    "LARGEST",
-    "LENT",
-    "SCENE",
-    "delete",
-    "framed",
-    "get",
-    "group",
-    "is_upload",
-    "keep",
-    "may_delete",
-    "name_of",
-    "strip",
-    "upload_bytes",
-]
-
 LOG = logging.getLogger("featvis")
 
 SCENE = 512  # side of a drawn scene, pixels

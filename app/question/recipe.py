@@ -29,17 +29,6 @@ from .state import SEEDS
 from .tabs import DISPLAY
 from .text import method_named, one_or_several
 
-__all__ = [
-    "DRAWN",
-    "Call",
-    "Recipe",
-    "age_note",
-    "facts",
-    "from_json",
-    "picture_hash",
-    "stamped",
-]
-
 FORM = 1  # of the JSON; a reader refuses what is newer
 KEY = "featvis"  # of the text in a PNG
 LARGEST = 1_000_000  # characters of a recipe

@@ -17,17 +17,6 @@ from featvis.model import brief
 from ..machine import values
 from .tabs import DISPLAY, TABS
 
-__all__ = [
-    "IMAGE",
-    "MOST",
-    "SEEDS",
-    "State",
-    "from_query",
-    "param_text",
-    "start",
-    "to_query",
-]
-
 T = TypeVar("T")
 VERSION = "1"
 MODEL = "bundled:scenes-resnet"

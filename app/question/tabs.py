@@ -11,8 +11,6 @@ from featvis import METHODS, Method, Param
 
 from ..machine.limits import allowed_params
 
-__all__ = ["DISPLAY", "FAMILIES", "TABS", "Tab"]
-
 RESNET, ALEXNET = "m=bundled:scenes-resnet", "m=bundled:scenes-alexnet"
 
 # What is shown and how; no method has these parameters, but links carry them like one.

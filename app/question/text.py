@@ -23,19 +23,6 @@ from .state import MOST as NETWORKS
 from .state import State
 from .tabs import TABS
 
-__all__ = [
-    "Opening",
-    "channels_named",
-    "comparison",
-    "layer_named",
-    "method_named",
-    "methods_named",
-    "networks_named",
-    "one_or_several",
-    "target_named",
-    "target_text",
-]
-
 Opening = Callable[[str], PIL.Image.Image]
 MOST = 6  # methods side by side
 SEVERAL = ("maximize",)  # methods that take several channels

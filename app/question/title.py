@@ -11,8 +11,6 @@ from ..machine.cache import MODELS
 from .state import State
 from .tabs import TABS
 
-__all__ = ["title"]
-
 
 def title(state: State) -> str:
     """The question, the networks and the picture; nothing is loaded for it."""

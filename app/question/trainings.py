@@ -12,8 +12,6 @@ from zoo_adapters import Facts
 from ..machine.cache import MODELS
 from .state import MOST, State
 
-__all__ = ["check_here", "cost", "kind", "lined_up", "trainings", "words"]
-
 # How a set of weights was made, by the words of its name; the first that fits. Most of the zoos'
 # weights have learned classes with labels: they come last.
 KINDS = {

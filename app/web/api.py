@@ -31,8 +31,6 @@ from ..question.state import MOST as NETWORKS
 from ..question.state import SEEDS, State, to_query
 from ..question.tabs import DISPLAY, TABS
 
-__all__ = ["ENDPOINTS"]
-
 MOST = 500  # names in an answer
 
 

@@ -24,8 +24,6 @@ from .connections import PACE
 from .replies import Refusal
 from .visitors import UnderWay
 
-__all__ = ["parsed", "read", "with_names"]
-
 PLAIN = 64_000  # bytes of a body beside the pictures in it
 DEEP, ITEMS, LONGEST, LONGEST_NAME, DIGITS = 12, 2000, 2000, 100, 18
 PICTURES = 2  # in a body

@@ -12,8 +12,6 @@ from ..question import pictures
 from .http_headers import OF_FILES
 from .replies import Refusal, answer
 
-__all__ = ["send_file"]
-
 SHOWN = {"png": "image/png", "webp": "image/webp", "gif": "image/gif", "jpg": "image/jpeg"}
 SAVED = "application/octet-stream"  # all else is taken away, and never drawn as a page
 LONG, SHORT = b"private, max-age=31536000, immutable", b"private, max-age=600"

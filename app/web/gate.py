@@ -26,8 +26,6 @@ from .sessions import Sessions
 from .uploads import Uploads
 from .visitors import Buckets, UnderWay, address
 
-__all__ = ["Gate", "stand"]
-
 STREAM = "/gradio_api/queue/data"
 GONE = {
     "msg": "unexpected_error",

@@ -27,8 +27,6 @@ from ..machine.limits import public
 from ..machine.pulse import Answer
 from ..question.state import MODEL, State
 
-__all__ = ["FIRST_PAGE", "begin", "report", "smallest_questions"]
-
 PATIENCE = 20.0  # seconds that it waits for the first page, and for visitors to finish
 FEW = ("steps", "samples", "across", "octaves", "frames")  # of these few suffice to see it work
 SLOW = 2.0  # seconds of an answer that should take some hundredths of one

@@ -19,8 +19,6 @@ from ..machine.pulse import PULSE
 from ..words.texts import sentence
 from . import health
 
-__all__ = ["ROUTES", "page"]
-
 PAGE = (Path(__file__).parent.parent / "assets" / "status.html").read_text(encoding="utf-8")
 WORDS = {
     "ok": "Everything works",

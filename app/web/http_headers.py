@@ -8,8 +8,6 @@ from starlette.types import Scope
 
 from .replies import Refusal
 
-__all__ = ["HANDED_ON", "OF_FILES", "checked", "secured"]
-
 HANDED_ON = (
     b"accept", b"accept-encoding", b"accept-language", b"access-control-request-headers",
     b"access-control-request-method", b"content-length", b"content-type", b"host",

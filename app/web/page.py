@@ -13,8 +13,6 @@ from ..words import translate
 from .health import FIRST_PAGE
 from .whole import changed
 
-__all__ = ["Page", "page"]
-
 CONFIG = re.compile(r"(<script>window\.gradio_config = )(.*?)(;</script>)", re.DOTALL)
 HEAD = re.compile(r'(<title>|<meta (?:name|property)="[^"]*"\s+content=")([^"<]*)')
 UNSAFE = str.maketrans({sign: f"\\u{ord(sign):04x}" for sign in "<>&'"})

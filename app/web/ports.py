@@ -11,8 +11,6 @@ from featvis import WrongRequest
 
 from ..machine import values
 
-__all__ = ["Unavailable", "available", "reason"]
-
 FIRST, COUNT = 7860, 100  # without --port: the first free one of these
 HIGHEST = 65535
 LOOPBACK = "127.0.0.1"

@@ -20,8 +20,6 @@ from ..question.state import State, from_query
 from ..question.title import title
 from .whole import changed
 
-__all__ = ["PICTURE", "ROUTES", "Preview", "tags"]
-
 PICTURE = FILE.with_name("preview.jpg")
 NAME = "featvis: what a vision network has learned"
 WORDS = "Filters, feature maps, evidence and dreams of any vision network, each with its link."

@@ -10,8 +10,6 @@ from starlette.types import Send
 
 from featvis import WrongRequest
 
-__all__ = ["Refusal", "answer", "refuse", "stream"]
-
 Pair = tuple[bytes, bytes]
 
 

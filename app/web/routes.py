@@ -15,8 +15,6 @@ from starlette.types import Scope
 
 from .replies import Refusal
 
-__all__ = ["OPEN", "Route", "inner_path", "known", "passed_on"]
-
 ASK, LOOK = "ask", "look"  # of FEATVIS_REQUESTS, and of the many more of FEATVIS_LOOKS
 PAGE = 10  # looks that a page counts as, since it is written for each request
 WORD = r"[A-Za-z0-9_-]{1,64}"

@@ -8,8 +8,6 @@ from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-__all__ = ["Scrub"]
-
 TEXTS = (b"application/json", b"text/html", b"text/event-stream", b"text/plain")
 
 

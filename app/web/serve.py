@@ -36,8 +36,6 @@ from .endpoints import offer
 from .page import Page
 from .scrub import Scrub
 
-__all__ = ["guard", "launch"]
-
 LOG = logging.getLogger("featvis")
 # Events under way of all visitors. One that waits for its work holds no thread, so that many can;
 # workers.py bounds those that compute, and the gate those of each visitor.

@@ -30,8 +30,6 @@ from .replies import Refusal, answer, stream
 from .routes import WORD
 from .visitors import UnderWay
 
-__all__ = ["Uploads", "picture_in"]
-
 BESIDE = 10_000  # bytes of a form beside its file
 WAITING, WAITING_EACH = 24, 6  # pictures that wait for a decoder
 TRACKED = 200  # uploads whose progress can be asked for

@@ -16,8 +16,6 @@ from starlette.types import Scope
 
 from .replies import Refusal
 
-__all__ = ["Buckets", "UnderWay", "address"]
-
 MOST = 10_000  # addresses that are remembered
 
 

@@ -23,12 +23,6 @@ from ..question.state import PICTURE, State, param_text
 from ..question.tabs import TABS
 from ..question.text import layer_named, methods_named, networks_named
 
-__all__ = [
-    "delete_upload", "set_against", "set_channel", "set_class", "set_layer",
-    "set_methods", "set_model", "set_others", "set_param", "set_picture", "set_point", "set_shown",
-    "set_tab", "set_tile", "step_channel",
-]  # fmt: skip
-
 
 def set_tab(state: State, tab: str) -> State:
     """Another tab; a channel of a layer that a tab chose by itself is its own."""

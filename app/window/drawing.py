@@ -21,8 +21,6 @@ from ..question.tabs import TABS
 from ..question.title import title
 from .layout import Window
 
-__all__ = ["Drawing"]
-
 
 class Drawing:
     """What a window's components show of a state."""

@@ -22,8 +22,6 @@ from ..words import texts
 from .lists import save
 from .widgets import Picture, widget
 
-__all__ = ["Window"]
-
 ASSETS = Path(__file__).parent.parent / "assets"
 
 

@@ -9,17 +9,6 @@ from featvis import Method
 from zoo_adapters import Facts
 from zoo_adapters.hub import Found
 
-__all__ = [
-    "completeness",
-    "count",
-    "durations",
-    "exactness",
-    "explanation",
-    "sentence",
-    "told",
-    "without_hub",
-]
-
 SOON = 2.0  # seconds
 NAMES = ("featvis", "timm", "torchvision", "transformers")  # which begin small everywhere
 
