@@ -127,3 +127,23 @@ def test_a_long_job_is_watched_as_any_other():
     task.cancel()
     with pytest.raises(Cancelled):
         task.result()
+
+
+def test_a_pass_that_waited_for_the_processor_is_not_taken_for_a_long_one(held, monkeypatch):
+    """While others compute a pass takes long; the next light question stays out of their lane."""
+    from app.answers import prediction
+
+    monkeypatch.setattr(prediction, "SECONDS", {})
+    monkeypatch.setattr("app.answers.ask.SECONDS", prediction.SECONDS)
+    monkeypatch.setattr("app.answers.run.SECONDS", prediction.SECONDS)
+
+    def late(model, values):
+        time.sleep(2 * lanes.LONG)
+        return read_head(model, values)
+
+    read_head = prediction.read_head
+    monkeypatch.setattr(prediction, "read_head", late)
+    state = State(image="scene-97")
+    prediction.logits_of(state)
+    assert 0 < prediction.SECONDS[state.model] < lanes.LONG
+    assert run(ask_of("saliency", state)).result.values.isfinite().all()  # and not after `held`
