@@ -64,9 +64,12 @@ class Ask:
         """How many forward passes the method takes."""
         return self.method.cost(self.model, self.terms)
 
-    @cached_property
+    @property
     def seconds(self) -> float:
-        """About the seconds until all is there that the state wants to know of the answer."""
+        """About the seconds until all is there that the state wants to know of the answer.
+
+        By the passes that were timed so far: the first one may come after the question.
+        """
         assert self.state is not None
         passes, choices = self.passes, self.state.choices
         if TABS[self.method.family].explains:
@@ -92,7 +95,7 @@ def ask_of(name: str, state: State) -> Ask:
 
 def durations(questions: Sequence[Ask]) -> list[str]:
     """How long each answer will take, if that is long; in words."""
-    return texts.durations(0.0 if ask.reason else ask.seconds for ask in questions)
+    return texts.durations([0.0 if ask.reason else ask.seconds for ask in questions])
 
 
 def _resolve(methods: Sequence[Method], subject: Subject) -> Iterator[Ask]:

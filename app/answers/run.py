@@ -16,9 +16,9 @@ from featvis.methods.cam import cam_of
 from featvis.network.head import Evidence
 from featvis.types import Result
 
-from ..machine import engine
+from ..machine import engine, lanes
 from ..machine.cache import RESULTS
-from ..machine.lanes import is_long, long_job, short_job
+from ..machine.lanes import long_job, short_job
 from ..machine.limits import check_job
 from ..question.state import State
 from .animation import FRAMES, followed
@@ -29,7 +29,7 @@ V = TypeVar("V")
 PASS = 0.01  # seconds of a forward pass of a network of which none was timed
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Answer:
     """The result of a question, and the seconds it took."""
 
@@ -59,20 +59,20 @@ def run(ask: Ask, on_step: Callable[[Answer], object] | None = None) -> Answer:
         answer = _explain_prediction(ask) or _compute(ask, on_step)
         return answer.result, answer.seconds  # without the network, which would be kept with it
 
-    in_lane = ask.method.generator or is_long(_estimate(ask.state, ask.passes))
-    kept = RESULTS.get_or(ask.key, lambda: long_job(compute) if in_lane else compute())
-    return Answer(ask, *kept)
+    in_lane = ask.method.generator or _is_long(ask.state, ask.passes)
+    result, seconds = RESULTS.get_or(ask.key, lambda: long_job(compute) if in_lane else compute())
+    return Answer(ask, result, seconds)
 
 
 def cached(key: Hashable, state: State, compute: Callable[[], V], passes: float = 1) -> V:
     """The value kept under `key`; `compute` makes it, which takes so many forward passes."""
-    in_lane = is_long(_estimate(state, passes))
+    in_lane = _is_long(state, passes)
     return RESULTS.get_or(key, lambda: long_job(compute) if in_lane else compute())
 
 
-def _estimate(state: State, passes: float) -> float:
-    """About the seconds of so many forward passes."""
-    return SECONDS.get(state.model, PASS) * passes
+def _is_long(state: State, passes: float) -> bool:
+    """Do so many forward passes take so long that they wait for their turn?"""
+    return SECONDS.get(state.model, PASS) * passes > lanes.LONG
 
 
 def _explain_prediction(ask: Ask) -> Answer | None:

@@ -19,8 +19,7 @@ import torch
 
 from featvis import WrongRequest
 
-from ..machine import disk_store
-from . import cache
+from . import cache, disk_store
 from .limits import public
 
 LOG = logging.getLogger("featvis")

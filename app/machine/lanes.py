@@ -34,11 +34,6 @@ QUEUE: dict[Future[Any], str] = {}  # unfinished long jobs and their owners, fir
 LOCK = threading.Lock()
 
 
-def is_long(seconds: float) -> bool:
-    """Does a job that takes so long wait for its turn?"""
-    return seconds > LONG
-
-
 def long_job(make: Callable[[], V]) -> V:
     """What `make` gives, when it is its turn. It must not wait for another long job itself."""
     here = limits()

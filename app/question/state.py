@@ -67,7 +67,7 @@ class State:
         """Is a neuron explained, and not a class?"""
         return self.display("explain") == "neuron"
 
-    @property
+    @cached_property
     def shown_methods(self) -> list[Method]:
         """The chosen methods of the tab, or its first ones."""
         tab = TABS[self.tab]

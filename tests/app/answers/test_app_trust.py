@@ -12,7 +12,7 @@ import torch
 
 from app.answers import trust
 from app.answers.ask import ask_of
-from app.answers.prediction import logits_of
+from app.answers.prediction import SECONDS, logits_of
 from app.answers.run import run
 from app.files import save
 from app.machine.cache import model_of
@@ -112,6 +112,14 @@ def test_the_box_is_drawn_and_exported(state):
     cell = pictures.SCENE / values.shape[1]
     assert top <= (row + 0.5) * cell <= bottom
     assert left <= (column + 0.5) * cell <= right
+
+
+def test_the_estimate_follows_a_pass_that_is_timed_after_the_question(state, monkeypatch):
+    monkeypatch.delitem(SECONDS, state.model, raising=False)
+    ask = ask_of("occlusion", state)
+    assert ask.seconds == 0
+    monkeypatch.setitem(SECONDS, state.model, 0.25)
+    assert ask.seconds == 0.25 * ask.passes > 2
 
 
 def test_the_estimate_counts_what_is_measured(state):
