@@ -93,18 +93,28 @@ class Store:
                 self._use(key, path)
                 self._shrink(owner, key)
                 return path
-        for attempt in range(2):  # another thread may remove the folder when it is empty
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        part = self.folder / f"{uuid.uuid4().hex}.part"
+        try:
+            write(part, data)
+            with self.lock:  # no other thread removes the file or its folder meanwhile
+                self._move(part, path)
+                self._add(key, len(data), time.time(), owner)
+                self._shrink(owner, key)
+        finally:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+        return path
+
+    def _move(self, part: Path, path: Path) -> None:
+        for attempt in range(2):  # another process may remove the folder when it is empty
             try:
                 path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                write(path, data)
-                break
-            except FileNotFoundError:
+                part.replace(path)
+                return
+            except (FileExistsError, FileNotFoundError):
                 if attempt:
                     raise
-        with self.lock:
-            self._add(key, len(data), time.time(), owner)
-            self._shrink(owner, key)
-        return path
 
     def read(self, key: str) -> bytes | None:
         """The bytes of a file, or None where there is none; an error of the system is raised."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import sys
 import tempfile
 import threading
 import time
@@ -150,6 +151,32 @@ def test_a_folder_that_somebody_removes_is_made_again(tmp_path):
         assert store.drop("a/")
         assert files(tmp_path) == set()
         (tmp_path / "x").rmdir()
+
+
+@pytest.mark.parametrize("remove", [lambda store: store.drop("1/"), Store.sweep])
+def test_a_file_that_is_being_written_is_not_removed(tmp_path, monkeypatch, remove):
+    """Another thread removes all that it belongs with between its writing and its entry."""
+    store = Store(tmp_path, 0, 0)
+    put(store, "a", "1/x/a")
+
+    def write_and_remove(path, data):
+        write(path, data)
+        remove(store)
+
+    write = disk_store.write
+    monkeypatch.setattr(disk_store, "write", write_and_remove)
+    put(store, "a", "1/x/b")
+    assert "1/x/b" in files(tmp_path)
+    assert files(tmp_path) == set(store.files)
+
+
+def test_many_threads_that_change_all_the_time_leave_an_index_that_is_true(tmp_path):
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        test_many_threads_leave_an_index_that_is_true(tmp_path)
+    finally:
+        sys.setswitchinterval(interval)
 
 
 def test_many_threads_leave_an_index_that_is_true(tmp_path):
