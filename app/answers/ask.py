@@ -55,7 +55,7 @@ class Ask:
 
     @property
     def aim(self) -> Aim:
-        """What the maps of the state explain."""
+        """The class or neuron that the maps of the state explain."""
         assert self.origin is not None
         return self.origin.aim
 

@@ -60,7 +60,7 @@ class Subject:
 
     @cached_property
     def aim(self) -> Aim:
-        """What the maps explain."""
+        """The class or neuron that the maps explain."""
         if not self.state.of_neuron:
             return Aim(self.model, self.target)
         layer = layer_of(self.state, self.model)
@@ -89,7 +89,7 @@ class Subject:
         return {name: values[name] for name in method.subject if name != "model"}
 
     def _goal(self, tab: Tab) -> dict[str, Any]:
-        """What a picture is made for: a chosen layer or a channel of it, or else a class.
+        """The goal of a picture: a chosen layer or a channel of it, or else a class.
 
         Synthesis shows the predicted class until another is chosen, and a dream shows a layer.
         """

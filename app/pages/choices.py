@@ -55,7 +55,7 @@ def layers(subject: Subject) -> Choices:
 
 
 def targets(model: VisionModel) -> Choices:
-    """What can be explained: classes, or the likeness to an example."""
+    """Targets to explain: classes, or the likeness to an example."""
     examples = zip(pictures.EXAMPLES, pictures.strip()[1], strict=True)
     return model.output.choices((f"{name}, a {label}", name) for name, label in examples)[:MOST]
 

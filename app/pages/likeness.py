@@ -68,15 +68,15 @@ def _pair(state: State, other: str, one: Sequence[str], two: Sequence[str], foun
 
 def _colors(state: State, model: str, layer: str) -> Panel:
     asked = state.but(tab="Feature maps", model=model, layer=layer, channel=None, position=None)
-    made = run(ask_of("feature_maps", asked))
-    assert isinstance(made.result, FeatureMaps)
+    answer = run(ask_of("feature_maps", asked))
+    assert isinstance(answer.result, FeatureMaps)
     title = f"{model.rpartition(':')[2]}: {layer}"
-    if made.result.components is None:
+    if answer.result.components is None:
         return Panel(title, reason="these maps have no components")
-    h, w = made.result.values.shape[2:]
-    lines = [f"{made.result.values.shape[1]} channels, {h}x{w}"]
-    colors = render.components(made.result)[0]
-    return Panel(title, None, lines, made.seconds, colors=colors, place=made.result.place)
+    h, w = answer.result.values.shape[2:]
+    lines = [f"{answer.result.values.shape[1]} channels, {h}x{w}"]
+    colors = render.components(answer.result)[0]
+    return Panel(title, None, lines, answer.seconds, colors=colors, place=answer.result.place)
 
 
 def neighbourhoods(state: State, other: str, say: Say) -> str:

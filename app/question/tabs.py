@@ -78,8 +78,8 @@ class Tab:
         """All parameters that the window has for the tab, by their names."""
         allowed = allowed_params([] if self.page else self.methods).values()
         tunable = [param for params in allowed for param in params if not param.tuning]
-        shown = {name: DISPLAY[name] for name in self.choices}
-        return shown | {param.name: param for param in tunable}
+        choices = {name: DISPLAY[name] for name in self.choices}
+        return choices | {param.name: param for param in tunable}
 
     @property
     def param_names(self) -> set[str]:

@@ -29,8 +29,8 @@ OLD = re.compile(
 
 
 async def picture(request: Request) -> Response:
-    kept = {"Cache-Control": "public, max-age=86400"}
-    return Response(PICTURE.read_bytes(), media_type="image/jpeg", headers=kept)
+    headers = {"Cache-Control": "public, max-age=86400"}
+    return Response(PICTURE.read_bytes(), media_type="image/jpeg", headers=headers)
 
 
 ROUTES = (Route(f"/{PICTURE.name}", picture),)
