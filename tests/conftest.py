@@ -106,6 +106,21 @@ def index(folder: Path) -> Any:
     return open_index(small.network())
 
 
+@pytest.fixture
+def set_limits(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """`set_limits(FEATVIS_STEPS="3")`: a server with these variables."""
+    from app.machine import limits
+
+    def change(**variables: str) -> None:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        limits.limits.cache_clear()
+
+    yield change
+    monkeypatch.undo()
+    limits.limits.cache_clear()
+
+
 @pytest.fixture(scope="session")
 def browser(chromium: str) -> Iterator[Any]:
     """One browser for all pages."""

@@ -18,7 +18,7 @@ import httpx
 import PIL.Image
 import pytest
 
-from app.machine import disk, disk_store, limits
+from app.machine import disk, disk_store
 from app.web import bodies, http_headers, routes
 from app.web.replies import Refusal
 from app.web.uploads import picture_in
@@ -81,18 +81,6 @@ def blocks(tmp_path_factory):
 def client(blocks):
     with httpx.Client(base_url=blocks.url, timeout=30) as made:
         yield made
-
-
-@pytest.fixture
-def set_limits(monkeypatch):
-    def change(**variables: str) -> None:
-        for name, value in variables.items():
-            monkeypatch.setenv(name, value)
-        limits.limits.cache_clear()
-
-    yield change
-    monkeypatch.undo()
-    limits.limits.cache_clear()
 
 
 def png(color=(90, 160, 60), size=(60, 40)) -> bytes:

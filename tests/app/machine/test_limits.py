@@ -33,20 +33,6 @@ from tests.support.loops import awaited
 SECRET = "/home/someone/.cache/hub/model.bin of hf_abcdefghijk"
 
 
-@pytest.fixture
-def set_limits(monkeypatch):
-    """`set_limits(FEATVIS_STEPS="3")`: a server with these variables."""
-
-    def change(**variables: str) -> None:
-        for name, value in variables.items():
-            monkeypatch.setenv(name, value)
-        limits.limits.cache_clear()
-
-    yield change
-    monkeypatch.undo()
-    limits.limits.cache_clear()
-
-
 def bomb(side: int) -> bytes:
     """A PNG of side x side black pixels, a few kilobytes."""
 
