@@ -143,9 +143,11 @@ def on_cluster(folder: str, pids: str) -> None:
         zoo.sweep(stage, SWEPT, swept / "swept", partial(zoo.by_ray, workers=2))
         for name in SWEPT:  # `work` ends early in a process that has been large, as ours may seem
             zoo.work(stage, [name], swept / "alone swept")
-    print("spread", json.dumps(sorted(spread(_half, [(1,), (2,), (3,)], lost=lambda n: -n))))
+    halves = sorted(spread(_half, [(1,), (2,), (3,)], lost=lambda n: -n))
     ray.shutdown()
-    print("killed", killed[0], "workers", workers)
+    # a file: Ray writes to the output of this process, in the midst of our lines
+    outcome = {"halves": halves, "killed": killed[0], "workers": workers}
+    (swept / "outcome.json").write_text(json.dumps(outcome))
 
 
 def _half(number: int) -> int:

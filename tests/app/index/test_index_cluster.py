@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    """The folder in which one cluster of two workers made everything, and what it said."""
+    """The folder in which one cluster of two workers made everything, and its outcome."""
     pytest.importorskip("ray", reason="ray is not installed: pip install 'featvis[scale]'")
     root = tmp_path_factory.mktemp("ray")
     folder, pids = small.pictures(root / "pictures", 120), root / "pids"
@@ -38,15 +38,14 @@ def cluster(tmp_path_factory):
         cwd=ROOT, env=env, check=False, capture_output=True, text=True, timeout=500,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
-    return root, done.stdout
+    return root, json.loads((root / "outcome.json").read_text())
 
 
 def test_two_workers_of_which_one_is_killed_give_the_bytes_of_one_process(cluster, monkeypatch):
-    root, said = cluster
-    (told,) = (line for line in said.splitlines() if line.startswith("killed "))
+    root, outcome = cluster
     workers = {file.name for file in (root / "pids").iterdir()}
     assert len(workers) >= 3  # the two, and the dead one's substitute
-    assert told.split()[1] in workers
+    assert str(outcome["killed"]) in workers
     monkeypatch.setenv("FEATVIS_INDEXES", str(root / "alone"))
     source = source_of(f"folder:{root / 'pictures'}")
     alone = build(small.network(), source, batch=4, shard=8)
@@ -69,6 +68,5 @@ def test_a_sweep_by_workers_has_the_rows_of_one_process(cluster, stage):
 
 
 def test_a_call_whose_worker_dies_twice_is_given_up(cluster):
-    _, said = cluster
-    (found,) = (line for line in said.splitlines() if line.startswith("spread "))  # Ray says more
-    assert json.loads(found.removeprefix("spread ")) == [-2, 1, 3]
+    _, outcome = cluster
+    assert outcome["halves"] == [-2, 1, 3]
