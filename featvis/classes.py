@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
+from featvis.final import NAMES, PROBABILITY, Calls, probabilities
 from featvis.output import Answer, Output, OutputOf, Prediction, check_rows, likeness, no_picture
 from featvis.target import Contrast, Likeness, Score, Target
 from featvis.types import WrongRequest, brief
 
 __all__ = ["Classes"]
 
+EXCLUSIVE = ("", "softmax", "log_softmax")  # final activations of classes that exclude each other
+INDEPENDENT = ("sigmoid", "log_sigmoid", "hardsigmoid")  # ... of which several may be true
+
 
 @dataclass(frozen=True)
 class Classes(Output):
-    """Scores (B, K) of classes."""
+    """Scores (B, K) of classes, before the network's final activation.
+
+    A network with a single score z per picture has two sides, -z and z: classes 0 and 1.
+    """
 
     prompt = "Another class"
     contrasts = True
@@ -26,6 +34,34 @@ class Classes(Output):
 
     labels: tuple[str, ...] = ()  # one per class, or none
     unlabeled: int = 0  # number of classes where there are no labels, if it is known
+    # the activation behind the scores, see `featvis.final`: "sigmoid" of independent classes,
+    # "softmax" of exclusive ones; "": they are trained with a softmax that the network leaves out
+    final: str = field(default="", kw_only=True)
+    left_out: tuple[int, ...] = field(default=(), kw_only=True)  # its calls, left out of a pass
+
+    def running(self) -> AbstractContextManager[object]:
+        """The context in which the module gives its scores before the final activation."""
+        return Calls(self.left_out) if self.left_out else super().running()
+
+    def arrange(self, values: Tensor) -> Tensor:
+        """Scores (B, K); both sides (B, 2) of single ones (B, 1)."""
+        if values.ndim != 2 or values.shape[1] != 1:
+            return values
+        other = 1 - values if self.final == PROBABILITY else -values
+        return torch.cat([other, values], 1)
+
+    def probabilities(self, values: Tensor) -> Tensor | None:
+        """The network's own probabilities (..., K) of scores; None where it gives none."""
+        return probabilities(values, self.final)
+
+    @property
+    def meaning(self) -> str:
+        """How the scores are read from the network, in words; "" where they are its output."""
+        if self.final == PROBABILITY:
+            return "the scores are probabilities, as the network gives them"
+        if self.left_out:
+            return f"the scores are the values before the final {NAMES[self.final]}"
+        return ""
 
     @property
     def count(self) -> int:
@@ -44,13 +80,11 @@ class Classes(Output):
 
     def predict(self, values: Tensor, target: Target = None) -> Prediction:
         """The five strongest classes, the explained one among them."""
-        if values.ndim != 1:
-            return Prediction("an embedding", note="This network gives no classes.")
-        shares = values.float().softmax(0)
-        top = shares.topk(min(5, len(shares))).indices.tolist()
-        words = f"{self.label(top[0])} {100 * float(shares[top[0]]):.1f} %"
-        if len(values) < 2:
-            return Prediction(words, note="This network gives no classes.")
+        if values.ndim != 1 or len(values) < 2:
+            note = f"This network gives no classes: its output for a picture is {_size(values)}."
+            return Prediction("no classes", note=note)
+        shares = self.probabilities(values.float())
+        top = values.topk(min(5, len(values))).indices.tolist()
         goal = self.goal(values, target)
         explained = goal if isinstance(goal, int) else top[0]
         shown = top if explained in top else [*top[:4], explained]
@@ -58,13 +92,21 @@ class Classes(Output):
             Answer(
                 target=str(number),
                 label=self.label(number),
-                share=float(shares[number]),
+                share=None if shares is None else float(shares[number]),
                 value=float(values[number]),
                 chosen=number == explained,
             )
             for number in shown
         )
-        return Prediction(words, tuple(answers))
+        return Prediction(self._verdict(values, shares, top), tuple(answers))
+
+    def _verdict(self, values: Tensor, shares: Tensor | None, top: Sequence[int]) -> str:
+        """The strongest class in words; of independent ones all that are more likely than not."""
+        if shares is None:
+            return f"{self.label(top[0])} {float(values[top[0]]):.3g}"
+        likely = [number for number in top if float(shares[number]) > 0.5]
+        count = len(likely) if self.final in INDEPENDENT and likely else 1
+        return ", ".join(f"{self.label(n)} {100 * float(shares[n]):.1f} %" for n in top[:count])
 
     def score(self, values: Tensor, target: Target) -> Score:
         """The logit of a class, one per picture or one for all; None: of the predicted one.
@@ -77,13 +119,15 @@ class Classes(Output):
         if isinstance(target, Contrast):
             of, against = (self._numbers(values, n) for n in (target.of, target.against))
             difference = _pick(values, of) - _pick(values, against)
-            return Score(difference, self.words(target), of, probability=difference.sigmoid())
+            odds = difference.sigmoid() if self.final in EXCLUSIVE else None
+            return Score(difference, self.words(target), of, probability=odds)
         classes = self._numbers(values, target)
+        shares = self.probabilities(values)
         return Score(
             values=_pick(values, classes),
             words=", ".join(dict.fromkeys(self.label(number) for number in classes.tolist())),
             classes=classes,
-            probability=_pick(values.softmax(1), classes),
+            probability=None if shares is None else _pick(shares, classes),
         )
 
     def parse(self, text: str, output_of: OutputOf = no_picture) -> Target:
@@ -109,6 +153,8 @@ class Classes(Output):
 
     def quantity(self, target: Target) -> str:
         """The logit, or a difference of two."""
+        if self.final not in (*EXCLUSIVE, *INDEPENDENT):
+            return "difference of scores" if isinstance(target, Contrast) else "score"
         return "logit difference" if isinstance(target, Contrast) else "logit"
 
     def goal(self, values: Tensor, target: Target) -> int | Likeness | None:
@@ -191,6 +237,10 @@ class Classes(Output):
 
     def _outside(self, target: object, count: int) -> WrongRequest:
         return WrongRequest(f"class {target} of {self.network}: classes go from 0 to {count - 1}")
+
+
+def _size(values: Tensor) -> str:
+    return " x ".join(map(str, values.shape)) or "one number"
 
 
 def _pick(values: Tensor, classes: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten
 
 from featvis.progress import pulse
+from featvis.tensors import named_tensors
 
 __all__ = ["Seen", "fed", "first_tensor", "hooked", "pulsing"]
 
@@ -81,4 +82,4 @@ def first_tensor(out: Any) -> Tensor:
         return out
     if hasattr(out, "logits"):
         return out.logits
-    return next(t for t in tree_flatten(out)[0] if isinstance(t, Tensor))
+    return next(iter(named_tensors(out).values()))

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from featvis.classes import Classes
-from featvis.output import Output
+from featvis.output import Output, check_rows
 from featvis.types import ATTENTION, Layout, Place, WrongRequest, brief
 
 __all__ = [
@@ -113,8 +113,21 @@ class VisionModel:
     info: Mapping[str, str | int | float] = field(default_factory=lambda: MappingProxyType({}))
 
     def __call__(self, image: Tensor | Image) -> Tensor:
-        """Logits (B, K), or an embedding (B, D), of images (B, 3, H, W), RGB in [0, 1]."""
-        return self.output.read(self.module(self.normalize(values(image))))
+        """Logits (B, K), or an embedding (B, D), of images (B, 3, H, W), RGB in [0, 1].
+
+        Of a network that ends in a sigmoid, a softmax or the like, the values before that; of one
+        with a single logit its negative and itself, the two sides (B, 2).
+        """
+        return self.output.of(self.module, self.normalize(values(image)))
+
+    def probabilities(self, image: Tensor | Image) -> Tensor:
+        """The network's own probabilities (B, K) of its classes for images (B, 3, H, W)."""
+        scores = self(image)
+        check_rows(self.name, scores)
+        shares = self.output.probabilities(scores) if isinstance(self.output, Classes) else None
+        if shares is None:
+            raise WrongRequest(f"{self.name} gives no probabilities; model(image) gives its output")
+        return shares
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from featvis.hooks import first_tensor
+from featvis import selection
+from featvis.selection import Key
 from featvis.target import Likeness, Score, Target
+from featvis.tensors import batch_shape
 from featvis.types import WrongRequest
 
 __all__ = [
@@ -44,7 +47,7 @@ class Answer(NamedTuple):
 
     target: str  # as `parse` reads it
     label: str
-    share: float  # its probability
+    share: float | None  # its probability; None where the network gives none
     value: float  # its logit
     chosen: bool  # is it the one that is explained?
 
@@ -66,10 +69,25 @@ class Output(ABC):
     form: ClassVar[str] = ""  # of a target's text, as a regular expression; "": no text has it
 
     network: str = field(default="this network", kw_only=True)  # its name, as refusals say it
+    # which tensor of the raw output; None: see `featvis.selection`
+    key: Key = field(default=None, kw_only=True)
 
     def read(self, raw: Any) -> Tensor:
         """The raw output of the module, a tensor, tuple, dict or record -> values (B, ...)."""
-        return first_tensor(raw)
+        return selection.read(self.network, raw, self.key)
+
+    def running(self) -> AbstractContextManager[object]:
+        """The context in which the module runs."""
+        return nullcontext()
+
+    def of(self, module: nn.Module, inputs: Tensor) -> Tensor:
+        """The values (B, ...) of normalized pictures: the only way that an output is read."""
+        with self.running():
+            return self.arrange(selection.rows(self.read(module(inputs)), len(inputs)))
+
+    def arrange(self, values: Tensor) -> Tensor:
+        """The values as targets count them, from one row for each picture."""
+        return values
 
     @abstractmethod
     def predict(self, values: Tensor, target: Target = None) -> Prediction:
@@ -113,8 +131,14 @@ class Output(ABC):
 
 def check_rows(network: str, values: Tensor) -> None:
     """Refuse an output that is not one row (B, K) per picture."""
-    if values.ndim != 2:
-        raise WrongRequest(f"{network} gives no class scores; choose a neuron instead")
+    if values.ndim == 2:
+        return
+    reduced = "raw.mean((2, 3))" if values.ndim == 4 else "raw.mean(1)"
+    raise WrongRequest(
+        f"{network} gives no class scores (B, K) but an output of shape {batch_shape(values)}; "
+        "explain a neuron (a layer and a channel), or wrap the network with an output= that makes "
+        f"scores of it, such as output=lambda raw: {reduced}"
+    )
 
 
 def no_class(values: Tensor) -> Tensor:

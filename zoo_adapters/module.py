@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +14,7 @@ from featvis.embedding import Embedding
 from featvis.model import Preprocessing, VisionModel, WrongRequest
 from featvis.network.survey import survey
 from featvis.output import Output
+from featvis.selection import Key
 
 __all__ = ["wrap"]
 
@@ -31,16 +31,20 @@ def wrap(
     labels: Sequence[str] = (),
     input: Preprocessing = Preprocessing(),  # noqa: B008
     embeds: bool = False,
-    output: Output | None = None,
+    output: Output | Key = None,
     info: Mapping[str, str | int | float] = MappingProxyType({}),
 ) -> VisionModel:
     """Any network that takes (B, 3, H, W) and gives logits (B, K).
 
     `mean` and `std` of its normalization, for pixels in [0, 1]; `size` is (height, width);
-    `embeds`: its output is an embedding (B, D), not the scores of classes; `output`: it is of
-    another kind, which a class of your own describes.
+    `labels`: one for each class, of a single logit (B,) or (B, 1) those of both sides or of the
+    positive one; `embeds`: its output is an embedding (B, D), not the scores of classes.
+    `output`: where the scores are in a dict, tuple or record, a key ("logits", "aux.0"), an index
+    or a function of the raw output; by default `featvis.selection` chooses. An `Output` instead
+    says that it is of another kind.
     The module itself is used, not a copy: it is put in eval mode and its parameters are frozen.
-    One forward pass of two pictures finds its layers and proves its head.
+    A forward pass of two pictures finds its layers and proves its head. A final sigmoid, softmax
+    or the like is found too: the values before it are explained, and the probabilities are its.
     """
     if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
         raise WrongRequest(
@@ -49,14 +53,22 @@ def wrap(
         )
     module.eval().requires_grad_(requires_grad=False)
     planes = _planes(mean), _planes(std)
-    facts = _survey(module, name, size, planes)
-    if labels and facts.classes and len(labels) != facts.classes:
+    facts = survey(
+        module,
+        size=size,
+        mean=planes[0],
+        std=planes[1],
+        output=replace(_kind(output, labels, embeds=embeds), network=name),
+    )
+    named = facts.output.labels if isinstance(facts.output, Classes) else ()
+    if named and facts.classes and len(named) != facts.classes:
         raise WrongRequest(
             f"{name} has {facts.classes} outputs but {len(labels)} labels; give one per output, "
             "in the order of the outputs, or none"
         )
-    if output is None:
-        output = Embedding(facts.classes) if embeds else Classes(tuple(labels), facts.classes)
+    embeds = isinstance(facts.output, Embedding)
+    if facts.others:
+        info = {**info, "output": facts.others}
     count = sum(p.numel() for p in module.parameters())
     return VisionModel(
         name=name,
@@ -65,7 +77,7 @@ def wrap(
         std=planes[1],
         size=(size[0], size[1]),
         layers=facts.layers,
-        output=replace(output, network=name),
+        output=facts.output,
         head=None if embeds else facts.head,
         head_reason=EMBEDS if embeds else facts.head_reason,
         input=input,
@@ -77,14 +89,8 @@ def _planes(numbers: Sequence[float]) -> Tensor:
     return torch.tensor([float(v) for v in numbers]).view(3, 1, 1)
 
 
-def _survey(
-    module: nn.Module, name: str, size: tuple[int, int], planes: tuple[Tensor, Tensor]
-) -> Any:
-    try:
-        return survey(module, size=size, mean=planes[0], std=planes[1])
-    except Exception as error:
-        said = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise WrongRequest(
-            f"{name} does not run on two pictures of {size[0]} x {size[1]}: {said}; "
-            "check the size, and that it takes (B, 3, H, W)"
-        ) from error
+def _kind(output: Output | Key, labels: Sequence[str], *, embeds: bool) -> Output:
+    """The kind of output, before anything is known of it but a key."""
+    if isinstance(output, Output):
+        return output
+    return Embedding(key=output) if embeds else Classes(tuple(labels), key=output)

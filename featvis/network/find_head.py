@@ -14,6 +14,8 @@ from featvis.network.axes import of_places
 from featvis.network.graph import place
 from featvis.network.head import Evidence, watch
 from featvis.network.node import Node, node
+from featvis.output import Output
+from featvis.tensors import batch_shape
 from featvis.types import Layout
 
 __all__ = ["BESIDE", "Ends", "found_head"]
@@ -49,18 +51,40 @@ def found_head(
     size: tuple[int, int],
     layout: LayoutOf,
     ends: Ends,
+    output: Output,
 ) -> tuple[Head | None, str]:
-    """The proved head and its kind in a sentence, or None and the reason."""
+    """The proved head and its kind in a sentence, or None and the reason.
+
+    Whatever goes wrong on the way costs the head and nothing else.
+    """
+    if logits.ndim != 2:
+        return None, f"its output has the shape {batch_shape(logits)}, not one score for each class"
     end = node(logits)
-    if end is None or logits.ndim != 2:
-        return None, "it gives a map or an embedding instead of one vector of logits"
+    if end is None:
+        return None, "its scores do not come from the picture by operations that can be followed"
+    try:
+        return _head(module, images, end, size, layout, ends, output)
+    except Exception as error:  # of operations that a frozen head cannot repeat
+        message = (str(error).strip() or type(error).__name__).splitlines()[0]
+        return None, f"its head cannot be taken apart: {message}"
+
+
+def _head(
+    module: nn.Module,
+    images: Tensor,
+    end: Node,
+    size: tuple[int, int],
+    layout: LayoutOf,
+    ends: Ends,
+    output: Output,
+) -> tuple[Head | None, str]:
     pools, obstacles = _walk(end)
     if not pools:
         return None, obstacles[0] if obstacles else "no operation that pools a map was found"
     maps = pools if len(pools) == 1 else [p for p in pools if _has_places(p)]
     if len(maps) != 1:
         return None, f"its logits are made of {len(maps) or len(pools)} pooled maps, not of one"
-    head, reason = _prove(module, images, size, maps[0], layout, ends)
+    head, reason = _prove(module, images, size, maps[0], layout, ends, output)
     beside = head is not None and (len(pools) > 1 or bool(obstacles))
     return head, f"{reason}; {BESIDE}" if beside else reason
 
@@ -138,6 +162,7 @@ def _prove(
     pool: Node,
     layout_of: LayoutOf,
     ends: Ends,
+    output: Output,
 ) -> tuple[Head | None, str]:
     source = pool.parents[0]
     resolved = _layout(pool, source, layout_of)
@@ -147,7 +172,7 @@ def _prove(
     if images.is_meta:
         return None, "a head is proved by numbers, and on the meta device there are none"
     where = ends.source(pool)
-    evidence = watch(module, images, where)
+    evidence = watch(module, images, where, output)
     if not evidence.logits.isfinite().all():
         return None, "its logits are not finite, so that nothing can be proved of its head"
     residual = _residual(evidence)

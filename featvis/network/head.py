@@ -20,9 +20,10 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map
 
-from featvis.hooks import first_tensor, hooked
+from featvis.hooks import hooked
 from featvis.model import Source, VisionModel, WrongRequest
 from featvis.network import rules
+from featvis.output import Output
 
 __all__ = ["Evidence", "read_head", "watch"]
 
@@ -139,12 +140,11 @@ class Evidence:
         return gradients, bias
 
 
-def watch(module: nn.Module, normalized: Tensor, source: Source) -> Evidence:
-    """One forward pass of `module`, its head kept from the pooling operation on."""
+def watch(module: nn.Module, normalized: Tensor, source: Source, output: Output) -> Evidence:
+    """One forward pass of `module`, its head kept from the pooling operation on to `output`."""
     tape = Tape(source.operation, source.ordinal)
     with torch.no_grad(), _from(tape, module, source.after):
-        out = module(normalized)
-    logits = first_tensor(out)
+        logits = output.of(module, normalized)
     if tape.maps is None or id(logits) not in tape.known:
         raise RuntimeError(f"the pooling operation {source} did not run")
     return Evidence(logits, tape.maps, tape)
@@ -170,4 +170,4 @@ def read_head(model: VisionModel, image: Tensor) -> Evidence:
     """One forward pass of images (B, 3, H, W) in [0, 1]: the prediction and its evidence."""
     if model.head is None:
         raise WrongRequest(f"{model.name} has no class activation map: {model.head_reason}")
-    return watch(model.module, model.normalize(image), model.head.source)
+    return watch(model.module, model.normalize(image), model.head.source, model.output)

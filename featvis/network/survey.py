@@ -13,13 +13,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from featvis.classes import Classes
+from featvis.final import Calls
 from featvis.hooks import first_tensor, hooked
 from featvis.model import Head, Layer, VisionModel
 from featvis.network.axes import mixes, of_places
+from featvis.network.ending import Ending, settle
 from featvis.network.find_head import Ends, found_head
 from featvis.network.graph import Graph, place
 from featvis.network.node import Node, mark, node
-from featvis.types import WEIGHTS, Layout
+from featvis.output import Output
+from featvis.types import WEIGHTS, Layout, WrongRequest
 
 __all__ = ["Survey", "mixing", "survey"]
 
@@ -33,7 +37,9 @@ class Survey:
     layers: Mapping[str, Layer]  # in execution order
     head: Head | None
     head_reason: str
-    classes: int
+    classes: int  # columns of its output; 0 where that is not (B, K)
+    output: Output  # as given, with everything that the pass tells of it
+    others: str = ""  # the tensors that might be the scores too, in a sentence
 
 
 @dataclass(frozen=True)
@@ -46,34 +52,78 @@ class Call:
     node: Node | None
 
 
-def survey(module: nn.Module, size: tuple[int, int], *, mean: Any = 0.5, std: Any = 0.5) -> Survey:
+def survey(
+    module: nn.Module,
+    size: tuple[int, int],
+    *,
+    mean: Any = 0.5,
+    std: Any = 0.5,
+    output: Output | None = None,
+) -> Survey:
     """Run `module` on two noise pictures of `size` and read off its layers and its head.
 
     Two pictures, so that the axis of the batch is known: windows of attention are no maps.
-    `mean` and `std`: numbers or (3, 1, 1), the network's own normalization.
+    `mean` and `std`: numbers or (3, 1, 1), the network's own normalization. A network whose
+    `output`, by default `Classes`, has a final activation runs a second time without it.
     """
     like = _like(module)
     mean, std = (x.to(like) if isinstance(x, Tensor) else x for x in (mean, std))
     images = (_noise(size).to(like) - mean) / std
-    calls: dict[str, Call] = {}
-    ends = Ends()
+    one = Pass(module, images)
+    ending = one.run(Classes() if output is None else output)
+    if ending.again:
+        one = Pass(module, images)
+        ending = one.run(ending.output)
+    values, end = ending.values, node(ending.values)
+    grids = Grids(size, one.graph.map_sizes, getattr(module, "num_prefix_tokens", None))
+    layers = _layers(list(one.calls.values()), size, grids, end)
+    head, reason = None, ending.problem
+    if values is not None:
+        head, reason = found_head(
+            module, images, values, size, grids.layout, one.ends, ending.output
+        )
+    if values is not None and isinstance(ending.output, Classes) and ending.output.meaning:
+        reason = f"{reason}; {ending.output.meaning}"
+    classes = values.shape[-1] if values is not None and values.ndim == 2 else 0
+    return Survey(layers, head, reason, classes, ending.output, ending.others)
 
-    def seen(name: str, child: nn.Module, out: Any) -> None:
-        ends.add(name, graph.calls)
+
+class Pass:
+    """One watched forward pass of two pictures."""
+
+    def __init__(self, module: nn.Module, images: Tensor) -> None:
+        self.module, self.images = module, images
+        self.graph, self.ends = Graph(images), Ends()
+        self.calls: dict[str, Call] = {}
+
+    def run(self, output: Output) -> Ending:
+        """Run the module, then settle how its output is read."""
+        modules = {name: child for name, child in self.module.named_modules() if name}
+        calls = Calls(output.left_out if isinstance(output, Classes) else ())
+        with torch.no_grad(), hooked(modules, self._see), calls, self.graph:
+            try:
+                raw = self.module(self.images)
+            except Exception as error:
+                raise _not_run(output.network, self.images, error) from error
+            return settle(output, raw, calls, len(self.images))
+
+    def _see(self, name: str, child: nn.Module, out: Any) -> None:
+        self.ends.add(name, self.graph.calls)
         tensors = [out] if isinstance(out, Tensor) else out if isinstance(out, tuple) else []
         if isinstance(child, nn.RNNBase):  # its steps are many operations, or one
             _recurrent(tensors[0])
-        if name not in calls and tensors and isinstance(tensors[0], Tensor):
-            calls[name] = Call(name, child, tuple(tensors[0].shape), node(tensors[0]))
+        if name not in self.calls and tensors and isinstance(tensors[0], Tensor):
+            first = tensors[0]
+            self.calls[name] = Call(name, child, tuple(first.shape), node(first))
 
-    graph = Graph(images)
-    modules = {name: child for name, child in module.named_modules() if name}
-    with torch.no_grad(), hooked(modules, seen), graph:
-        logits = first_tensor(module(images))
-    grids = Grids(size, graph.map_sizes, getattr(module, "num_prefix_tokens", None))
-    layers = _layers(list(calls.values()), size, grids, node(logits))
-    head, reason = found_head(module, images, logits, size, grids.layout, ends)
-    return Survey(layers, head, reason, logits.shape[-1] if logits.ndim == 2 else 0)
+
+def _not_run(network: str, images: Tensor, error: Exception) -> WrongRequest:
+    message = (str(error).strip() or type(error).__name__).splitlines()[0]
+    h, w = images.shape[2:]
+    return WrongRequest(
+        f"{network} does not run on two pictures of {h} x {w}: {message}; "
+        "check the size, and that it takes (B, 3, H, W)"
+    )
 
 
 def _recurrent(out: Any) -> None:
@@ -95,7 +145,7 @@ def mixing(model: VisionModel) -> str:
         hooked(ends, lambda _, __, out: found.append(node(first_tensor(out)))),
         Graph(picture),
     ):
-        found.append(node(first_tensor(model.module(picture))))
+        found.append(node(model.output.of(model.module, picture)))
     last, end = (list(n.ancestors()) if n else [] for n in (found[0], found[-1]))
     behind = [n for n in end if n.sight and mixes(n, ()) and n not in last]
     known = {layer.mixed for layer in model.layers.values()}

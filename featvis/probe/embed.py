@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
@@ -78,7 +77,8 @@ def _gives_the_map(model: VisionModel, head: Head) -> str | None:
                 torch.no_grad(),
                 hooked(keep, lambda _, __, out: outputs.append(first_tensor(out))),
             ):
-                raw = watch(model.module, model.normalize(_grey(model)), head.source).raw
+                normalized = model.normalize(_grey(model))
+                raw = watch(model.module, normalized, head.source, model.output).raw
             same = outputs[-1].data_ptr() == raw.data_ptr() and outputs[-1].shape == raw.shape
             DIRECT[model] = after if same and outputs[-1].stride() == raw.stride() else None
     return DIRECT[model]
@@ -112,7 +112,9 @@ def _classifier(model: VisionModel) -> str | None:
         last[:] = [] if made is None else [(name, made)]
 
     with torch.no_grad(), fed({n: m for n, m in linear.items() if n}, seen):
-        out: Any = first_tensor(model.module(model.normalize(_grey(model))))
+        out = model(_grey(model))
+    if last and last[0][1].shape[1] == 1:  # a single score has two sides
+        out = out[:, -1:]
     found = bool(last) and last[0][1].shape == out.shape and torch.allclose(last[0][1], out)
     return last[0][0] if found else None
 

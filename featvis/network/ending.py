@@ -1,0 +1,67 @@
+"""The ending of a forward pass: how the output of a network is read, settled once for all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from torch import Tensor
+
+from featvis.classes import Classes
+from featvis.embedding import Embedding
+from featvis.final import Calls
+from featvis.network.find_final import find_final
+from featvis.output import Output
+from featvis.selection import rows, select
+from featvis.types import WrongRequest
+
+__all__ = ["Ending", "settle"]
+
+SIDES = ("not {}", "{}")  # labels of the two sides of a single score with one label
+
+
+@dataclass(frozen=True, eq=False)
+class Ending:
+    """The output of a network for some pictures, and how it is read."""
+
+    output: Output
+    values: Tensor | None  # (B, ...) as the output reads them; None where it cannot
+    others: str = ""  # the tensors that might be the scores too, in a sentence
+    problem: str = ""  # why there are no values
+    again: bool = False  # a final activation was found: without it the values are other ones
+
+
+def settle(output: Output, raw: Any, calls: Calls, pictures: int) -> Ending:
+    """Settle, within the pass that `calls` watches, how the raw output of a module is read."""
+    others = ""
+    if type(output).read is Output.read:  # else a kind of output that reads by itself
+        wanted = len(output.labels) if isinstance(output, Classes) else 0
+        try:
+            selection = select(output.network, raw, output.key, wanted, pictures)
+        except WrongRequest as error:
+            if output.key is not None:
+                raise
+            return Ending(output, None, problem=str(error))
+        output, others = replace(output, key=selection.key), selection.others
+    values = rows(output.read(raw), pictures)
+    if isinstance(output, Embedding) and values.ndim == 2:
+        output = replace(output, size=values.shape[1])
+    if not isinstance(output, Classes):
+        return Ending(output, output.arrange(values), others)
+    again = False
+    if values.ndim == 2 and not output.left_out:
+        final = find_final(values, calls)
+        output = replace(output, final=final.name or output.final, left_out=final.calls)
+        again = bool(final.calls)
+    output = _counted(output, values)
+    return Ending(output, output.arrange(values), others, again=again)
+
+
+def _counted(output: Classes, values: Tensor) -> Classes:
+    """The classes with their number; of a single score, its two sides."""
+    if values.ndim != 2 or values.shape[1] != 1:
+        return replace(output, unlabeled=values.shape[1] if values.ndim == 2 else 0)
+    labels = output.labels
+    if len(labels) == 1:
+        labels = tuple(side.format(labels[0]) for side in SIDES)
+    return replace(output, labels=labels, unlabeled=2, final=output.final or "sigmoid")
