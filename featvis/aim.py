@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor, no_grad
 
 from featvis.model import VisionModel
-from featvis.record import record
+from featvis.record import record_units
 from featvis.target import Contrast, Position, Score, Target, neuron, score
 
 __all__ = ["Aim"]
@@ -28,7 +28,7 @@ class Aim:
         if self.layer is None and self.channel is None:
             return score(self.model, self.model(images), self.target)
         layer = self.layer or self.model.last_layer
-        maps = record(self.model, images, layer)[layer]
+        maps = record_units(self.model, images, layer)[layer]
         return neuron(self.model, layer, self.channel, self.position, maps)
 
     def settled(self, images: Tensor) -> tuple[Aim, Score]:

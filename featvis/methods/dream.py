@@ -163,9 +163,8 @@ def _objective(
     name = model.layer(layer).name if layer else model.middle_layer
     if channel is None:
         return objectives.layer(name), name
-    return objectives.excitation(
-        name, check_channel(model, name, channel)
-    ), f"{name}, channel {channel}"
+    excited = objectives.excitation(name, check_channel(model, name, channel))
+    return excited, f"{model.layer(name).units}, channel {channel}"
 
 
 def _tile(model: VisionModel, size: Size) -> Size:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from featvis.model import VisionModel
-from featvis.record import record
+from featvis.record import record_units
 from featvis.target import check_position
 from featvis.types import ATTENTION, Box, ReceptiveField
 
@@ -62,7 +62,7 @@ def _influence(model: VisionModel, layer: str, position: tuple[int, int], seed: 
     noise = torch.rand(PICTURES, 3, *model.size, generator=make).to(model.like)
     leaf = noise.requires_grad_()
     with torch.enable_grad():
-        maps = record(model, leaf, layer)[layer]
+        maps = record_units(model, leaf, layer)[layer]
         signs = torch.randn(maps.shape[1], generator=make).to(maps)  # channels must not cancel
         score = torch.einsum("bc,c->", maps[:, :, position[0], position[1]], signs)
         gradient = torch.autograd.grad(score, leaf)[0]

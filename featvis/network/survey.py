@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from featvis.bounds import Bound, Unbound, bound_of
 from featvis.hooks import first_tensor, hooked
 from featvis.model import Head, Layer, VisionModel
 from featvis.network.axes import mixes, of_places
@@ -38,12 +39,13 @@ class Survey:
 
 @dataclass(frozen=True)
 class Call:
-    """The first call of a module: its output's shape and node."""
+    """The first call of a module: its output's shape, node and bound."""
 
     name: str
     module: nn.Module
     shape: tuple[int, ...]
     node: Node | None
+    bound: Bound | None
 
 
 def survey(module: nn.Module, size: tuple[int, int], *, mean: Any = 0.5, std: Any = 0.5) -> Survey:
@@ -64,11 +66,12 @@ def survey(module: nn.Module, size: tuple[int, int], *, mean: Any = 0.5, std: An
         if isinstance(child, nn.RNNBase):  # its steps are many operations, or one
             _recurrent(tensors[0])
         if name not in calls and tensors and isinstance(tensors[0], Tensor):
-            calls[name] = Call(name, child, tuple(tensors[0].shape), node(tensors[0]))
+            out = tensors[0]
+            calls[name] = Call(name, child, tuple(out.shape), node(out), bound_of(out))
 
     graph = Graph(images)
     modules = {name: child for name, child in module.named_modules() if name}
-    with torch.no_grad(), hooked(modules, seen), graph:
+    with torch.no_grad(), hooked(modules, seen), Unbound(), graph:
         logits = first_tensor(module(images))
     grids = Grids(size, graph.map_sizes, getattr(module, "num_prefix_tokens", None))
     layers = _layers(list(calls.values()), size, grids, node(logits))
@@ -220,4 +223,5 @@ def _layer(
         field=infinite if seen.mixed else seen.field,
         gated=seen.gated,
         mixed=seen.mixed,
+        bound=call.bound,
     )

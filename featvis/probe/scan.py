@@ -20,6 +20,7 @@ from featvis.probe.embed import Embedder, embedder
 from featvis.probe.exact import hashed
 from featvis.probe.reduction import Reduced, reduced
 from featvis.probe.tally import Tally, drawn, empty, fold, joined, merged
+from featvis.record import unbound, unit_maps
 
 __all__ = ["Batch", "Embedded", "Probe", "combined", "probe", "scan"]
 
@@ -133,7 +134,7 @@ def _seen(
             into.same[name] = before[0][2]
             return
         before[:] = [(raw, raw._version, name)]
-        maps = model.maps(name, raw).detach()
+        maps = unit_maps(model, name, raw).detach()
         size = maps.shape[2] * maps.shape[3]
         if size not in places:
             places[size] = drawn(images, size)
@@ -147,7 +148,7 @@ def _seen(
             fold(into.together(found), [*found.values()], images, labels, chosen)
             found.clear()
 
-    with hooked(modules, seen):
+    with unbound(model, modules), hooked(modules, seen):
         embedding = how.run(pixels)
     count()
     into.pictures += len(images)
