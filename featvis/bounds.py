@@ -20,6 +20,8 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import _disable_current_modes
 
+from featvis.hooks import in_hook
+
 __all__ = ["Bound", "Unbound", "bound_of", "value_before"]
 
 # Function of torch -> the activation's name.
@@ -69,7 +71,7 @@ class Bound(NamedTuple):
     whole: bool = True  # every channel comes out of it; else of joined branches some do
 
     def __str__(self) -> str:
-        return " or ".join(self.names)
+        return " / ".join(self.names)
 
 
 class Before(NamedTuple):
@@ -95,7 +97,7 @@ class Unbound(TorchFunctionMode):
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
     ) -> Any:
         name, kwargs = _name(func), kwargs or {}
-        if name in APPLIED:
+        if name in APPLIED and not in_hook():
             return self._apply(name, func, args, kwargs)
         out = func(*args, **kwargs)
         self._pass_on(name, func, args, kwargs, out)

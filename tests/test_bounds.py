@@ -115,7 +115,7 @@ OTHERWISE = {  # the same with the units that are expected, where they are not j
         lambda x: F.max_pool2d(x, 3, 1, 1),
     ),
     "two joined": (
-        "ReLU6 or Sigmoid",
+        "ReLU6 / Sigmoid",
         lambda x: torch.cat([F.relu6(x), (2 * x).sigmoid()], 1),
         lambda x: torch.cat([x, 2 * x], 1),
     ),

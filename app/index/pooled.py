@@ -104,6 +104,7 @@ def by_channel(found: Pool, query: Pooled, channel: int, k: int) -> tuple[Match,
 def _key(index: Index, names: Sequence[str]) -> str:
     told = index.manifest
     of = [store.FORMAT, told.weights, told.source, told.digest, told.layers, names]
+    of += [told.bounds] if told.bounds else []  # of most networks nothing is bounded
     return hashlib.sha256(json.dumps(of).encode("utf8", "surrogateescape")).hexdigest()[:32]
 
 

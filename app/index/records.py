@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Hit", "Match", "Neighbour", "Part", "Selectivity", "Similar", "Statistics"]
+__all__ = ["Hit", "Match", "Neighbour", "Part", "Selectivity", "Similar", "Statistics", "Ties"]
 
 
 class Hit(NamedTuple):
@@ -16,6 +16,13 @@ class Hit(NamedTuple):
     image: str
     value: float
     position: tuple[int, int]  # row and column in the layer's map
+
+
+class Ties(NamedTuple):
+    """Pictures in which a channel has one and the same value, of which a sample is listed."""
+
+    count: int
+    value: float
 
 
 class Statistics(NamedTuple):

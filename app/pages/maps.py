@@ -64,7 +64,7 @@ def chosen(result: FeatureMaps, state: State) -> int:
     """The chosen channel, or the one that is most active anywhere."""
     count = result.values.shape[1]
     if state.channel is None:
-        return int(result.values[0].flatten(1).amax(1).argmax())
+        return int(result.units[0].flatten(1).amax(1).argmax())
     if state.channel >= count:
         raise WrongRequest(
             f"channel {state.channel} of {result.layer}: its channels go from 0 to {count - 1}"

@@ -8,7 +8,7 @@
 `combined` merges what was seen on several machines; see `featvis.probe.tally` for what is kept.
 """
 
-from featvis.probe.best import Best
+from featvis.probe.best import Best, ties_at
 from featvis.probe.dissect import Masked, dissect
 from featvis.probe.embed import embed, embedder
 from featvis.probe.patch import Patch, patch
@@ -49,4 +49,5 @@ __all__ = [
     "quantile",
     "scan",
     "strongest",
+    "ties_at",
 ]

@@ -10,7 +10,7 @@ from torch import Tensor
 from featvis.probe.exact import hashed
 from featvis.probe.reduction import NONE
 
-__all__ = ["EMPTY", "Best", "enter", "strongest_of", "tensors"]
+__all__ = ["EMPTY", "Best", "enter", "strongest_of", "tensors", "ties_at"]
 
 EMPTY = 2**62  # the image of a place that is not taken
 SALT = 11  # of the hashes by which ties are broken
@@ -75,6 +75,12 @@ def strongest_of(a: Best, b: Best) -> Best:
     last = values[..., -1]
     ties = (_count(a, last) + _count(b, last)).masked_fill_(last == NONE, 0)
     return Best(values, images.gather(-1, order), positions.gather(-1, order), ties)
+
+
+def ties_at(best: Best, place: int) -> Tensor:
+    """How many pictures have the value of a place (..., C), listed or not; 0 where it is empty."""
+    value = best.values[..., place]
+    return _count(best, value).masked_fill_(value == NONE, 0)
 
 
 def _count(best: Best, value: Tensor) -> Tensor:
