@@ -95,10 +95,17 @@ def strokes(result: Attribution) -> Tensor:
 
 
 def limit(result: Result) -> float:
-    """The magnitude that gets the full colour: the largest, or the 99th percentile of gradients."""
+    """The magnitude that gets the full colour: the largest, or the 99th percentile of gradients.
+
+    Of these among the pixels that there is any at: a neuron sees a small part of the picture, and
+    what lies outside it is no reason to cut off nearly all that lies inside.
+    """
     if isinstance(result, Attribution):
         values = _finite(result.map).abs().flatten()
-        return float(values.kthvalue(max(1, int(0.99 * len(values)))).values)
+        values = values[values > 0]
+        return (
+            float(values.kthvalue(max(1, int(0.99 * len(values)))).values) if len(values) else 0.0
+        )
     return float(_finite(result.values).abs().max())
 
 
