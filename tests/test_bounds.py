@@ -316,3 +316,15 @@ def test_maps_and_proofs_keep_what_is_passed_on(pair):
     assert float(found.residual.max()) <= 1e-6
     weights = model.module.fc.weight[found.classes]
     torch.testing.assert_close(found.values, torch.einsum("bc,bchw->bhw", weights, maps.values))
+
+
+@pytest.mark.parametrize("method", ["saliency", "gradient_x_input", "guided_backprop", "deconvnet"])
+def test_a_gradient_that_is_zero_is_told(pair, method):
+    """A channel that is always the same has nothing to show, and says so."""
+    model = network(nn.ReLU6())
+    model.module.stage.conv.weight[2] = 0
+    explain, images = getattr(featvis, method), tiny.images(2)
+    told = explain(model, images, layer="stage", channel=2).notes
+    assert any(note.startswith("the gradient is zero everywhere") for note in told)
+    told = explain(model, images, layer="stage", channel=1).notes
+    assert not any("zero" in note for note in told)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from featvis.aim import Aim
-from featvis.gradients.cropped_gradient import slope
+from featvis.gradients.cropped_gradient import slope, zero_notes
 from featvis.gradients.precision import Precision
 from featvis.gradients.samples import baseline as made
 from featvis.gradients.samples import summed_gradients
@@ -41,7 +41,8 @@ def saliency(
     in deep networks, and a bright pixel may speak for or against the class.
     """
     gradient, score = slope(Aim(model, target, layer, channel, position), values(image).detach())
-    return Attribution(gradient, score.words, score.values, gradient.abs().amax(1))
+    shown, notes = gradient.abs().amax(1), zero_notes(gradient)
+    return Attribution(gradient, score.words, score.values, shown, notes=notes)
 
 
 @method(
@@ -71,7 +72,9 @@ def gradient_x_input(
     pixels = values(image).detach()
     found = saliency(model, pixels, target, layer, channel, position)
     parts = found.values * (pixels - made(baseline, pixels, model.mean))
-    return Attribution(parts, found.target, found.score, parts.sum(1), signed=True)
+    return Attribution(
+        parts, found.target, found.score, parts.sum(1), signed=True, notes=found.notes
+    )
 
 
 @method(
