@@ -108,8 +108,8 @@ class Unbound(TorchFunctionMode):
     ) -> None:
         """Let what came out of a function carry what its arguments carried, if it still may."""
         tensors = _tensors((*args, *kwargs.values()))
-        carried = [t for t in tensors if _before(t)]
-        if not carried:
+        carriers = [t for t in tensors if _before(t)]
+        if not carriers:
             return
 
         def again(values: Any) -> Any:
@@ -119,14 +119,14 @@ class Unbound(TorchFunctionMode):
         first = args[0] if args else None
         if name in JOINS and not isinstance(first, Tensor):
             _join(out, tensors, again)
-        elif first is carried[0] and name in MOVES:
+        elif first is carriers[0] and name in MOVES:
             same = out is first and not func.__name__.endswith("_")  # a dropout that does nothing
             if not same:
                 _follow(out, first, again)
-        elif first is carried[0] and name in NUMBERS and len(tensors) == 1:
+        elif first is carriers[0] and name in NUMBERS and len(tensors) == 1:
             _follow(out, first, again)
-        elif name == "__setitem__" or any(out is t for t in carried):  # changed in place
-            for tensor in carried:
+        elif name == "__setitem__" or any(out is t for t in carriers):  # changed in place
+            for tensor in carriers:
                 _forget(tensor)
 
     def _apply(self, name: str, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
@@ -148,14 +148,14 @@ class Unbound(TorchFunctionMode):
 
 def value_before(tensor: Tensor) -> Tensor:
     """The values before a bound that a tensor carries, or else the tensor itself."""
-    found = _before(tensor)
-    return tensor if found is None else found.values
+    before = _before(tensor)
+    return tensor if before is None else before.values
 
 
 def bound_of(tensor: Tensor) -> Bound | None:
     """The bound that a tensor came out of, or None."""
-    found = _before(tensor)
-    return found.bound if found else None
+    before = _before(tensor)
+    return before.bound if before else None
 
 
 def _name(func: Any) -> str:
@@ -167,8 +167,8 @@ def _name(func: Any) -> str:
 
 def _operand(args: Sequence[Any], kwargs: Mapping[str, Any]) -> Tensor | None:
     """The tensor that is bounded: of a minimum the larger one."""
-    found = [a for a in chain(args[:2], kwargs.values()) if isinstance(a, Tensor)]
-    return max(found, key=Tensor.numel, default=None)
+    tensors = [a for a in chain(args[:2], kwargs.values()) if isinstance(a, Tensor)]
+    return max(tensors, key=Tensor.numel, default=None)
 
 
 def _label(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
@@ -177,8 +177,8 @@ def _label(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
         return SQUASHES[name]
     source = _operand(args, kwargs)
     if name == "hardtanh":
-        given = {**dict(zip(("min_val", "max_val"), args[1:3], strict=False)), **kwargs}
-        low, high = given.get("min_val", -1.0), given.get("max_val", 1.0)
+        limits = {**dict(zip(("min_val", "max_val"), args[1:3], strict=False)), **kwargs}
+        low, high = limits.get("min_val", -1.0), limits.get("max_val", 1.0)
         return "" if isinf(high) else "ReLU6" if (low, high) == (0, 6) else "Hardtanh"
     if name in ("clamp", "clip"):
         limit = kwargs.get("max", args[2] if len(args) > 2 else None)
@@ -207,20 +207,18 @@ def _follow(out: Any, source: Tensor, again: Callable[[Any], Any]) -> None:
     """What came out carries what the same function makes of the values."""
     before = _before(source)
     assert before is not None
-    moved = again(before.values)
-    both = [(out, moved)] if isinstance(out, Tensor) else zip(out, moved, strict=True)
-    for tensor, values in both:
+    for tensor, values in zip(_tensors((out,)), _tensors((again(before.values),)), strict=True):
         _carry(tensor, Before(values, before.bound))
 
 
 def _join(out: Tensor, parts: Sequence[Tensor], again: Callable[[Any], Any]) -> None:
     """Joined parts that came out of no bound carry themselves: each channel counts by itself."""
     before = [_before(part) for part in parts]
-    known = [one.bound for one in before if one]
+    bounds = [one.bound for one in before if one]
     bound = Bound(
-        names=tuple(dict.fromkeys(chain.from_iterable(one.names for one in known))),
-        calls=tuple(sorted(set(chain.from_iterable(one.calls for one in known)))),
-        whole=len(known) == len(parts) and all(one.whole for one in known),
+        names=tuple(dict.fromkeys(chain.from_iterable(one.names for one in bounds))),
+        calls=tuple(sorted(set(chain.from_iterable(one.calls for one in bounds)))),
+        whole=len(bounds) == len(parts) and all(one.whole for one in bounds),
     )
     values = again([one.values if one else p for one, p in zip(before, parts, strict=True)])
     _carry(out, Before(values, bound))

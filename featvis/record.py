@@ -70,31 +70,33 @@ def recording(
 
     With `output` the pass goes on to its end.
     """
-    wanted = dict.fromkeys((*layers, *units))
-    made = Recording({}, {}, None)
-    met: set[str] = set()
+    modules = {
+        name: model.module.get_submodule(model.layer(name).name) for name in (*layers, *units)
+    }
+    maps: dict[str, Tensor] = {}
+    before: dict[str, Tensor] = {}
+    missing = set(modules)
 
     def seen(name: str, _: nn.Module, out: Any) -> Any:
-        if name in met:  # a shared module: its first call is the layer
+        if name not in missing:  # a shared module: its first call is the layer
             return None
-        met.add(name)
+        missing.remove(name)
         raw = first_tensor(out)
         if name in layers:
-            made.maps[name] = model.maps(name, raw)
+            maps[name] = model.maps(name, raw)
         if name in units:
-            made.units[name] = unit_maps(model, name, raw)
-        if len(met) == len(wanted) and not output:
+            before[name] = unit_maps(model, name, raw)
+        if not missing and not output:
             raise _Stop
         return _replace(out, raw.clone())
 
-    modules = {name: model.module.get_submodule(model.layer(name).name) for name in wanted}
     result: Tensor | None = None
     with suppress(_Stop), unbound(model, units), hooked(modules, seen):
         result = model(image)
-    if missing := ", ".join(wanted.keys() - met):
-        raise RuntimeError(f"{model.name}: {missing} did not run in this forward pass")
-    maps, before = {n: made.maps[n] for n in layers}, {n: made.units[n] for n in units}
-    return Recording(maps, before, result)
+    if missing:
+        names = ", ".join(sorted(missing))
+        raise RuntimeError(f"{model.name}: {names} did not run in this forward pass")
+    return Recording({n: maps[n] for n in layers}, {n: before[n] for n in units}, result)
 
 
 def unbound(model: VisionModel, layers: Iterable[str]) -> AbstractContextManager[object]:

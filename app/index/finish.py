@@ -89,8 +89,8 @@ def finished(
 
 def bounds(model: VisionModel, layers: Iterable[str]) -> dict[str, str]:
     """The layers whose units are those before a bound, and its name."""
-    known = ((name, model.layers.get(name)) for name in layers)
-    return {name: str(layer.bound) for name, layer in known if layer and layer.bound}
+    pairs = ((name, model.layers.get(name)) for name in layers)
+    return {name: str(layer.bound) for name, layer in pairs if layer and layer.bound}
 
 
 def _pictures(shards: list[Shard], *, small: bool) -> dict[str, Array]:

@@ -61,12 +61,12 @@ def _check(manifest: store.Manifest, model: VisionModel) -> None:
             f"--model {manifest.model} --source {manifest.source}"
         )
     now, then = bounds(model, manifest.layers), manifest.bounds
-    changed = [name for name in manifest.layers if now.get(name) != then.get(name)]
-    if changed:
+    names = [name for name in manifest.layers if now.get(name) != then.get(name)]
+    if names:
         raise WrongRequest(
-            f"the index of {manifest.model} over {manifest.source} ranks {changed[0]} by the "
-            f"values {_where(then, changed[0])}, and this version of featvis by those "
-            f"{_where(now, changed[0])}; build it again with: featvis index build "
+            f"the index of {manifest.model} over {manifest.source} ranks {names[0]} by the "
+            f"values {_where(then, names[0])}, and this version of featvis by those "
+            f"{_where(now, names[0])}; build it again with: featvis index build "
             f"--model {manifest.model} --source {manifest.source}"
         )
 

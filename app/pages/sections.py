@@ -87,18 +87,18 @@ def strongest(state: State, index: Index, layer: str, number: int) -> str:
     note = index.patch(model, layer, sights[0].hit.position, sights[0].hit.image).note
     words = (
         f"the strongest of {index.count:,} pictures, one patch each; below each the guided "
-        f"backpropagation of that neuron; {note}{tied(index, layer, number, TOP)}"
+        f"backpropagation of that neuron; {note}{describe_ties(index, layer, number, TOP)}"
     )
     return section("What excites it the most", strip(tiles, "Strongest patches"), words)
 
 
-def tied(index: Index, layer: str, number: int, count: int, which: str = "top") -> str:
+def describe_ties(index: Index, layer: str, number: int, count: int, which: str = "top") -> str:
     """How many pictures tie with the last one shown, if more do than are shown."""
-    found = index.ties(layer, number, count, which)
-    if found is None:
+    ties = index.ties(layer, number, count, which)
+    if ties is None:
         return ""
-    pictures = f"{found.count:,} of {index.count:,} pictures"
-    return f"; {pictures} tie at {found.value:.3g}, of which a sample is shown"
+    pictures = f"{ties.count:,} of {index.count:,} pictures"
+    return f"; {pictures} tie at {ties.value:.3g}, of which a sample is shown"
 
 
 def weakest(state: State, index: Index, layer: str, number: int) -> str:
@@ -112,7 +112,7 @@ def weakest(state: State, index: Index, layer: str, number: int) -> str:
         for hit, picture in zip(hits, whole, strict=True)
     ]  # fmt: skip
     words = "pictures in which even its largest value is the lowest"
-    words += tied(index, layer, number, BOTTOM, "bottom")
+    words += describe_ties(index, layer, number, BOTTOM, "bottom")
     return section("What excites it the least", strip(tiles, "Weakest pictures", side=64), words)
 
 

@@ -98,8 +98,8 @@ def watch(model: VisionModel, images: Tensor, objective: Objective) -> Seen:
     output, layers, units = objective.output, objective.layers, objective.units
     if not (output or layers or units):
         return Seen(images, {}, None)
-    found = recording(model, images, layers, units, output=output)
-    return Seen(images, found.maps, found.output, found.units)
+    maps, before, logits = recording(model, images, layers, units, output=output)
+    return Seen(images, maps, logits, before)
 
 
 def channel(layer: str, channels: int | Sequence[int]) -> Objective:

@@ -35,15 +35,21 @@ def feature_maps(
     A bright map does not say that the channel matters for the prediction; see Class evidence.
     """
     with torch.no_grad():
-        found = recording(model, image, [layer], units=[layer])
-    maps, units = found.maps[layer], found.units[layer]
+        passed, before, _ = recording(model, image, [layer], units=[layer])
+    maps, units = passed[layer], before[layer]
     strongest = units.flatten(2).amax(2)  # (B, C)
     order = torch.arange(maps.shape[1]).expand(len(maps), -1)
     if sort == "strength":
         order = strongest.argsort(dim=1, descending=True, stable=True)
     facts = model.layer(layer)
-    before = units if facts.bound else None
-    return FeatureMaps(maps, layer, facts.place, order, components(maps), before)
+    return FeatureMaps(
+        maps,
+        layer,
+        facts.place,
+        order,
+        components(maps),
+        before=units if facts.bound else None,
+    )
 
 
 def components(maps: Tensor) -> Tensor:

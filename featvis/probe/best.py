@@ -35,22 +35,22 @@ def tensors(best: Best) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return best.values, best.images, best.positions, best.ties
 
 
-def enter(best: Best, found: Tensor, first: Tensor, images: Tensor) -> None:
-    """Let the values found (B, C) in pictures (B,), at the positions `first`, take their places.
+def enter(best: Best, values: Tensor, first: Tensor, images: Tensor) -> None:
+    """Let the values (B, C) of pictures (B,), at the positions `first`, take their places.
 
     The tensors of `best`, (C, k) and (C,), are updated in place.
     """
-    last, peak = best.values[:, -1], found.amax(0)
+    last, peak = best.values[:, -1], values.amax(0)
     may = peak > last  # few channels have one that may enter
-    tied = ((peak == last) & (peak > NONE)).nonzero()[:, 0]
-    if len(tied):
-        may[tied] = _ranks(images).amin() < _ranks(best.images[tied, -1])
+    ties = ((peak == last) & (peak > NONE)).nonzero()[:, 0]
+    if len(ties):
+        may[ties] = _ranks(images).amin() < _ranks(best.images[ties, -1])
     # to channels that nothing enters, more of the last value is all that is new
-    best.ties.add_((found == last).sum(0).masked_fill_(may | (last == NONE), 0))
+    best.ties.add_((values == last).sum(0).masked_fill_(may | (last == NONE), 0))
     channels = may.nonzero()[:, 0]
     if not len(channels):
         return
-    some, where = (part.index_select(1, channels).T for part in (found, first))  # (n, B)
+    some, where = (part.index_select(1, channels).T for part in (values, first))  # (n, B)
     none = some == NONE
     new = Best(
         values=some,
