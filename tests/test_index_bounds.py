@@ -210,3 +210,13 @@ def test_counterparts_go_with_units(monkeypatch, model):
     assert (asked[0].channel, asked[0].correlation) == (2, pytest.approx(1))
     (pair,) = kinship._pairs(NAME, ["stage"], "timm:free", ["stage"], print)
     assert float(pair.one["stage"].max()) == 6  # layers are compared as they pass on
+
+
+def test_equal_neighbours_by_a_channel_are_no_run_of_the_first(index, model):
+    found = pool(index, model, "stage")
+    alike = by_channel(found, pooled(model, torch.zeros(1, 3, 24, 24), ["stage"])["stage"], 7, 9)
+    assert {one.value for one in alike} == {9.5}
+    rows = [found.images.index(one.image) for one in alike]
+    assert len(set(rows)) == 9
+    assert max(rows) > 20
+    assert sorted(rows) != rows
