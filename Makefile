@@ -3,19 +3,27 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := uv==0.13.9
 export GRADIO_ANALYTICS_ENABLED = False
+# Tests start many processes; without bytecode each takes 9 seconds more to import torch and Gradio.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-oldest check audit format lint types fix docs space deploy clean browser
+.PHONY: help run test test-quick test-oldest check audit format lint types fix docs space deploy clean browser
 
 help: ## list what there is
-	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
 run: .venv/app ## open the window: http://127.0.0.1:7860
-	$(BIN)/python -m app serve
+	$(BIN)/featvis serve
 
-# Two processes, as most tests wait for one thread or for the browser; a file stays in one of them.
+# Two processes, as most tests wait for one thread or for the browser; a file stays in one of them,
+# in the order of tests/conftest.py: the slow ones first.
+IN_TWO := -n 2 --dist loadfile --no-loadscope-reorder
+
 test: .venv/dev browser ## run all tests, or some: make test ARGS='-k cam'
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(IN_TWO) $(ARGS)
+
+test-quick: .venv/dev ## run all but the browser, live servers and many networks: 3 minutes
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(IN_TWO) -m "not slow and not browser and not real" $(ARGS)
 
 # torch 2.8 is the oldest that ZeroGPU has. Left out: what drives a browser, what needs real weights,
 # and the Space, whose requirements are the tested ones.
@@ -25,8 +33,9 @@ test-oldest: .venv/made ## run the tests with the oldest packages that pyproject
 	  --resolution lowest-direct -r pyproject.toml --extra transformers
 	$(BIN)/uv pip freeze --quiet --python .venv-oldest/bin/python > .venv-oldest/versions.txt
 	UV_SYSTEM_CERTS=true $(BIN)/uv pip install --quiet --python .venv-oldest/bin/python \
-	  -c .venv-oldest/versions.txt pytest pytest-xdist captum faiss-cpu hypothesis
-	OMP_NUM_THREADS=1 .venv-oldest/bin/python -m pytest -p no:cacheprovider -n 2 --dist loadfile \
+	  -c .venv-oldest/versions.txt pytest pytest-xdist captum faiss-cpu httpx-sse \
+	  hypothesis ipykernel jupytext nbclient
+	OMP_NUM_THREADS=1 .venv-oldest/bin/python -m pytest -p no:cacheprovider $(IN_TWO) \
 	  -m "not browser and not real" --ignore tests/test_space.py $(ARGS)
 
 check: format lint types test ## format, lint, types, tests
@@ -73,22 +82,25 @@ clean: ## remove the environments and what was built
 
 # uv takes seconds where pip takes minutes. Its certificates are the system's, as behind a proxy.
 INSTALL = { [ -x $(BIN)/uv ] && \
-	UV_SYSTEM_CERTS=true $(BIN)/uv pip install --quiet --python $(BIN)/python -r $(1); } || \
-	{ echo "pip installs $(1), which takes some minutes"; \
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r $(1); }
+	UV_SYSTEM_CERTS=true $(BIN)/uv pip install --quiet --python $(BIN)/python $(1); } || \
+	{ echo "pip installs it, which may take minutes"; \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(1); }
 
-.venv/app: requirements.txt | .venv/made
-	@echo 'installing the packages of $<'
-	@$(call INSTALL,$<)
+# The checkout itself is installed, too, so that `featvis` is a command; what is edited counts at
+# once. setuptools is one of the pinned packages.
+.venv/app: requirements.txt pyproject.toml | .venv/made
+	@echo 'installing the packages of $<, and the command featvis'
+	@$(call INSTALL,-r $<)
+	@$(call INSTALL,--no-deps --no-build-isolation --editable .)
 	@touch $@
 
 .venv/dev: requirements-dev.txt .venv/app
 	@echo 'installing the packages of $<'
-	@$(call INSTALL,$<)
+	@$(call INSTALL,-r $<)
 	@touch $@
 
 # The browser tests need a Chromium: an installed one, or Debian's where we may install it.
-# Without one they are skipped with the reason, but fail where CI=true.
+# Without one they are skipped with the reason, but fail where FEATVIS_REAL_DATA is set.
 browser:
 	@for name in chromium chromium-browser google-chrome chrome; do \
 	  command -v $$name >/dev/null && exit 0; \

@@ -14,11 +14,12 @@ from pathlib import Path
 
 import featvis
 import zoo_adapters
-from featvis.spec import FAMILIES, Method
+from featvis.spec import Method
 from zoo_adapters.registry import BUILTIN, Zoo
 
 from .machine.limits import rows
 from .pages.starts import page
+from .question.tabs import TABS
 
 README = Path(__file__).parent.parent / "README.md"
 OPERATIONS = README.parent / "docs" / "operations.md"
@@ -45,11 +46,10 @@ def main(arguments: list[str]) -> str | None:
 
 def tables() -> dict[str, str]:
     """Name of a block -> its text."""
+    order = list(TABS)  # the table has the methods in the order of the window
+    methods = sorted(featvis.METHODS.values(), key=lambda method: order.index(method.family))
     return {
-        "methods": table(
-            ("method", "what it shows", "needs", "paper"),
-            map(_method, sorted(featvis.METHODS.values(), key=lambda m: FAMILIES.index(m.family))),
-        ),
+        "methods": table(("method", "what it shows", "needs", "paper"), map(_method, methods)),
         "adapters": table(("zoo", "models", "what it is", "library"), map(_zoo, BUILTIN)),
     }
 

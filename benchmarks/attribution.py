@@ -23,7 +23,6 @@ from benchmarks.timing import interleaved
 
 TARGET = 281
 NEURON = ("layer2.3", 17, (14, 14))
-Candidates = dict[str, Callable[[], object]]
 
 
 class Pixels(nn.Module):

@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Awaitable
 from typing import Any, NamedTuple
 
 import httpx
+from gradio_client.utils import apply_diff
+from httpx_sse import aconnect_sse
 
 __all__ = ["Answer", "Visitor", "file_object"]
 
@@ -163,13 +165,9 @@ class Visitor:
 
     async def _events(self, path: str) -> AsyncIterator[tuple[str, Any]]:
         """The messages of a stream, and the kind of each where the stream says one."""
-        kind = ""
-        async with self.http.stream("GET", path) as stream:
-            async for line in stream.aiter_lines():
-                if line.startswith("event:"):
-                    kind = line[6:].strip()
-                elif line.startswith("data:"):
-                    yield kind, json.loads(line[5:])
+        async with aconnect_sse(self.http, "GET", path) as source:
+            async for event in source.aiter_sse():
+                yield event.event, event.json()
 
 
 def file_object(name: str) -> dict[str, Any]:
@@ -196,18 +194,4 @@ def _patch(last: Any, new: Any, kind: str) -> Any:
     """An answer with its changes: Gradio sends the first one whole, then differences."""
     if last is None or kind == "process_completed" or not isinstance(new, list):
         return new
-    return [
-        _edit(old, edits)
-        if isinstance(edits, list) and all(isinstance(e, list) and len(e) == 3 for e in edits)
-        else edits
-        for old, edits in zip(last, new, strict=False)
-    ]
-
-
-def _edit(old: Any, edits: list[Any]) -> Any:
-    for action, path, value in edits:
-        if action == "replace" and not path:
-            old = value
-        elif action == "append" and isinstance(old, str):
-            old += value
-    return old
+    return [apply_diff(old, edits) for old, edits in zip(last, new, strict=True)]

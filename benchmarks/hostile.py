@@ -21,7 +21,7 @@ from typing import Any
 import httpx
 
 import zoo_adapters
-from app.question.state import TABS
+from app.question.tabs import TABS
 
 from . import hostile_pictures
 from .client import Answer, Visitor

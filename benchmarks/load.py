@@ -26,7 +26,10 @@ from typing import Any, NamedTuple
 import httpx
 
 import zoo_adapters
-from app.answers import session
+from app.answers.ask import ask_of
+from app.answers.prediction import logits_of
+from app.answers.run import run
+from app.machine.cache import model_of
 from app.question.pictures import EXAMPLES
 from app.question.state import State
 from benchmarks.client import Answer, Visitor
@@ -69,7 +72,7 @@ def main(arguments: Sequence[str] = ()) -> None:
         for count in options.visitors:
             before = server.memory()
             jobs, spent = asyncio.run(_drive(server, count, options.seconds, known))
-            after = [server.memory(), server.memory("VmHWM")]
+            after = [server.memory(), server.peak_memory()]
             print(_row(count, jobs, spent, [before, *after]), flush=True)
             for job in {(j.kind, str(j.answer.value)[:200]) for j in jobs
                         if j.answer.fate != "answered"}:  # fmt: skip
@@ -132,14 +135,14 @@ def _attacker(url: str, present: bool) -> Iterator[None]:
 def _expected() -> dict[tuple[str, str], float]:
     """Network and picture -> the score of the predicted class, by the direct call."""
     return {
-        (model, image): float(session.run("cam", State(model=model, image=image)).result.score[0])
+        (model, image): float(run(ask_of("cam", State(model=model, image=image))).result.score[0])
         for model in _networks()
         for image in EXAMPLES
     }
 
 
 def _networks() -> list[str]:
-    return [n for n in zoo_adapters.names("bundled") if session.model_of(n).head is not None]
+    return [n for n in zoo_adapters.names("bundled") if model_of(n).head is not None]
 
 
 async def _drive(
@@ -189,8 +192,8 @@ async def _looks(visitor: Visitor, image: str) -> Job:
 
 def _label(image: str) -> str:
     state = State(image=image)
-    model = session.model_of(state.model)
-    return model.labels[int(session.logits_of(state).argmax())]
+    model = model_of(state.model)
+    return model.labels[int(logits_of(state).argmax())]
 
 
 async def _asks(
@@ -204,9 +207,9 @@ async def _asks(
             answer.value[0]["score"][0] - known[model, image]
         ) <= 1e-3 * max(1, abs(known[model, image]))
         return Job("CAM", answer, right if answer.fate == "answered" else None)
-    layer = session.model_of(model).last_layer
+    layer = model_of(model).last_layer
     answer = await visitor.call("run", "feature_maps", model, image, "", layer, -1, "", "{}")
-    channels = session.model_of(model).layer(layer).channels
+    channels = model_of(model).layer(layer).channels
     right = answer.fate == "answered" and answer.value[0]["shape"][1] == channels
     return Job("maps", answer, right if answer.fate == "answered" else None)
 
@@ -218,7 +221,7 @@ async def _beside(server: Server) -> str:
     """
     visitor, chance = Visitor(server.url, 10_000), random.Random(0)
     model = "bundled:scenes-resnet"
-    classes = len(session.model_of(model).labels)
+    classes = len(model_of(model).labels)
     questions = [(image, str(k)) for k in range(classes) for image in EXAMPLES]
     others = [Visitor(server.url, 20_000 + n) for n in range(4)]
     spent: dict[bool, list[float]] = {False: [], True: []}
@@ -249,7 +252,7 @@ async def _beside(server: Server) -> str:
 
 async def _long(visitor: Visitor, chance: random.Random, model: str, image: str) -> Answer:
     """An ascent, a dream or occlusion; no two are the same."""
-    layer, seed = session.model_of(model).last_layer, chance.randrange(10**6)
+    layer, seed = model_of(model).last_layer, chance.randrange(10**6)
     name, channel, params = chance.choice([
         ("maximize", 1, f'{{"steps": 48, "seed": {seed}}}'),
         ("deepdream", -1, f'{{"steps": 6, "size": 192, "seed": {seed}}}'),

@@ -30,7 +30,7 @@ import featvis
 import zoo_adapters
 from app.index import build
 from app.index.neighbours import exact, faiss_flat, faiss_graph
-from app.index.sources import Shot
+from app.index.source import Shot
 from benchmarks.probe_peers import peers
 from benchmarks.timing import interleaved
 from featvis.probe import Batch, Probe, probe, scan

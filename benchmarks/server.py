@@ -9,20 +9,21 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import httpx
+import psutil
 
 __all__ = ["ROOT", "Server", "free_port", "serve", "start", "wait"]
 
 ROOT = Path(__file__).parent.parent
 TRIPWIRE = Path(__file__).parent / "tripwire"
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+KB = 1024  # bytes, as the system counts memory; the bounds of the tests are in 1,000 of them
 FONTS = Path.home() / ".cache" / "matplotlib"  # its list of fonts takes seconds to make
-TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 
 
 class Server(NamedTuple):
@@ -47,17 +48,32 @@ class Server(NamedTuple):
         """The folder for temporary files."""
         return self.folder / "tmp"
 
-    def family(self) -> list[int]:
-        """The numbers of its processes: its own, and those of its children."""
-        return list(_family(self.process.pid))
+    def family(self) -> list[psutil.Process]:
+        """Its processes, its own first and then those of its children; none once it has ended."""
+        try:
+            own = psutil.Process(self.process.pid)
+            return [own, *own.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            return []
 
-    def memory(self, field: str = "VmRSS") -> float:
-        """MB of its processes: VmRSS now, VmHWM at most so far."""
-        return sum(_memory(number, field) for number in self.family())
+    def memory(self) -> float:
+        """MB of its processes."""
+        return self._sum(lambda process: process.memory_info().rss / KB / 1000)
+
+    def peak_memory(self) -> float:
+        """MB of its processes, each at its most so far."""
+        return self._sum(_peak)
 
     def processor(self) -> float:
         """Seconds that its processes have computed so far."""
-        return sum(_processor(number) for number in self.family())
+        return self._sum(lambda process: sum(process.cpu_times()[:2]))
+
+    def _sum(self, read: Callable[[psutil.Process], float]) -> float:
+        total = 0.0
+        for process in self.family():
+            with suppress(psutil.NoSuchProcess, OSError):  # it ended in between
+                total += read(process)
+        return total
 
     def files(self) -> dict[Path, int]:
         """Its temporary files and their bytes."""
@@ -86,9 +102,10 @@ class Server(NamedTuple):
 
     @property
     def number(self) -> int:
-        """The process that serves, also where it is PID 1 of its own."""
-        inner = [n for n in self.family() if _inner_number(n) == 1]
-        return inner[0] if inner else self.process.pid
+        """The process that serves: its own, or the first child of the program that isolates it."""
+        family = self.family()
+        isolated = len(family) > 1 and family[0].name() == "unshare"
+        return int(family[1].pid) if isolated else self.process.pid
 
     def signal(self, number: int) -> None:
         """Send it a signal."""
@@ -101,10 +118,9 @@ class Server(NamedTuple):
         try:
             self.process.wait(6)
         except subprocess.TimeoutExpired:
-            family = self.family()
-            for number in family:
-                with suppress(ProcessLookupError):
-                    os.kill(number, signal.SIGKILL)
+            for process in self.family():
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
             self.process.wait(10)
 
 
@@ -181,34 +197,7 @@ def wait(server: Server) -> None:
     raise RuntimeError("the server does not answer")
 
 
-def _family(number: int) -> Iterator[int]:
-    yield number
-    for path in Path(f"/proc/{number}/task").glob("*/children"):
-        with suppress(OSError):
-            for child in path.read_text().split():
-                yield from _family(int(child))
-
-
-def _status(number: int) -> str:
-    try:
-        return Path(f"/proc/{number}/status").read_text()
-    except OSError:  # it ended in between
-        return ""
-
-
-def _memory(number: int, field: str) -> float:
-    return sum(int(text) for text in re.findall(rf"{field}:\s+(\d+) kB", _status(number))) / 1000
-
-
-def _inner_number(number: int) -> int:
-    """Its number in the innermost namespace."""
-    numbers = re.findall(r"NSpid:(.*)", _status(number))
-    return int(numbers[0].split()[-1]) if numbers else number
-
-
-def _processor(number: int) -> float:
-    try:
-        fields = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return 0.0
-    return (int(fields[11]) + int(fields[12])) / TICKS
+def _peak(process: psutil.Process) -> float:
+    """MB that a process had at its most, which psutil does not say on Linux."""
+    text = Path(f"/proc/{process.pid}/status").read_text()
+    return sum(int(size) for size in re.findall(r"VmHWM:\s+(\d+) kB", text)) / 1000

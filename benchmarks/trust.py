@@ -22,7 +22,7 @@ from featvis import METHODS, Aim, Method, VisionModel
 from featvis.measures.faithfulness import CELLS, STEPS
 from featvis.measures.localization import iou, surrounding
 from featvis.measures.sanity import FAILS
-from featvis.types import Attribution, Box, Heatmap
+from featvis.types import Attribution, Heatmap, Rectangle
 from zoo_adapters.bundled.data import HELD_OUT
 from zoo_adapters.bundled.evaluate import draw
 
@@ -156,7 +156,7 @@ def _figures(
     return mean(hits), mean(overlaps), mean(put_in), mean(taken_out)
 
 
-def _overlap(found: Box | None, true: Box | None) -> float:
+def _overlap(found: Rectangle | None, true: Rectangle | None) -> float:
     return iou(found, true) if found and true else 0.0
 
 

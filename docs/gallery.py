@@ -12,7 +12,6 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import PIL.Image
 import torch
 
 import featvis
@@ -85,7 +84,7 @@ def _make(name: str, sheet: Sheet, model: VisionModel) -> None:
         with torch.no_grad():
             shares = model(made.values).softmax(1).tolist()
         said = [f"p {row[n]:.3f}" for row, n in zip(shares, sheet.numbers, strict=True)]
-    picture = PIL.Image.fromarray(render.sheet(render.pictures(made), 6).numpy())
+    picture = render.to_pil(render.sheet(render.pictures(made), 6))
     picture.save(FOLDER / f"{name}.webp", quality=82, method=6)
     facts = {
         "said": said,

@@ -53,7 +53,7 @@ def main() -> None:
     right = render.sheet(tiles.to(torch.uint8).permute(0, 2, 3, 1), columns, 4)
     right = torch.cat([right, right.new_full((left.shape[0], right.shape[1], 3), 255)])
     both = torch.cat([left, right[: left.shape[0]]], 1)
-    PIL.Image.fromarray(both.numpy()).save(Path(__file__).with_name("hero.png"), optimize=True)
+    render.to_pil(both).save(Path(__file__).with_name("hero.png"), optimize=True)
 
 
 if __name__ == "__main__":

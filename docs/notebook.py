@@ -1,105 +1,100 @@
 """Makes docs/tutorial.ipynb, and the Korean one, from tutorial.md: python -m docs.notebook.
 
-tutorial.md is text with code between fences; tutorial.ko.md has its text alone, with <!-- code -->
-where a piece of code stands. The code is run once, and both notebooks show what it gives; where the
-text alone has changed, `python -m docs.notebook --text` keeps the pictures.
+tutorial.md is a notebook in jupytext's Markdown; tutorial.ko.md has its text alone, with
+<!-- code --> where a piece of code stands. The code is run once, and both notebooks show what it
+gives; where the text alone has changed, `python -m docs.notebook --text` keeps the pictures.
 """
 
 from __future__ import annotations
 
-import ast
 import base64
 import io
-import json
+import os
 import re
 import sys
 from collections.abc import Sequence
-from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Any
 
+import jupytext
+import nbformat
 import PIL.Image
+from nbclient import NotebookClient
+from nbformat import NotebookNode
 
 FOLDER = Path(__file__).parent
-FENCE = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^```python\n.*?^```$", re.MULTILINE | re.DOTALL)
+MARK = "<!-- code -->"
 FEW = {"STEPS": 2, "DREAM": 1, "SAMPLES": 2, "CANDIDATES": 12}  # for a run that shows nothing
 
 
-def parts(text: str) -> list[str]:
-    """Text and code in turn."""
-    return [part.strip("\n") for part in FENCE.split(text)]
+def notebook(language: str) -> NotebookNode:
+    """The tutorial in "en" or "ko", without outputs."""
+    text = (FOLDER / "tutorial.md").read_text("utf8")
+    if language == "ko":
+        text = _translated(FENCE.findall(text))
+    book: NotebookNode = jupytext.reads(text, fmt="md")
+    for number, cell in enumerate(book.cells):
+        cell.id = f"cell-{number}"
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    book.metadata = {"kernelspec": kernel, "language_info": {"name": "python"}, "title": language}
+    return book
 
 
-def translated(code: list[str]) -> list[str]:
+def _translated(code: list[str]) -> str:
     """The Korean text with the same code."""
-    text = (FOLDER / "tutorial.ko.md").read_text("utf8").split("<!-- code -->")
-    if len(text) != len(code) + 1:
-        raise ValueError(f"tutorial.ko.md has {len(text) - 1} marks of code, not {len(code)}")
-    both = [part for pair in zip(text, [*code, ""], strict=True) for part in pair]
-    return [part.strip("\n") for part in both[:-1]]
+    text = (FOLDER / "tutorial.ko.md").read_text("utf8")
+    if text.count(MARK) != len(code):
+        raise ValueError(f"tutorial.ko.md has {text.count(MARK)} marks of code, not {len(code)}")
+    pieces = iter(code)
+    return re.sub(MARK, lambda _: next(pieces), text)
 
 
-def ran(code: str, names: dict[str, Any]) -> list[dict[str, Any]]:
-    """Run a cell; its outputs: what is printed, and its last value."""
-    tree = ast.parse(code)
-    last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
-    said, value = io.StringIO(), None
-    with redirect_stdout(said):
-        exec(compile(tree, "cell", "exec"), names)
-        if isinstance(last, ast.Expr):
-            value = eval(compile(ast.Expression(last.value), "cell", "eval"), names)
-    made: list[dict[str, Any]] = []
-    if said.getvalue():
-        text = said.getvalue().splitlines(keepends=True)
-        made.append({"output_type": "stream", "name": "stdout", "text": text})
-    if isinstance(value, PIL.Image.Image):
-        data = io.BytesIO()
-        value.save(data, "JPEG", quality=88)
-        shown = {"image/jpeg": base64.b64encode(data.getvalue()).decode()}
-        made.append({"output_type": "display_data", "data": shown, "metadata": {}})
-    return made
+def cells_of_code(book: NotebookNode) -> list[NotebookNode]:
+    """The cells that can be run."""
+    return [cell for cell in book.cells if cell.cell_type == "code"]
 
 
-def few(code: str) -> str:
-    """The same cell with as little work as possible."""
-    for name, value in FEW.items():
-        code = re.sub(rf"^{name} = \d+", f"{name} = {value}", code, flags=re.MULTILINE)
-    return code
+def shorten(book: NotebookNode) -> None:
+    """Let a notebook do as little work as possible."""
+    for cell in cells_of_code(book):
+        for name, value in FEW.items():
+            cell.source = re.sub(rf"^{name} = \d+", f"{name} = {value}", cell.source, flags=re.M)
 
 
-def notebook(pieces: list[str], outputs: list[list[dict[str, Any]]], language: str) -> str:
-    """Text, code and outputs as the JSON of a notebook."""
-    cells: list[dict[str, Any]] = []
-    for i, piece in enumerate(pieces):
-        kind = "code" if i % 2 else "markdown"
-        source = piece.splitlines(keepends=True)
-        cell = {"cell_type": kind, "id": f"cell-{i}", "metadata": {}, "source": source}
-        if i % 2:
-            cell |= {"execution_count": i // 2 + 1, "outputs": outputs[i // 2]}
-        cells += [cell] if piece else []
-    told = {
-        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-        "language_info": {"name": "python"},
-        "title": language,
-    }
-    made = {"cells": cells, "metadata": told, "nbformat": 4, "nbformat_minor": 5}
-    return json.dumps(made, ensure_ascii=False, indent=1) + "\n"
+def run(book: NotebookNode) -> None:
+    """Run all cells; each keeps what it prints, and its last value as a picture."""
+    resources = {"metadata": {"path": str(FOLDER)}}
+    client = NotebookClient(book, timeout=None, resources=resources, coalesce_streams=True)
+    # tqdm misses widgets in a kernel, which no reader of the notebook does
+    client.execute(env={**os.environ, "PYTHONWARNINGS": "ignore:IProgress not found"})
+    for number, cell in enumerate(cells_of_code(book), 1):
+        cell.execution_count, cell.metadata = number, {}
+        cell.outputs = [_small(output) for output in cell.outputs]
 
 
-def kept() -> list[list[dict[str, Any]]]:
-    """What the cells of the notebook show."""
-    cells = json.loads((FOLDER / "tutorial.ipynb").read_text("utf8"))["cells"]
-    return [cell["outputs"] for cell in cells if cell["cell_type"] == "code"]
+def _small(output: NotebookNode) -> NotebookNode:
+    """An output with its picture as a JPEG alone: a tenth of the PNG that Jupyter takes."""
+    if "image/png" not in output.get("data", {}):
+        return output
+    data = io.BytesIO()
+    with PIL.Image.open(io.BytesIO(base64.b64decode(output.data["image/png"]))) as picture:
+        picture.save(data, "JPEG", quality=88)
+    text = base64.b64encode(data.getvalue()).decode()
+    return nbformat.v4.new_output("display_data", data={"image/jpeg": text})
 
 
 def main(options: Sequence[str]) -> None:
     """Run all cells, and write both notebooks; with --text the pictures stay as they are."""
-    pieces = parts((FOLDER / "tutorial.md").read_text("utf8"))
-    names: dict[str, Any] = {}
-    outputs = kept() if "--text" in options else [ran(code, names) for code in pieces[1::2]]
-    korean = translated(pieces[1::2])
-    for name, made, language in (("tutorial", pieces, "en"), ("tutorial.ko", korean, "ko")):
-        (FOLDER / f"{name}.ipynb").write_text(notebook(made, outputs, language), "utf8")
+    first = notebook("en")
+    if "--text" in options:
+        source = nbformat.read(FOLDER / "tutorial.ipynb", as_version=4)
+    else:
+        source = first
+        run(first)
+    for name, book in (("tutorial", first), ("tutorial.ko", notebook("ko"))):
+        for cell, done in zip(cells_of_code(book), cells_of_code(source), strict=True):
+            cell.outputs, cell.execution_count = done.outputs, done.execution_count
+        nbformat.write(book, FOLDER / f"{name}.ipynb")
 
 
 if __name__ == "__main__":

@@ -8,14 +8,18 @@
 
 from featvis import render
 from featvis.aim import Aim
+from featvis.classes import Classes
+from featvis.embedding import Embedding
 from featvis.measures.faithfulness import deletion, insertion
 from featvis.measures.localization import boxes, pointing
 from featvis.measures.sanity import sanity
 from featvis.model import Image, Layer, Preprocessing, VisionModel, WrongRequest
 from featvis.network.receptive_field import receptive_field
+from featvis.output import Output
 from featvis.record import record, record_units
 from featvis.spec import METHODS, Method, Param, Range, Tuning, method
 from featvis.target import Contrast, Likeness
+from featvis.types import Rectangle
 
 # isort: off
 # the order in which the methods are listed everywhere
@@ -47,17 +51,23 @@ from featvis.methods.inversion import caricature as caricature, inversion as inv
 from featvis.methods.dream import deepdream as deepdream
 # isort: on
 
+__version__ = "0.1.0"
+
 __all__ = [
     "METHODS",
     "Aim",
+    "Classes",
     "Contrast",
+    "Embedding",
     "Image",
     "Layer",
     "Likeness",
     "Method",
+    "Output",
     "Param",
     "Preprocessing",
     "Range",
+    "Rectangle",
     "Tuning",
     "VisionModel",
     "WrongRequest",

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from torch import Tensor, no_grad
 
 from featvis.model import VisionModel
+from featvis.neuron import Position, neuron
 from featvis.record import record_units
-from featvis.target import Contrast, Position, Score, Target, neuron, score
+from featvis.target import Contrast, Score, Target
 
 __all__ = ["Aim"]
 
@@ -26,7 +27,7 @@ class Aim:
     def __call__(self, images: Tensor) -> Score:
         """The score of images (B, 3, H, W); the forward pass stops at the layer of a neuron."""
         if self.layer is None and self.channel is None:
-            return score(self.model, self.model(images), self.target)
+            return self.model.output.score(self.model(images), self.target)
         layer = self.layer or self.model.last_layer
         maps = record_units(self.model, images, layer)[layer]
         return neuron(self.model, layer, self.channel, self.position, maps)

@@ -17,6 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from featvis.bounds import Bound
+from featvis.classes import Classes
+from featvis.output import Output
 from featvis.types import ATTENTION, Layout, Place, WrongRequest, brief
 
 __all__ = [
@@ -111,17 +113,20 @@ class VisionModel:
     std: Tensor  # (3, 1, 1)
     size: tuple[int, int]  # input height and width
     layers: Mapping[str, Layer]
-    labels: tuple[str, ...]  # one per logit; () for a network without classes
+    output: Output  # what comes out, and what may be asked of it
     head: Head | None
     head_reason: str  # why head is None, or what kind of head it is, in one sentence
     input: Preprocessing = Preprocessing()
-    embeds: bool = False  # its output is an embedding (B, D), not the scores of classes
     info: Mapping[str, str | int | float] = field(default_factory=lambda: MappingProxyType({}))
 
     def __call__(self, image: Tensor | Image) -> Tensor:
         """Logits (B, K), or an embedding (B, D), of images (B, 3, H, W), RGB in [0, 1]."""
-        logits = self.module(self.normalize(values(image)))
-        return logits if isinstance(logits, Tensor) else logits[0]
+        return self.output.read(self.module(self.normalize(values(image))))
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """One per logit; () where the logits have none, or there are no classes."""
+        return self.output.labels if isinstance(self.output, Classes) else ()
 
     def normalize(self, image: Tensor) -> Tensor:
         """Pixels in [0, 1] -> what the module takes."""
@@ -154,17 +159,22 @@ class VisionModel:
         return "it has no attention over all positions"
 
     @property
-    def last_layer(self) -> str:
-        """The last layer whose map is still a map: the default of class evidence."""
+    def layer_list(self) -> list[Layer]:
+        """The layers in execution order; a network without any is refused."""
         if not self.layers:
             raise WrongRequest(f"{self.name} has no layer whose output is a map of the picture")
-        return list(self.layers)[-1]
+        return list(self.layers.values())
+
+    @property
+    def last_layer(self) -> str:
+        """The last layer whose map is still a map: the default of class evidence."""
+        return self.layer_list[-1].name
 
     @property
     def middle_layer(self) -> str:
         """A layer of parts of things: two thirds up, and still a map."""
-        large = [layer for layer in self.layers.values() if min(layer.size) >= 4]
-        return min(large or self.layers.values(), key=lambda layer: abs(layer.depth - 0.67)).name
+        large = [layer for layer in self.layer_list if min(layer.size) >= 4]
+        return min(large or self.layer_list, key=lambda layer: abs(layer.depth - 0.67)).name
 
     @property
     def like(self) -> Tensor:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import singledispatch
 from math import ceil, sqrt
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -26,6 +27,9 @@ from featvis.types import (
     Synthesis,
 )
 
+if TYPE_CHECKING:
+    import PIL.Image
+
 __all__ = [
     "colorbar",
     "components",
@@ -39,6 +43,7 @@ __all__ = [
     "sheet",
     "strokes",
     "tiles",
+    "to_pil",
 ]
 
 LARGEST = 768  # longer side of an overlay, in pixels
@@ -87,6 +92,13 @@ def _(result: Synthesis) -> Tensor:
 def pictures(result: Synthesis) -> Tensor:
     """What was made, as pictures (B, H, W, 3)."""
     return _bytes(_finite(result.values).permute(0, 2, 3, 1))
+
+
+def to_pil(picture: Tensor) -> PIL.Image.Image:
+    """A picture (H, W, 3) or (H, W, 4), for Pillow: to save it, or to see it in a notebook."""
+    import PIL.Image
+
+    return PIL.Image.fromarray(picture.cpu().contiguous().numpy())
 
 
 def strokes(result: Attribution) -> Tensor:

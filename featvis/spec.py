@@ -26,11 +26,10 @@ from typing import (
 
 from featvis.model import VisionModel, WrongRequest, brief
 
-__all__ = ["FAMILIES", "METHODS", "SUBJECT", "Method", "Param", "Range", "Tuning", "method"]
+__all__ = ["METHODS", "SUBJECT", "Method", "Param", "Range", "Tuning", "method"]
 
 SUBJECT = ("model", "image", "target", "layer", "channel", "position")
 LONGEST = 300  # characters of a parameter that is text
-FAMILIES = ("Filters", "Feature maps", "Class evidence", "Synthesis", "DeepDream")
 METHODS: dict[str, Method] = {}
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -160,8 +159,6 @@ def _method(
     first: bool,
 ) -> Method:
     signature, hints = inspect.signature(run), get_type_hints(run, include_extras=True)
-    if family not in FAMILIES:
-        raise ValueError(f"{run.__name__}: family {family!r} is not one of {FAMILIES}")
     subject, params = [], []
     for name, parameter in signature.parameters.items():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):

@@ -16,13 +16,13 @@ __all__ = [
     "ATTENTION",
     "WEIGHTS",
     "Attribution",
-    "Box",
     "FeatureMaps",
     "Filters",
     "Heatmap",
     "Layout",
     "Place",
     "ReceptiveField",
+    "Rectangle",
     "Result",
     "Synthesis",
     "WrongRequest",
@@ -60,8 +60,8 @@ def brief(value: object) -> str:
 _BRIEF = _Brief()
 
 
-class Box(NamedTuple):
-    """A rectangle in input pixels: rows top to bottom, columns left to right, ends excluded."""
+class Rectangle(NamedTuple):
+    """Part of a picture in pixels: rows top to bottom, columns left to right, ends excluded."""
 
     top: float
     left: float
@@ -191,7 +191,7 @@ class ReceptiveField(Result):
 
     layer: str
     position: tuple[int, int]
-    box: Box  # every pixel that can matter, within the picture (global averages left out)
+    box: Rectangle  # every pixel that can matter, within the picture (global averages left out)
     center: tuple[float, float]  # measured, in pixels of the input
-    effective: Box  # holds 95 % of the influence
+    effective: Rectangle  # holds 95 % of the influence
     globally: bool  # a gate or attention lets every pixel matter; the box leaves that out

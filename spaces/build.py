@@ -68,6 +68,8 @@ def upload(folder: Path, name: str) -> str:
     """Make the Space what the folder is, files that it has no more removed; its address."""
     from huggingface_hub import HfApi
 
+    from featvis import __version__
+
     hub = HfApi()
     hub.create_repo(name, repo_type="space", space_sdk="gradio", exist_ok=True)
     hub.upload_folder(
@@ -76,7 +78,7 @@ def upload(folder: Path, name: str) -> str:
         folder_path=folder,
         delete_patterns="*",
         ignore_patterns=["**/__pycache__/**", ".venv/**"],
-        commit_message=f"featvis {_project()['version']}",
+        commit_message=f"featvis {__version__}",
     )
     return f"https://huggingface.co/spaces/{name}"
 
@@ -100,7 +102,7 @@ def requirements(hardware: str) -> list[str]:
 def readme(hardware: str) -> str:
     """The header that configures the Space, and a page for its visitors."""
     sys.path.insert(0, str(ROOT))
-    from app.words.texts import LEAD
+    from app.question.tabs import TABS
 
     project = _project()
     header = {
@@ -118,7 +120,7 @@ def readme(hardware: str) -> str:
         "tags": f"[{', '.join(TAGS)}]",
     }
     lines = "\n".join(f"{key}: {value}" for key, value in header.items())
-    tabs = "\n".join(f"| **{tab}** | {words} |" for tab, words in LEAD.items())
+    tabs = "\n".join(f"| **{tab.name}** | {tab.lead} |" for tab in TABS.values())
     return (
         f"---\n{lines}\n---\n\n# {project['name']}\n\n{project['description']}.\n\n"
         f"| tab | what one sees |\n| --- | --- |\n{tabs}\n\n"

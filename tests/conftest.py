@@ -7,14 +7,15 @@ import shutil
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
-import tiny
 import torch
 
 from featvis import VisionModel
-from tests.settled import SLOW, settled
+from tests.support import tiny
+from tests.support.absent import skip_or_fail
+from tests.support.settled import SLOW, settled
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))  # 1 where others compute too
@@ -25,6 +26,35 @@ FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-sync", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-quic",
 )  # fmt: skip
+
+
+# Files that share a live server, and so a process: "the live server" in tests/hostile/conftest.py.
+TOGETHER = ("tests/hostile/test_rows.py", "tests/hostile/test_others.py")
+
+SLOW_MARKS = ("slow", "browser")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put slow files first, so that both processes end together, and what ends a server last."""
+    marked = {item.path for item in items for name in SLOW_MARKS if item.get_closest_marker(name)}
+
+    def place(item: pytest.Item) -> tuple[bool, bool]:
+        return "end_under_load" in getattr(item, "fixturenames", ()), item.path not in marked
+
+    items.sort(key=place)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Deal out files as `--dist loadfile` does, those that share a server to one process."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = str(super()._split_scope(nodeid))
+            return "the live server" if file in TOGETHER else file
+
+    return Scheduling(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="module")
@@ -38,16 +68,16 @@ def real_data() -> Path:
     """The folder with real ImageNet weights and photographs."""
     folder = os.environ.get("FEATVIS_REAL_DATA")
     if not folder or not (Path(folder) / "weights").is_dir():
-        _absent(f"no real weights and photographs here: FEATVIS_REAL_DATA is {folder!r}")
+        skip_or_fail(f"no real weights and photographs here: FEATVIS_REAL_DATA is {folder!r}")
     return Path(str(folder)).resolve()
 
 
 @pytest.fixture(scope="session")
 def chromium() -> str:
-    """The path of a Chromium; without one the test is skipped, but fails in CI."""
+    """The path of a Chromium; without one the test is skipped."""
     found = next(filter(None, map(shutil.which, CHROMIUM)), None)
     if found is None:
-        _absent("no Chromium here: the browser tests cannot run")
+        skip_or_fail("no Chromium here: the browser tests cannot run")
     return found
 
 
@@ -61,7 +91,7 @@ def indexes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def folder(tmp_path: Path, indexes: Path) -> Path:
     """A tree of 40 small pictures, and of two files that are none."""
-    from tests import small
+    from tests.support import small
 
     return small.pictures(tmp_path / "pictures")
 
@@ -70,17 +100,25 @@ def folder(tmp_path: Path, indexes: Path) -> Path:
 def index(folder: Path) -> Any:
     """The index of a small network over them."""
     from app.index import build, open_index, source_of
-    from tests import small
+    from tests.support import small
 
     build(small.network(), source_of(f"folder:{folder}"), batch=4, shard=8)
     return open_index(small.network())
 
 
-def _absent(reason: str) -> NoReturn:
-    """What a test needs is not here: it is skipped, but in CI nothing may be."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
+@pytest.fixture
+def set_limits(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """`set_limits(FEATVIS_STEPS="3")`: a server with these variables."""
+    from app.machine import limits
+
+    def change(**variables: str) -> None:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        limits.limits.cache_clear()
+
+    yield change
+    monkeypatch.undo()
+    limits.limits.cache_clear()
 
 
 @pytest.fixture(scope="session")

@@ -19,11 +19,21 @@ from huggingface_hub import metadata_load
 from packaging.requirements import Requirement
 
 import featvis
-from app.answers import session
+from app.answers.ask import ask_of
+from app.answers.prediction import image_of
+from app.answers.run import run
 from app.machine import engine
+from app.machine.cache import RESULTS, model_of
 from app.question.state import State
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parent.parent
+# Runs a file of the Space without the finder by which an editable install finds this checkout.
+ALONE = """
+import runpy, sys
+sys.meta_path = [finder for finder in sys.meta_path if "Editable" not in repr(finder)]
+sys.path_hooks = [hook for hook in sys.path_hooks if "Editable" not in repr(hook)]
+"""
 
 
 @pytest.fixture(scope="module")
@@ -94,8 +104,9 @@ def test_it_starts_with_nothing_else_on_its_path(folder):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
+    code = f"{ALONE}runpy.run_path('app.py', run_name='__main__')"
     how = apart(folder, GRADIO_SERVER_PORT=port, GRADIO_SERVER_NAME="127.0.0.1", FEATVIS_PUBLIC="1")
-    with subprocess.Popen([sys.executable, "app.py"], **how) as server:
+    with subprocess.Popen([sys.executable, "-c", code], **how) as server:
         try:
             told, until = {}, time.monotonic() + 120
             while not told and time.monotonic() < until and server.poll() is None:
@@ -114,20 +125,20 @@ def test_it_starts_with_nothing_else_on_its_path(folder):
 
 def test_the_entry_of_the_gpu_takes_names_and_arrays(space, tmp_path):
     space.build(tmp_path / "out", "zerogpu")
-    code = """
-import pickle, runpy, sys
+    code = f"""{ALONE}
+import pickle
 entry = runpy.run_path("app.py")["compute"]
 call = pickle.loads(sys.stdin.buffer.read())
 sys.stdout.buffer.write(pickle.dumps([result.values.numpy() for result in entry(*call)]))
 """
     import pickle
 
-    image = session.image_of(State()).values
+    image = image_of(State()).values
     call = (State().model, "saliency", {"image": image, "target": 3})
     made = subprocess.run([sys.executable, "-c", code], input=pickle.dumps(call), check=True,
                           stdout=subprocess.PIPE, **apart(tmp_path / "out"))  # fmt: skip
     (found,) = pickle.loads(made.stdout)
-    here = featvis.saliency(session.model_of(State().model), image, 3).values
+    here = featvis.saliency(model_of(State().model), image, 3).values
     torch.testing.assert_close(torch.from_numpy(found), here)
 
 
@@ -140,13 +151,13 @@ def test_what_an_entry_computes_is_what_is_computed_here(monkeypatch, name):
         return engine.compute(*call)
 
     state = State(methods=(name,), seed=3).having(steps=2)
-    here = session.run(name, state)
-    session.RESULTS.drop(session.key_of(featvis.METHODS[name], state))
+    here = run(ask_of(name, state))
+    RESULTS.drop(here.ask.key)
     monkeypatch.setattr(engine, "_entry", [entry])
     monkeypatch.setattr(engine, "LONG", -1.0)
-    there = session.run(name, state)
+    there = run(ask_of(name, state))
     assert [call[:2] for call in calls] == [(state.model, name)]
-    assert there is not here
+    assert there.result is not here.result
     torch.testing.assert_close(there.result.values, here.result.values)
 
 

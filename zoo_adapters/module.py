@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from featvis.classes import Classes
+from featvis.embedding import Embedding
 from featvis.model import Preprocessing, VisionModel, WrongRequest
 from featvis.network.survey import survey
+from featvis.output import Output
 
 __all__ = ["wrap"]
 
@@ -27,12 +31,14 @@ def wrap(
     labels: Sequence[str] = (),
     input: Preprocessing = Preprocessing(),  # noqa: B008
     embeds: bool = False,
+    output: Output | None = None,
     info: Mapping[str, str | int | float] = MappingProxyType({}),
 ) -> VisionModel:
     """Any network that takes (B, 3, H, W) and gives logits (B, K).
 
     `mean` and `std` of its normalization, for pixels in [0, 1]; `size` is (height, width);
-    `embeds`: its output is an embedding (B, D), not the scores of classes.
+    `embeds`: its output is an embedding (B, D), not the scores of classes; `output`: it is of
+    another kind, which a class of your own describes.
     The module itself is used, not a copy: it is put in eval mode and its parameters are frozen.
     One forward pass of two pictures finds its layers and proves its head.
     """
@@ -49,6 +55,8 @@ def wrap(
             f"{name} has {facts.classes} outputs but {len(labels)} labels; give one per output, "
             "in the order of the outputs, or none"
         )
+    if output is None:
+        output = Embedding(facts.classes) if embeds else Classes(tuple(labels), facts.classes)
     count = sum(p.numel() for p in module.parameters())
     return VisionModel(
         name=name,
@@ -57,11 +65,10 @@ def wrap(
         std=planes[1],
         size=(size[0], size[1]),
         layers=facts.layers,
-        labels=tuple(labels),
+        output=replace(output, network=name),
         head=None if embeds else facts.head,
         head_reason=EMBEDS if embeds else facts.head_reason,
         input=input,
-        embeds=embeds,
         info=MappingProxyType({"parameters": count, **info}),
     )
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import psutil
 import torch
 
 from featvis.model import WrongRequest
@@ -82,11 +83,9 @@ def commit(path: Path) -> str:
 def memory() -> int | None:
     """Bytes of memory that are free for a network, where the system tells."""
     try:
-        told = Path("/proc/meminfo").read_text(encoding="ascii")
-    except OSError:
+        return int(psutil.virtual_memory().available)
+    except (OSError, psutil.Error):
         return None
-    free = re.search(r"MemAvailable:\s+(\d+) kB", told)
-    return 1024 * int(free[1]) if free else None
 
 
 def refuse_large(size: int, model: str) -> None:

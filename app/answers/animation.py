@@ -8,7 +8,6 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from math import ceil
 from pathlib import Path
 
-import PIL.Image
 from torch import Tensor
 
 from featvis import WrongRequest, render
@@ -16,8 +15,6 @@ from featvis.ascent import climb as ascent
 from featvis.types import Result
 
 from ..machine.cache import ON_THE_WAY
-
-__all__ = ["FRAMES", "ending", "followed", "moving", "small"]
 
 FRAMES = 32  # asked for, evenly spaced over the steps
 LAST = 1500  # milliseconds of the finished picture
@@ -57,7 +54,7 @@ def followed(steps: Iterator[Result], key: Hashable, seen: Callable[[Result], ob
 def moving(frames: Sequence[Tensor], kind: str = "WEBP") -> bytes:
     """Pictures (H, W, 3), the first to the last, as an animation that goes on for ever."""
     last = frames[-1].shape  # groups that were not begun are missing before
-    pictures = [PIL.Image.fromarray(f.numpy()) for f in frames if f.shape == last]
+    pictures = [render.to_pil(f) for f in frames if f.shape == last]
     times = [EACH] * (len(pictures) - 1) + [LAST]
     data = io.BytesIO()
     how = {"quality": 80, "method": 4} if kind == "WEBP" else {}

@@ -13,17 +13,15 @@ import torch
 from torch import Tensor
 
 import zoo_adapters
-from featvis import METHODS, VisionModel
+from featvis import Classes, VisionModel
 from featvis.ascent.objectives import Objective, watch
 from featvis.methods.maximize import goal
 from featvis.progress import tick
 from featvis.types import Synthesis
 from zoo_adapters.bundled.scenes import scene
 
-from ..question.state import State
-from . import session
-
-__all__ = ["SCENES", "places"]
+from .ask import Ask
+from .run import cached
 
 Make = Callable[[list[int]], Objective]
 SCENES = 48
@@ -31,14 +29,13 @@ FIRST = 500  # the seed of the first
 BATCH = 8
 
 
-def places(state: State, result: Synthesis) -> list[str]:
+def places(ask: Ask, result: Synthesis) -> list[str]:
     """For each picture, in words, how its activation compares with the scenes'."""
-    model = session.model_of(state.model)
-    method = METHODS["maximize"]
-    asked = session.subject(method, model, state)
-    target, layer = asked["target"], asked["layer"]
-    position, channel = asked["position"], asked["channel"]
-    if session.params_of(method, state)["every"]:
+    model, state = ask.model, ask.state
+    assert state is not None
+    target, layer = ask.subject["target"], ask.subject["layer"]
+    position, channel = ask.subject["position"], ask.subject["channel"]
+    if ask.params["every"]:
         channel = list(range(model.layer(layer).channels))
     make, numbers, _ = goal(model, target, layer, channel, position)
     key = ("natural", state.model, layer, channel is None, position)
@@ -46,9 +43,11 @@ def places(state: State, result: Synthesis) -> list[str]:
         key = (*key, state.target)
     if channel is not None:
         count = model.layer(layer or model.last_layer).channels
+    elif layer is None and isinstance(target, int) and isinstance(model.output, Classes):
+        count = model.output.count
     else:
-        count = len(model.labels) if layer is None and target is not None else 1
-    table = session.kept(key, state, lambda: _table(model, make, count), 2 * SCENES)
+        count = 1
+    table = cached(key, state, lambda: _table(model, make, count), 2 * SCENES)
     copies = len(result.values) // len(numbers)
     rows = [table[min(n, len(table) - 1)] for n in numbers for _ in range(copies)]
     return [_words(v, row) for v, row in zip(result.activation.tolist(), rows, strict=True)]

@@ -19,16 +19,16 @@ from featvis.network.cost import multiplications
 from featvis.types import Attribution, Heatmap
 from zoo_adapters import Facts
 
+from ..machine.cache import RESULTS, model_of
 from ..machine.errors import Cancelled, sentence
 from ..question import trainings
-from ..question.families import shown_methods
-from ..question.labels import class_like
 from ..question.state import MOST, State
-from . import session, trust
+from . import trust
+from .ask import ask_of
+from .prediction import image_of, logits_of
 from .readout import on_original
-from .session import Made
-
-__all__ = ["DEPTHS", "Cell", "Row", "agreements", "compared", "limits", "told"]
+from .run import Answer, run
+from .subject import strongest_channel, target_of
 
 DEPTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
@@ -38,7 +38,7 @@ class Cell:
     """What one network answers to one question, or why it does not."""
 
     title: str
-    made: Made | None = None
+    answer: Answer | None = None
     reason: str = ""
     faith: trust.Faith | None = None
     alone: State | None = None  # that asks for it alone, where that is another question
@@ -68,7 +68,7 @@ def networks(state: State) -> tuple[str, ...]:
 def compared(state: State) -> Iterator[list[Row]]:
     """All rows so far, after each answer; what fails says why, and the rest goes on."""
     rows: list[Row] = []
-    methods = shown_methods(state)
+    methods = state.shown_methods
     for name in networks(state):
         one = state.but(tab="Class evidence", model=name, layer=None, channel=None, position=None)
         one = one.having(explain="class")
@@ -88,21 +88,19 @@ def compared(state: State) -> Iterator[list[Row]]:
 
 def _begun(one: State, state: State) -> Row:
     """A row with its network loaded; the class is the same by its label, or each one's own."""
-    if not state.display("download") and (words := trainings.cost(one.model)):
-        raise WrongRequest(f"{words}; choose Download to fetch it")
-    model = session.model_of(one.model)
-    facts, image = _facts(one.model, model), session.image_of(one)
+    trainings.check_here(one.model, state)
+    model = model_of(one.model)
+    facts, image = _facts(one.model, model), image_of(one)
     one = one.but(target=_target(state, model))
-    logits = session.logits_of(one)
-    said = "an embedding" if model.embeds or logits.ndim != 1 else _top(model, logits)
-    return Row(one, model, facts, image, said)
+    prediction = model.output.predict(logits_of(one)).words
+    return Row(one, model, facts, image, prediction)
 
 
 def _facts(name: str, model: VisionModel) -> Facts:
     """What is known of a network; what no table tells is counted."""
     known = zoo_adapters.describe(name)
     if known.gmacs is None:
-        count = session.RESULTS.get_or(("gmacs", name), lambda: multiplications(model))
+        count = RESULTS.get_or(("gmacs", name), lambda: multiplications(model))
         known = replace(known, gmacs=count / 1e9)
     return replace(
         known,
@@ -128,7 +126,7 @@ def told(row: Row) -> dict[str, Any]:
         {
             "method": cell.title,
             "reason": cell.reason,
-            "seconds": cell.made.seconds if cell.made else None,
+            "seconds": cell.answer.seconds if cell.answer else None,
             "insertion": cell.faith.insertion if cell.faith else None,
             "deletion": cell.faith.deletion if cell.faith else None,
         }
@@ -137,22 +135,11 @@ def told(row: Row) -> dict[str, Any]:
     return made
 
 
-def _top(model: VisionModel, logits: torch.Tensor) -> str:
-    shares = logits.float().softmax(0)
-    best = int(shares.argmax())
-    label = model.labels[best] if model.labels else f"class {best}"
-    return f"{label} {100 * float(shares[best]):.1f} %"
-
-
 def _target(state: State, model: VisionModel) -> str | None:
-    """The class of the first network, found in another's labels; None: each one's prediction."""
-    asked = session.model_of(state.model)
-    if state.target is None or asked.embeds or model.embeds:
-        return None
-    if model.name == asked.name or not state.target.partition("-")[0].isdecimal():
-        return state.target
-    pair = [int(part) for part in state.target.split("-")]
-    return "-".join(str(class_like(asked, number, model)) for number in pair)
+    """The first network's target as another one has it; None: each one's prediction."""
+    first = model_of(state.model).output
+    target = first.translate(target_of(state), model.output)
+    return None if target is None else str(target)
 
 
 def _cells(row: Row, state: State, methods: Sequence[Method]) -> Iterator[Cell]:
@@ -167,11 +154,12 @@ def _cells(row: Row, state: State, methods: Sequence[Method]) -> Iterator[Cell]:
 
 def _answer(row: Row, state: State, method: Method) -> Cell:
     try:
-        if reason := session.missing(method, row.state):
-            return Cell(method.title, reason=reason)
-        made = session.run(method.name, row.state)
-        faith = trust.faith(made, row.state) if state.display("trust") else None
-        return Cell(method.title, made, faith=faith)
+        ask = ask_of(method.name, row.state)
+        if ask.reason:
+            return Cell(method.title, reason=ask.reason)
+        answer = run(ask)
+        faith = trust.faith(answer) if state.choices["trust"] else None
+        return Cell(method.title, answer, faith=faith)
     except Exception as error:
         return Cell(method.title, reason=_reason(error))
 
@@ -179,17 +167,15 @@ def _answer(row: Row, state: State, method: Method) -> Cell:
 def _deep(row: Row, model: VisionModel, depth: float, *, made: bool) -> Cell:
     """Of the layer nearest to a depth: all channels, or a picture `made` for the strongest one."""
     title = f"{100 * depth:.0f} %"
-    layers = [x for x in model.layers.values() if min(x.size) >= 2] or list(model.layers.values())
-    if not layers:
-        return Cell(title, reason=f"{model.name} has no layer whose output is a map")
-    layer = min(layers, key=lambda x: abs(x.depth - depth))
-    asked, title = row.state.but(tab="Feature maps", layer=layer.name), f"{title}: {layer.name}"
     try:
+        layers = [x for x in model.layer_list if min(x.size) >= 2] or model.layer_list
+        layer = min(layers, key=lambda x: abs(x.depth - depth))
+        asked, title = row.state.but(tab="Feature maps", layer=layer.name), f"{title}: {layer.name}"
         if not made:
-            return Cell(title, session.run("feature_maps", asked))
-        number = session.strongest(asked)
+            return Cell(title, run(ask_of("feature_maps", asked)))
+        number = strongest_channel(asked)
         asked, title = asked.but(tab="Synthesis", channel=number), f"{title}, channel {number}"
-        return Cell(title, session.run("maximize", asked), alone=asked)
+        return Cell(title, run(ask_of("maximize", asked)), alone=asked)
     except Exception as error:
         return Cell(title, reason=_reason(error))
 
@@ -206,8 +192,8 @@ def limits(rows: Sequence[Row]) -> dict[str, float]:
     found: dict[str, float] = {}
     for row in rows:
         for cell in row.cells:
-            if cell.made and isinstance(cell.made.result, Heatmap | Attribution):
-                top = render.limit(cell.made.result)
+            if cell.answer and isinstance(cell.answer.result, Heatmap | Attribution):
+                top = render.limit(cell.answer.result)
                 found[cell.title] = max(found.get(cell.title, 0.0), top)
     return found
 
@@ -217,8 +203,8 @@ def agreements(rows: Sequence[Row]) -> dict[str, tuple[list[str], Agreement]]:
     columns: dict[str, list[tuple[str, torch.Tensor]]] = {}
     for row in rows:
         for cell in row.cells:
-            if row.image and cell.made and isinstance(cell.made.result, Heatmap | Attribution):
-                grid = torch.tensor(on_original(cell.made.result, row.image))
+            if row.image and cell.answer and isinstance(cell.answer.result, Heatmap | Attribution):
+                grid = torch.tensor(on_original(cell.answer.result, row.image))
                 columns.setdefault(cell.title, []).append((row.state.model, grid))
     return {
         title: ([name for name, _ in found], agreement([grid for _, grid in found]))

@@ -12,26 +12,16 @@ from torch import Tensor
 import featvis
 from featvis import Image, VisionModel, WrongRequest, render
 from featvis.probe import Pooled, embed, patch, pooled
-from featvis.types import Attribution, Box
+from featvis.types import Attribution, Rectangle
 from zoo_adapters import read_image
 
-from ..index import Hit, Index, Pool, open_index, pool
+from ..index import Hit, Index, Pool, no_index, open_index, pool
 from ..index.pooled import AMONG
+from ..machine.cache import model_of
 from ..question import pictures
 from ..question.state import IMAGE, State
-from . import session
-
-__all__ = [
-    "TOP",
-    "Sight",
-    "embedding",
-    "index_of",
-    "overview",
-    "picked",
-    "pool_of",
-    "pooled_of",
-    "sights",
-]
+from .prediction import image_of
+from .run import cached
 
 TOP = 9  # pictures of a channel that are shown
 
@@ -48,7 +38,14 @@ class Sight:
 
 def index_of(state: State) -> Index | None:
     """The index of the state's model, if there is one."""
-    return open_index(session.model_of(state.model))
+    return open_index(model_of(state.model))
+
+
+def need_index(state: State) -> Index:
+    """The index of the state's model; without one the request is refused."""
+    if (index := index_of(state)) is None:
+        raise no_index(state.model)
+    return index
 
 
 def picked(state: State, name: str) -> str:
@@ -63,7 +60,7 @@ def picked(state: State, name: str) -> str:
 
 def sights(state: State, index: Index, layer: str, channel: int, count: int) -> tuple[Sight, ...]:
     """The pictures that excite a channel the most, each with its patch."""
-    model = session.model_of(state.model)
+    model = model_of(state.model)
 
     def make() -> tuple[Sight, ...]:
         hits = index.top(layer, channel, count)
@@ -77,7 +74,7 @@ def sights(state: State, index: Index, layer: str, channel: int, count: int) -> 
         )
 
     key = ("sights", state.model, index.folder, layer, channel, count)
-    return session.kept(key, state, make, 3 * count)
+    return cached(key, state, make, 3 * count)
 
 
 def _row(guided: Attribution, row: int) -> Attribution:
@@ -95,13 +92,13 @@ def _sight(
     guided: Attribution,
 ) -> Sight:
     found = patch(model, layer, hit.position, image)
-    strokes = PIL.Image.fromarray(render.over(guided, image)[0, ..., :3].contiguous().numpy())
+    strokes = render.to_pil(render.over(guided, image)[0, ..., :3])
     strokes = strokes.resize(picture.size)
     box = _inside(found.box, picture.size)
     return Sight(hit, index.label(hit.image), picture.crop(box), strokes.crop(box))
 
 
-def _inside(box: Box, size: tuple[int, int]) -> tuple[int, int, int, int]:
+def _inside(box: Rectangle, size: tuple[int, int]) -> tuple[int, int, int, int]:
     """Whole pixels of a picture of (width, height): left, top, right, bottom."""
     left, top = max(0, int(box.left)), max(0, int(box.top))
     right, bottom = min(size[0], round(box.right)), min(size[1], round(box.bottom))
@@ -112,7 +109,7 @@ def overview(
     state: State, index: Index, layer: str, channels: Sequence[int]
 ) -> list[PIL.Image.Image]:
     """The strongest patch of each of some channels."""
-    model = session.model_of(state.model)
+    model = model_of(state.model)
 
     def make() -> list[PIL.Image.Image]:
         hits = [index.top(layer, channel, 1)[0] for channel in channels]
@@ -124,35 +121,35 @@ def overview(
         return [p.crop(_inside(b, p.size)) for p, b in zip(whole, boxes, strict=True)]
 
     key = ("overview", state.model, index.folder, layer, tuple(channels))
-    return session.kept(key, state, make)
+    return cached(key, state, make)
 
 
 def embedding(state: State) -> Tensor:
     """The embedding (D,) of the state's picture."""
-    model = session.model_of(state.model)
+    model = model_of(state.model)
 
     def make() -> Tensor:
-        return embed(model, session.image_of(state).values.to(model.like))[0]
+        return embed(model, image_of(state).values.to(model.like))[0]
 
-    return session.kept(("embedding", state.model, state.image), state, make)
+    return cached(("embedding", state.model, state.image), state, make)
 
 
 def pooled_of(state: State, layer: str) -> Pooled:
     """What a layer makes of the state's picture."""
-    model = session.model_of(state.model)
+    model = model_of(state.model)
 
     def make() -> Pooled:
-        return pooled(model, session.image_of(state), [layer])[layer]
+        return pooled(model, image_of(state), [layer])[layer]
 
-    return session.kept(("pooled", state.model, state.image, layer), state, make)
+    return cached(("pooled", state.model, state.image, layer), state, make)
 
 
 def pool_of(state: State, index: Index, layer: str, say: Callable[[str], None]) -> Pool:
     """What a layer makes of pictures of the index; the first layer of a network takes long."""
-    model = session.model_of(state.model)
+    model = model_of(state.model)
 
     def make() -> Pool:
         say("Looking at pictures of the index; they are kept for the next time")
         return pool(index, model, layer)
 
-    return session.kept(("pool", state.model, index.folder, layer), state, make, AMONG)
+    return cached(("pool", state.model, index.folder, layer), state, make, AMONG)

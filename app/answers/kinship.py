@@ -21,18 +21,10 @@ from featvis.measures.kinship import (
 from zoo_adapters import read_image
 
 from ..index.scenes import FIRST, draw_together
+from ..machine.cache import RESULTS, model_of
 from ..question.state import State
-from . import indexed, session
-
-__all__ = [
-    "COUNT",
-    "NEAR",
-    "Neighbourhoods",
-    "counterparts_of",
-    "layers_of",
-    "likeness_of_layers",
-    "neighbourhoods_of",
-]
+from . import indexed
+from .run import cached
 
 COUNT, BATCH = 96, 16  # scenes, and how many at a time
 MOST = 20  # layers of a network that are compared
@@ -46,25 +38,25 @@ def counterparts_of(state: State, other: str, layer: str, channel: int, say: Say
     Counterpart, ...
 ]:  # fmt: skip
     """The channels of another network that answer to the same places of the same pictures."""
-    model = session.model_of(other)
+    model = model_of(other)
     names = layers_of(state.but(model=other), model)
 
     def make() -> tuple[Counterpart, ...]:
         pairs = _pairs(state.model, (layer,), other, names, say, units=True)
         return counterparts(pairs, layer, channel, k=4)
 
-    return session.kept(("kin", state.model, other, layer, channel), state, make, 2 * COUNT)
+    return cached(("kin", state.model, other, layer, channel), state, make, 2 * COUNT)
 
 
 def likeness_of_layers(state: State, other: str, say: Say) -> tuple[list[str], list[str], Tensor]:
     """CKA of all layers of two networks."""
-    one, two = session.model_of(state.model), session.model_of(other)
+    one, two = model_of(state.model), model_of(other)
     names = layers_of(state, one), layers_of(state.but(model=other), two)
 
     def make() -> tuple[list[str], list[str], Tensor]:
         return cka(_pairs(state.model, names[0], other, names[1], say))
 
-    return session.kept(("cka", state.model, other), state, make, 2 * COUNT)
+    return cached(("cka", state.model, other), state, make, 2 * COUNT)
 
 
 class Neighbourhoods(NamedTuple):
@@ -79,15 +71,7 @@ class Neighbourhoods(NamedTuple):
 
 def neighbourhoods_of(state: State, other: str, say: Say) -> Neighbourhoods:
     """How far the nearest neighbours of pictures are the same in two networks."""
-    one, two = indexed.index_of(state), indexed.index_of(state.but(model=other))
-    for name, index in ((state.model, one), (other, two)):
-        if index is None:
-            raise WrongRequest(
-                f"{name} has no index, which neighbours are looked for in; featvis index build "
-                f"--model {name} makes one"
-            )
-    assert one is not None
-    assert two is not None
+    one, two = indexed.need_index(state), indexed.need_index(state.but(model=other))
     seen = [(i.manifest.source, i.manifest.digest, list(i.arrays["images"])) for i in (one, two)]
     if seen[0] != seen[1]:
         raise WrongRequest(
@@ -103,7 +87,7 @@ def neighbourhoods_of(state: State, other: str, say: Say) -> Neighbourhoods:
         names, chance = list(one.rows)[: len(a)], NEAR / (len(a) - 1)
         return Neighbourhoods(names, found, float(found.share.mean()), chance, order)
 
-    return session.RESULTS.get_or(("near", state.model, other, one.folder, two.folder), make)
+    return RESULTS.get_or(("near", state.model, other, one.folder, two.folder), make)
 
 
 def layers_of(state: State, model: VisionModel) -> tuple[str, ...]:
@@ -134,7 +118,7 @@ def _pairs(
 def _maps(
     name: str, layers: Sequence[str], drawn: Sequence[object], read: Read
 ) -> dict[str, Tensor]:
-    model = session.model_of(name)
+    model = model_of(name)
     images = torch.cat([read_image(p, model).values for p in drawn]).to(model.like)  # type: ignore[arg-type]
     with torch.no_grad():
         return read(model, images, *layers)

@@ -12,8 +12,6 @@ from featvis import WrongRequest
 from ..question.state import State
 from . import kinship
 
-__all__ = ["arrays", "told"]
-
 TOLD = 50  # pictures that are named, on which the networks agree the least
 Say = Callable[[str], None]
 

@@ -8,10 +8,10 @@ from typing import NamedTuple
 from torch import Tensor
 
 from ..index import Index, Match, Neighbour, by_channel, by_layer
+from ..machine.cache import model_of
 from ..question.state import State
-from . import indexed, session
-
-__all__ = ["Found", "nearest", "nearest_others"]
+from . import indexed
+from .subject import layer_of, strongest_channel
 
 COUNT = 16
 
@@ -45,14 +45,14 @@ def nearest(state: State, index: Index, count: int, say: Callable[[str], None] =
         query = indexed.embedding(state)
         how, near = "by the cosine of their embeddings", index.neighbours(query, count)
         return Found(near, index.count, how, "cosines", "embedding", query)
-    model = session.model_of(state.model)
-    layer = session.layer_of(state, model)
+    model = model_of(state.model)
+    layer = layer_of(state, model)
     pool, own = indexed.pool_of(state, index, layer, say), indexed.pooled_of(state, layer)
     among = len(pool.images)
     if by == "layer":
         how = f"by the cosine of the means of {layer}"
         return Found(by_layer(pool, own, count), among, how, "cosines", "means", own.mean[0])
-    number = session.strongest(state) if state.channel is None else state.channel
+    number = strongest_channel(state) if state.channel is None else state.channel
     alike = by_channel(pool, own, number, count)
     peak, units = float(own.high[0, number]), model.layer(layer).units
     how = f"by the maximum of channel {number} of {units}: in yours {peak:.2f}"

@@ -8,8 +8,6 @@ from featvis import Image
 from featvis.render import sample
 from featvis.types import Attribution, Heatmap, Place
 
-__all__ = ["on_original"]
-
 READOUT = 40  # cells per side
 
 

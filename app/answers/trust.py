@@ -12,15 +12,14 @@ from featvis import Image, VisionModel, boxes, deletion, insertion, pointing, sa
 from featvis.measures.faithfulness import STEPS
 from featvis.measures.localization import iou, surrounding
 from featvis.measures.sanity import FAILS, STAGES, Stage
-from featvis.types import Attribution, Box, Heatmap
+from featvis.types import Attribution, Heatmap, Rectangle
 from zoo_adapters.bundled.scenes import scene
 
 from ..question.pictures import SCENE
 from ..question.state import State
-from . import session
-from .session import Made
-
-__all__ = ["Faith", "Place", "box", "faith", "faith_words", "place", "stages", "verdict"]
+from .ask import Ask
+from .prediction import image_of, logits_of
+from .run import Answer, cached
 
 PASSES = 2 * (STEPS + 1)  # of one map: in and out
 RANDOM = 4  # random maps whose mean areas stand beside a map's own
@@ -44,7 +43,7 @@ class Place:
     iou: float  # of the box round the evidence with the object's
 
 
-def box(result: Heatmap | Attribution, image: Image) -> Box | None:
+def box(result: Heatmap | Attribution, image: Image) -> Rectangle | None:
     """The box round the strongest evidence, in pixels of the original picture."""
     h, w = image.values.shape[2:]
     found = boxes(result, (h, w))[0]
@@ -52,7 +51,7 @@ def box(result: Heatmap | Attribution, image: Image) -> Box | None:
         return None
     top, left, bottom, right = image.box
     down, along = (bottom - top) / h, (right - left) / w
-    return Box(
+    return Rectangle(
         top + found.top * down,
         left + found.left * along,
         top + found.bottom * down,
@@ -60,28 +59,29 @@ def box(result: Heatmap | Attribution, image: Image) -> Box | None:
     )
 
 
-def place(made: Made, state: State) -> Place | None:
+def place(answer: Answer) -> Place | None:
     """Does the map point at the object? Known where its class is explained and drawn by us."""
-    mask = _object(state)
+    mask = _object(answer.ask)
     if mask is None:
         return None
-    result, true = made.result, surrounding(mask)
+    result, true = answer.result, surrounding(mask)
     assert isinstance(result, Heatmap | Attribution)
-    found = boxes(result, (mask.shape[0], mask.shape[1]))[0]
-    overlap = iou(found, true) if found and true else 0.0
+    evidence = boxes(result, (mask.shape[0], mask.shape[1]))[0]
+    overlap = iou(evidence, true) if evidence and true else 0.0
     return Place(bool(pointing(result, mask[None])[0]), overlap)
 
 
-def _object(state: State) -> Tensor | None:
+def _object(ask: Ask) -> Tensor | None:
     """The object's pixels (H, W) on the input; None where they are not known or not asked for."""
-    model = session.model_of(state.model)
+    state, model = _state(ask), ask.model
     if not state.image.startswith("scene-") or state.of_neuron or not model.labels:
         return None
-    explained = state.target or str(int(session.logits_of(state).argmax()))
+    target = ask.aim.target
+    number = model.output.goal(logits_of(state), None) if target is None else target
     drawn = scene(int(state.image[6:]), size=SCENE)
-    if not explained.isdecimal() or model.labels[int(explained)] != drawn.name:
+    if not isinstance(number, int) or model.labels[number] != drawn.name:
         return None
-    image = session.image_of(state)
+    image = image_of(state)
     top, left, bottom, right = image.box
     h, w = image.values.shape[2:]
     rows = (top + (torch.arange(h) + 0.5) / h * (bottom - top)).long().clamp(0, SCENE - 1)
@@ -89,11 +89,17 @@ def _object(state: State) -> Tensor | None:
     return torch.from_numpy(drawn.object)[rows][:, columns]
 
 
-def faith(made: Made, state: State) -> Faith:
+def _state(ask: Ask) -> State:
+    assert ask.state is not None, "only the questions of states are measured"
+    return ask.state
+
+
+def faith(answer: Answer) -> Faith:
     """The map's insertion and deletion areas; those of random maps are measured once."""
-    result, aim = made.result, session.aim_of(state)
+    ask, result = answer.ask, answer.result
+    state, aim = _state(ask), ask.aim
     assert isinstance(result, Heatmap | Attribution)
-    image = session.image_of(state).values.to(aim.model.like)
+    image = image_of(state).values.to(aim.model.like)
 
     def areas(evidence: Heatmap | Attribution | Tensor) -> tuple[float, float]:
         curves = (insertion(aim, image, evidence), deletion(aim, image, evidence))
@@ -105,9 +111,9 @@ def faith(made: Made, state: State) -> Faith:
         return areas(torch.rand(RANDOM, *image.shape[2:], generator=make).to(image))
 
     what = (state.model, state.image, state.target, aim.layer, aim.channel, aim.position)
-    random = session.kept(("random maps", *what), state, chance, RANDOM * PASSES)
-    key = ("faith", session.key_of(made.method, state), *what)
-    return Faith(*session.kept(key, state, lambda: areas(result), PASSES), *random)
+    random = cached(("random maps", *what), state, chance, RANDOM * PASSES)
+    own = cached(("faith", ask.key, *what), state, lambda: areas(result), PASSES)
+    return Faith(*own, *random)
 
 
 def faith_words(found: Faith) -> str:
@@ -120,31 +126,26 @@ def faith_words(found: Faith) -> str:
     )
 
 
-def stages(made: Made, state: State) -> list[Stage]:
+def stages(answer: Answer) -> list[Stage]:
     """The maps of the network while its weights are drawn anew; what is explained stays fixed."""
-    model, method = session.model_of(state.model), made.method
-    image = session.image_of(state).values.to(model.like)
+    ask, state = answer.ask, _state(answer.ask)
+    image = image_of(state).values.to(ask.model.like)
 
     def measure() -> list[Stage]:
-        aim, _ = session.aim_of(state).settled(image)
-        given = {
-            **session.subject(method, model, state),
-            **session.params_of(method, state),
-            "image": image,
-        }
-        if "target" in given:
-            given["target"] = aim.target
-        if given.get("position", ()) is None and isinstance(aim.position, Tensor):
+        aim, _ = ask.aim.settled(image)
+        arguments = {**ask.terms, "image": image}
+        if "target" in arguments:
+            arguments["target"] = aim.target
+        if arguments.get("position", ()) is None and isinstance(aim.position, Tensor):
             row, column = aim.position[0].tolist()
-            given["position"] = (row, column)
+            arguments["position"] = (row, column)
 
         def explain(network: VisionModel) -> Heatmap | Attribution:
-            return method.run(network, **given)  # type: ignore[no-any-return]
+            return ask.method.run(network, **arguments)  # type: ignore[no-any-return]
 
-        return [_slim(stage) for stage in sanity(explain, model)]
+        return [_slim(stage) for stage in sanity(explain, ask.model)]
 
-    passes = (1 + STAGES) * session.passes(method, state)
-    return session.kept(("sanity", session.key_of(method, state)), state, measure, passes)
+    return cached(("sanity", ask.key), state, measure, (1 + STAGES) * ask.passes)
 
 
 def _slim(stage: Stage) -> Stage:

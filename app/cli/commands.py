@@ -18,19 +18,18 @@ from featvis.types import Attribution, FeatureMaps, Filters, Heatmap
 
 from ..answers.animation import FRAMES, ending, moving, small
 from ..files.cook import cook, differences
+from ..machine.disk_store import write_whole
 from ..machine.errors import log_requests
 from ..question.code import python
 from ..question.recipe import DRAWN, Call, Recipe
-from ..question.state import DISPLAY
+from ..question.tabs import DISPLAY
 from ..web.ports import Unavailable, available
 from ..web.signals import Stop, leave
 from . import compare as cli_compare
 from . import index, models
-from .files import animation_of, check_files, finish, finish_page, read, write
+from .files import animation_of, check_files, finish, finish_page, read
 from .pictures import named
 from .subject import FORMS, subject_of
-
-__all__ = ["main"]
 
 
 class Parser(argparse.ArgumentParser):
@@ -212,7 +211,7 @@ def run(options: argparse.Namespace) -> None:
     seen = (lambda step: frames.append(small(step))) if animation_of(options) else None
     cooked = cook(recipe, model, original, seen, named)
     if animation := animation_of(options):
-        write(animation, moving(frames, ending(animation)))
+        write_whole(Path(animation), moving(frames, ending(animation)))
     finish(cooked, options)
 
 
@@ -238,7 +237,7 @@ def compare(options: argparse.Namespace) -> None:
     """Ask several networks the same."""
     check_files(options)
     for path, data in cli_compare.sheet(options).items():
-        write(path, data)
+        write_whole(Path(path), data)
 
 
 def recipe(options: argparse.Namespace) -> None:

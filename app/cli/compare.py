@@ -6,21 +6,17 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from featvis import METHODS, WrongRequest
+from featvis import WrongRequest
 
 from ..answers import kinship_numbers
 from ..answers.comparison import Row, agreements, compared, told
 from ..files.arrays import saved
 from ..files.compare_sheet import numbers_of, sheet_of
 from ..files.page_recipe import of_page
-from ..machine.cache import model_of
-from ..question.families import methods_of
-from ..question.labels import class_named
 from ..question.recipe import stamped
 from ..question.state import MOST, State
+from ..question.text import comparison
 from .pictures import lend
-
-__all__ = ["add", "sheet"]
 
 
 def add(commands: Any) -> argparse.ArgumentParser:
@@ -115,21 +111,8 @@ def _print_kin(state: State, others: list[str]) -> None:
 def _state(options: argparse.Namespace) -> State:
     """What is asked, as the window would ask it."""
     names = [name.strip() for name in options.models.split(",") if name.strip()]
-    if not 2 <= len(names) <= MOST:
-        raise WrongRequest(f"compare takes two to {MOST} networks, not {len(names)}")
-    methods = [name.strip() for name in options.methods.split(",") if name.strip()]
-    possible = [method.name for method in methods_of("Compare")]
-    for name in methods:
-        if name not in possible:
-            known = "it is of another kind" if name in METHODS else "there is none of that name"
-            raise WrongRequest(f"{name!r}: {known}; compare takes {', '.join(possible)}")
-    state = State(
-        tab="Compare",
-        model=names[0],
-        others=tuple(names[1:]),
-        image=lend(options.image),
-        methods=tuple(methods),
-    ).having(
+    state = comparison(names, lend(options.image), options.methods.split(","), options.target)
+    state = state.having(
         columns=options.columns,
         maps=options.scale,
         trust=options.trust,
@@ -139,6 +122,4 @@ def _state(options: argparse.Namespace) -> State:
     )
     for name in ("columns", "maps"):
         state.display(name)  # a wrong word is refused now
-    if options.target is None:
-        return state
-    return state.but(target=str(class_named(model_of(names[0]), options.target)))
+    return state

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 
 import PIL.Image
@@ -14,20 +13,19 @@ from ..answers.animation import ending
 from ..files.arrays import packed
 from ..files.cook import Cooked, differences
 from ..files.page_recipe import remade
+from ..machine.disk_store import write_whole
 from ..question.recipe import KEY, LARGEST, Recipe, from_json, stamped
 from .pictures import lend
-
-__all__ = ["animation_of", "check_files", "finish", "finish_page", "read", "write"]
 
 
 def finish(cooked: Cooked, options: argparse.Namespace) -> None:
     """Write the files, and say what must be known."""
     if options.out:
-        write(options.out, stamped(cooked.picture, cooked.recipe))
+        write_whole(Path(options.out), stamped(cooked.picture, cooked.recipe))
     if options.npz:
-        write(options.npz, packed(cooked.results, cooked.boxes))
+        write_whole(Path(options.npz), packed(cooked.results, cooked.boxes))
     if getattr(options, "save_recipe", None):
-        write(options.save_recipe, cooked.recipe.to_json().encode())
+        write_whole(Path(options.save_recipe), cooked.recipe.to_json().encode())
     for name, result in cooked.results.items():
         found = cooked.boxes.get(name)
         if found is not None and cooked.recipe.display.get("box"):
@@ -45,7 +43,7 @@ def finish_page(recipe: Recipe, options: argparse.Namespace) -> None:
         print(f"note: {difference}")
     for path, data in ((options.out, sheet), (options.npz, arrays)):
         if path:
-            write(path, data)
+            write_whole(Path(path), data)
 
 
 def animation_of(options: argparse.Namespace) -> str | None:
@@ -69,16 +67,6 @@ def check_files(options: argparse.Namespace) -> None:
             raise WrongRequest(f"{path}: what is written is a {kind} file; name it so")
         if not Path(path).absolute().parent.is_dir():
             raise WrongRequest(f"{path}: there is no folder {Path(path).absolute().parent}")
-
-
-def write(path: str, data: bytes) -> None:
-    """Write a file completely or not at all."""
-    part = Path(f"{path}.{os.getpid()}.part")
-    try:
-        part.write_bytes(data)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def read(path: str) -> Recipe:

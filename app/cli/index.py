@@ -13,14 +13,12 @@ from featvis import Image, VisionModel, WrongRequest
 from featvis.probe import embed, pooled
 from zoo_adapters import bundled
 
-from ..index import Index, by_channel, by_layer, open_index, pool, source_of, store
+from ..index import Index, by_channel, by_layer, need_index, pool, source_of, store
 from ..index import build as build_index
 from ..index.bundled import build_all
 from ..index.cluster import on_ray
 from ..index.sheet import patches, pictures
 from .pictures import named
-
-__all__ = ["add"]
 
 
 def add(commands: Any) -> None:
@@ -93,7 +91,7 @@ def build(options: argparse.Namespace) -> None:
     place = build_index(
         model, source, layers=layers, k=options.k, shards=shards, progress=_progress
     )
-    index = _open(model, source.spec)
+    index = need_index(model, source.spec)
     for name, reason in index.manifest.broken:
         print(f"skipped {name}: {reason}", file=sys.stderr)
     print(f"{index.count} pictures, {len(index.layers)} layers, "
@@ -107,7 +105,7 @@ def _progress(done: int, total: int | None) -> None:
 
 def info(options: argparse.Namespace) -> None:
     """What an index is of."""
-    index = _open(_model(options), options.source)
+    index = need_index(_model(options), options.source)
     told = index.manifest
     print(f"{told.model} over {told.source}: {told.count} pictures, {len(told.broken)} skipped")
     print(f"  kept: the {told.k} strongest and weakest pictures of each channel")
@@ -126,7 +124,7 @@ def info(options: argparse.Namespace) -> None:
 def query(options: argparse.Namespace) -> None:
     """A channel, or the neighbours of a picture."""
     model = _model(options)
-    index = _open(model, options.source)
+    index = need_index(model, options.source)
     if options.image:
         _neighbours(model, index, options)
     elif options.layer is None or options.channel is None:
@@ -222,17 +220,6 @@ def remove(options: argparse.Namespace) -> None:
     for place in found:
         shutil.rmtree(place)
         print(f"removed {place}")
-
-
-def _open(model: VisionModel, source: str | None) -> Index:
-    index = open_index(model, source)
-    if index is None:
-        over = f" over {source}" if source else ""
-        raise WrongRequest(
-            f"there is no index of {model.name}{over}; build one with: featvis index build "
-            f"--model {model.name} --source {source or 'scenes:'}"
-        )
-    return index
 
 
 def _model(options: argparse.Namespace) -> VisionModel:

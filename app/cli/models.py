@@ -12,8 +12,6 @@ from zoo_adapters.find import SORTS, nearest
 
 from ..words.texts import told
 
-__all__ = ["add", "models"]
-
 FILTERS = ("family", "kind", "head", "licence", "most_parameters", "sort")
 
 

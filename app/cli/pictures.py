@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import PIL.Image
@@ -10,8 +9,7 @@ import PIL.Image
 from zoo_adapters.pictures import upright
 
 from ..question import pictures
-
-__all__ = ["lend", "named"]
+from ..question.recipe import picture_hash
 
 
 def named(name: str | Path) -> PIL.Image.Image:
@@ -24,7 +22,6 @@ def named(name: str | Path) -> PIL.Image.Image:
 def lend(name: str) -> str:
     """The short name of a picture (see `named`) for as long as this process lives."""
     picture = named(name)
-    pixels = f"{picture.size}".encode() + picture.tobytes()
-    short = hashlib.sha256(pixels).hexdigest()[:16]
+    short = picture_hash(picture)
     pictures.LENT[short] = picture
     return short

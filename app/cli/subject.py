@@ -5,13 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from featvis import Method, VisionModel, WrongRequest
-from featvis.model import brief
+from featvis import Embedding, Method, VisionModel, WrongRequest
 
 from ..machine import values
-from ..question.labels import class_named
-
-__all__ = ["FORMS", "subject_of"]
+from ..question.text import channels_named
 
 FORMS: dict[str, dict[str, Any]] = {
     "target": {"metavar": "CLASS", "help": "class number or label (default: the predicted one)"},
@@ -28,36 +25,21 @@ def subject_of(method: Method, model: VisionModel, options: argparse.Namespace) 
     """The subject from the options, without what is not given."""
     chosen = {n: getattr(options, n) for n in method.subject if n in FORMS}
     if chosen.get("target") is not None:
-        chosen["target"] = str(class_named(model, chosen["target"]))
+        chosen["target"] = str(model.output.parse(chosen["target"]))
     if getattr(options, "against", None) is not None:
         chosen["target"] = _contrast(model, chosen["target"], options.against)
     if getattr(options, "like", None) is not None:
-        if not model.embeds:
+        if not isinstance(model.output, Embedding):
             raise WrongRequest(f"{model.name} has classes: explain one of them with --target")
         chosen["target"] = options.like
     if chosen.get("channel") is not None:
-        chosen["channel"] = _channel(method, model, chosen.get("layer"), chosen["channel"])
+        chosen["channel"] = channels_named(method, model, chosen.get("layer"), chosen["channel"])
     if chosen.get("position") is not None:
         chosen["position"] = values.position(chosen["position"])
     return {name: value for name, value in chosen.items() if value is not None}
 
 
-def _channel(method: Method, model: VisionModel, layer: str | None, text: str) -> int | list[int]:
-    """A channel, or several, or all of a layer, where a method takes them."""
-    if text == "all" and method.name == "maximize":
-        return list(range(model.layer(layer or model.last_layer).channels))
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() for part in parts):
-        raise WrongRequest(f"a channel is a whole number as in 3, not {brief(text)}")
-    numbers = [values.digits("channel", part) for part in parts]
-    if len(numbers) == 1:
-        return numbers[0]
-    if method.name != "maximize":
-        raise WrongRequest(f"{method.name} takes one channel, not {brief(text)}")
-    return numbers
-
-
 def _contrast(model: VisionModel, of: str | None, against: str) -> str:
     if of is None:
         raise WrongRequest("--against needs the class that is explained: give --target too")
-    return f"{of}-{class_named(model, against)}"
+    return str(model.output.against(model.output.parse(of), against))

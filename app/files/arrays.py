@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from featvis.types import Box, Result
-
-__all__ = ["packed", "saved"]
+from featvis.types import Rectangle, Result
 
 
-def packed(results: Mapping[str, Result], boxes: Mapping[str, Box | None] | None = None) -> bytes:
+def packed(
+    results: Mapping[str, Result], boxes: Mapping[str, Rectangle | None] | None = None
+) -> bytes:
     """All tensors of results as one npz file, named method.what: "cam.values", "cam.residual".
 
     "cam.box" is the box round its strongest evidence: its top, left, bottom and right,

@@ -9,13 +9,13 @@ import PIL.Image
 
 from featvis import WrongRequest
 
-from ..answers import indexed, session
+from ..answers import indexed
 from ..answers.indexed import TOP
+from ..answers.subject import layer_of, strongest_channel
 from ..index import Index
+from ..machine.cache import model_of
 from ..question.state import State
 from .encode import contact
-
-__all__ = ["numbers", "sheet"]
 
 
 def sheet(state: State) -> PIL.Image.Image:
@@ -43,8 +43,8 @@ def numbers(state: State) -> dict[str, Any]:
 
 def _known(state: State) -> tuple[Index, str, int]:
     """The index, the layer and the channel in view, where pictures were looked at."""
-    index, layer = indexed.index_of(state), session.layer_of(state, session.model_of(state.model))
+    index, layer = indexed.index_of(state), layer_of(state, model_of(state.model))
     if index is None or layer not in index.layers:
         raise WrongRequest(f"there is nothing to save: no pictures were looked at with {layer}")
-    number = session.strongest(state.but(layer=layer)) if state.channel is None else state.channel
+    number = strongest_channel(state.but(layer=layer)) if state.channel is None else state.channel
     return index, layer, number

@@ -20,8 +20,6 @@ from ..answers.comparison import Cell, Row, agreements, compared, limits
 from ..question import pictures
 from ..question.state import State
 
-__all__ = ["numbers", "numbers_of", "sheet", "sheet_of"]
-
 SIDE = 256  # of a picture in the sheet, pixels
 BAND = 22  # of a line of words in the sheet
 POINTS = 12  # of the words
@@ -79,9 +77,9 @@ def _cut(kept: str, text: str, end: bool) -> str:
 
 
 def _said(cell: Cell) -> str:
-    if cell.made is None:
+    if cell.answer is None:
         return ""
-    result = cell.made.result
+    result = cell.answer.result
     if isinstance(result, Synthesis):
         return f"activation {float(result.activation[0]):.3g}"
     said = [] if isinstance(result, FeatureMaps) else [str(getattr(result, "target", ""))]
@@ -93,20 +91,21 @@ def _said(cell: Cell) -> str:
 def _drawn(
     cell: Cell, row: Row, original: PIL.Image.Image, tops: dict[str, float]
 ) -> PIL.Image.Image | None:
-    if cell.made is None or row.image is None:
+    if cell.answer is None or row.image is None:
         return None
-    result = cell.made.result
+    result = cell.answer.result
     if isinstance(result, FeatureMaps):
         if result.components is None:
             return None
-        colors = _picture(render.components(result)[0])
+        colors = render.to_pil(render.components(result)[0])
         return colors.resize(original.size, PIL.Image.Resampling.NEAREST)
     if isinstance(result, Synthesis):
-        return PIL.ImageOps.pad(_picture(render.pictures(result)[0]), original.size, color=PAPER)
+        picture = render.to_pil(render.pictures(result)[0])
+        return PIL.ImageOps.pad(picture, original.size, color=PAPER)
     assert isinstance(result, Heatmap | Attribution)
     below = torch.from_numpy(np.array(original))
     layer = render.over(result, row.image, limit=tops.get(cell.title))[0]
-    return _picture(render.compose(below, layer))
+    return render.to_pil(render.compose(below, layer))
 
 
 def numbers(state: State) -> dict[str, Any]:
@@ -120,17 +119,13 @@ def numbers_of(state: State, rows: Sequence[Row]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for row in rows:
         for cell in row.cells:
-            if cell.made is not None:
+            if cell.answer is not None:
                 column = cell.title.partition(" ")[0] if ":" in cell.title else ""
-                name = ".".join(filter(None, (row.state.model, cell.made.method.name, column)))
-                found[f"{name}.values"] = cell.made.result.values.detach().cpu().numpy()
+                name = ".".join(filter(None, (row.state.model, cell.answer.method.name, column)))
+                found[f"{name}.values"] = cell.answer.result.values.detach().cpu().numpy()
     for title, (names, made) in agreements(rows).items():
         found[f"{title}.networks"] = np.array(names)
         found[f"{title}.correlation"] = made.correlation.numpy()
         found[f"{title}.overlap"] = made.overlap.numpy()
     others = [row.state.model for row in rows[1:] if row.model is not None]
     return found | kinship_numbers.arrays(state, others)
-
-
-def _picture(pixels: torch.Tensor) -> PIL.Image.Image:
-    return PIL.Image.fromarray(pixels.contiguous().numpy())

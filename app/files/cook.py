@@ -9,18 +9,17 @@ from typing import Any
 import numpy as np
 import PIL.Image
 import torch
-from torch import Tensor
 
 import zoo_adapters
-from featvis import METHODS, Image, VisionModel, WrongRequest, render
-from featvis.types import Attribution, Box, FeatureMaps, Filters, Heatmap, Result
+from featvis import Image, VisionModel, WrongRequest, render
+from featvis.types import Attribution, FeatureMaps, Filters, Heatmap, Rectangle, Result
 
+from ..answers.ask import ask_of_call
+from ..answers.run import Answer, run
 from ..answers.trust import box
 from ..question import pictures
-from ..question.labels import Opening, target_named
-from ..question.recipe import Recipe, facts
-
-__all__ = ["Cooked", "boxes", "cook", "differences", "drawn"]
+from ..question.recipe import Recipe, age_note, facts
+from ..question.text import Opening
 
 
 @dataclass(frozen=True)
@@ -30,44 +29,39 @@ class Cooked:
     recipe: Recipe  # with the facts of this machine
     results: Mapping[str, Result]
     picture: PIL.Image.Image
-    boxes: Mapping[str, Box | None]
+    boxes: Mapping[str, Rectangle | None]
 
 
 def cook(
     recipe: Recipe,
     model: VisionModel,
     original: PIL.Image.Image | None,
-    seen: Callable[[Result], None] | None = None,
+    on_step: Callable[[Result], object] | None = None,
     picture: Opening = pictures.get,
 ) -> Cooked:
-    """Make all of a recipe on its model and its picture; `seen` is given what is on the way.
+    """Make all of a recipe on its model and its picture; `on_step` gets the results on the way.
 
     `picture` opens the picture that a target is to be like.
     """
-    for call in recipe.calls:
-        if reason := METHODS[call.method].missing(model):
-            raise WrongRequest(reason)
-        if original is None and "image" in METHODS[call.method].subject:
-            raise WrongRequest(f"{call.method} needs a picture: give one with --image")
     image = zoo_adapters.read_image(original, model) if original is not None else None
-    results: dict[str, Result] = {}
-    for call in recipe.calls:
-        method, chosen = METHODS[call.method], dict(call.subject)
-        if "target" in chosen:
-            chosen["target"] = target_named(model, chosen["target"], picture)
-        if "image" in method.subject and image is not None:
-            chosen["image"] = replace(image, values=image.values.to(model.like))
-        made = method.run(model, **chosen, **call.params)
-        for last in made if method.generator else (made,):
-            results[call.method] = last
-            if seen is not None and method.generator:
-                seen(last)
-    known = replace(recipe, facts=facts(model, original))
-    found = boxes(results, image) if image is not None else {}
-    return Cooked(known, results, drawn(results, image, original, recipe.display), found)
+    questions = [ask_of_call(call, model, image, picture) for call in recipe.calls]
+    for reason in filter(None, (ask.reason for ask in questions)):
+        raise WrongRequest(reason)
+
+    def show(answer: Answer) -> None:
+        if on_step is not None:
+            on_step(answer.result)
+
+    results = {ask.method.name: run(ask, show).result for ask in questions}
+    return Cooked(
+        recipe=replace(recipe, facts=facts(model, original)),
+        results=results,
+        picture=drawn(results, image, original, recipe.display),
+        boxes=boxes(results, image) if image is not None else {},
+    )
 
 
-def boxes(results: Mapping[str, Result], image: Image) -> dict[str, Box | None]:
+def boxes(results: Mapping[str, Result], image: Image) -> dict[str, Rectangle | None]:
     """The box round the strongest evidence of each map, in pixels of the original picture."""
     return {n: box(r, image) for n, r in results.items() if isinstance(r, Heatmap | Attribution)}
 
@@ -81,16 +75,16 @@ def drawn(
     """Results as one picture: maps over the original side by side, or what else it is alone."""
     first = next(iter(results.values()))
     if isinstance(first, Filters | FeatureMaps):
-        return _picture(render.grid(first, scale=str(display.get("scale", "shared"))))
+        return render.to_pil(render.grid(first, scale=str(display.get("scale", "shared"))))
     maps = {n: r for n, r in results.items() if isinstance(r, Heatmap | Attribution)}
     if image is None or original is None or not maps:
-        return _picture(render.render(first))
+        return render.to_pil(render.render(first))
     shared = display.get("maps") == "shared"
     top = max(render.limit(result) for result in maps.values()) if shared else None
     below = torch.from_numpy(np.array(original))
     layers = []
     for result in maps.values():
-        layer = _picture(render.compose(below, render.over(result, image, limit=top)[0]))
+        layer = render.to_pil(render.compose(below, render.over(result, image, limit=top)[0]))
         found = box(result, image) if display.get("box") else None
         layers.append(pictures.framed(layer, found, image.original) if found else layer)
     sheet = PIL.Image.new("RGB", (sum(layer.width for layer in layers), layers[0].height))
@@ -99,15 +93,13 @@ def drawn(
     return sheet
 
 
-def _picture(made: Tensor) -> PIL.Image.Image:
-    return PIL.Image.fromarray(made.contiguous().numpy())
-
-
 def differences(recipe: Recipe, here: Mapping[str, Any]) -> list[str]:
     """What is not as it was when the recipe was written, in words: why the result may differ."""
     told = {"weights": "the weights are other ones", "picture": "the picture is another one"}
-    return [
+    changes = [
         told.get(name, f"{name} was {was}, here it is {here.get(name, 'missing')}")
         for name, was in recipe.facts.items()
-        if here.get(name) != was
+        if name != "featvis" and here.get(name) != was
     ]
+    note = age_note(recipe)
+    return [note, *changes] if note else changes

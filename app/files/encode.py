@@ -9,29 +9,23 @@ from collections.abc import Sequence
 import PIL.Image
 from torch import Tensor
 
-__all__ = ["contact", "overlay", "photograph", "picture", "png"]
+from featvis.render import to_pil
 
 EMPTY = (128, 128, 128)  # round what is not square
-
-
-def picture(pixels: Tensor) -> PIL.Image.Image:
-    """Pixels (H, W, 3) as a picture."""
-    return PIL.Image.fromarray(pixels.contiguous().numpy())
 
 
 def png(picture: Tensor) -> bytes:
     """A picture as the bytes of a PNG file."""
     data = io.BytesIO()
     # no search for what is alike: less than half the time, for files of about the same size
-    PIL.Image.fromarray(picture.contiguous().numpy()).save(data, "PNG", compress_type=zlib.Z_RLE)
+    to_pil(picture).save(data, "PNG", compress_type=zlib.Z_RLE)
     return data.getvalue()
 
 
 def overlay(layer: Tensor) -> bytes:
     """A layer with alpha as the bytes of a WebP file, nothing lost; smaller and sooner than PNG."""
     data = io.BytesIO()
-    shown = PIL.Image.fromarray(layer.contiguous().numpy())
-    shown.save(data, "WEBP", lossless=True, method=0, quality=0)
+    to_pil(layer).save(data, "WEBP", lossless=True, method=0, quality=0)
     return data.getvalue()
 
 

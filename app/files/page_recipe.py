@@ -10,26 +10,26 @@ import PIL.Image
 
 from featvis import WrongRequest
 
-from ..answers import indexed, session
+from ..answers import indexed
+from ..machine.cache import MODELS, model_of
 from ..question import pictures
 from ..question.recipe import Recipe, facts, stamped
-from ..question.state import DISPLAY, IMAGE, State, from_query, to_query
+from ..question.state import IMAGE, State, from_query, to_query
+from ..question.tabs import DISPLAY, TABS
 from . import channel_sheet, compare_sheet, neighbours_sheet
 from .arrays import saved
 
-__all__ = ["SHEETS", "of_page", "remade"]
-
-# Pages, and the modules that make the sheet and the numbers of each.
-SHEETS = {"Channel": channel_sheet, "Neighbours": neighbours_sheet, "Compare": compare_sheet}
+# A tab's page -> the module that makes its sheet and its numbers.
+SHEETS = {"channel": channel_sheet, "neighbours": neighbours_sheet, "compare": compare_sheet}
 
 
 def of_page(state: State, image: str | None = None) -> Recipe:
     """The recipe of a page; `image` is the picture's name where it is not the state's."""
-    model = session.model_of(state.model)
+    model = model_of(state.model)
     known = facts(model, pictures.get(state.image))
-    for name in state.others if state.tab == "Compare" else ():
+    for name in state.others if TABS[state.tab].compares_networks else ():
         known[f"weights of {name}"] = _fingerprint(name)
-    if state.tab != "Compare" and (index := indexed.index_of(state)):
+    if not TABS[state.tab].compares_networks and (index := indexed.index_of(state)):
         known["index"] = f"{_public(index.manifest.source)}, {index.manifest.digest}"
     return Recipe(state.model, image or state.image, (), page=_query(state), facts=known)
 
@@ -42,7 +42,7 @@ def _public(source: str) -> str:
 
 def _fingerprint(name: str) -> str:
     """Of a network that is here; one that cannot be loaded is missing from the sheet, too."""
-    found = session.MODELS.get(name)
+    found = MODELS.get(name)
     return str(found.fingerprint) if found is not None else ""
 
 
@@ -70,7 +70,7 @@ def remade(
     asked = from_query(recipe.page)
     kept = name.startswith("scene-") and IMAGE.fullmatch(name)
     state = asked.but(model=recipe.model, image=name if kept else lend(name))
-    page = SHEETS.get(state.tab)
+    page = SHEETS.get(TABS[state.tab].page)
     if page is None:
         raise WrongRequest(f"this recipe is of the tab {state.tab}, which is no page")
     with_all = state.having(download=True)

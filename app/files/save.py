@@ -2,65 +2,70 @@
 
 from __future__ import annotations
 
-from featvis import Method, WrongRequest
+from collections.abc import Sequence
+
+from featvis import WrongRequest
 from featvis.types import Result
 
-from ..answers import session
 from ..answers.animation import moving
-from ..machine.cache import ON_THE_WAY
+from ..answers.ask import Ask, asks
+from ..answers.prediction import image_of
+from ..answers.run import run
+from ..answers.subject import subject_of
+from ..machine.cache import ON_THE_WAY, RESULTS, model_of
 from ..question import pictures
 from ..question.code import python
-from ..question.families import shown_methods
-from ..question.recipe import DRAWN, Call, Recipe, facts, stamped, target_text
-from ..question.state import DISPLAY, State
+from ..question.recipe import DRAWN, Call, Recipe, facts, stamped
+from ..question.state import State
+from ..question.tabs import DISPLAY, TABS
 from . import cook
 from .arrays import packed, saved
 from .page_recipe import SHEETS, of_page
 
-__all__ = ["FILES", "animation", "arrays", "code", "picture", "recipe", "recipe_text"]
-
 
 def recipe(state: State) -> Recipe:
     """What the tab in view is made of."""
-    if state.tab in SHEETS:
-        return of_page(state)
-    model, methods = session.model_of(state.model), _possible(state)
-    needed = any("image" in method.subject for method in methods)
+    return of_page(state) if TABS[state.tab].page else _recipe(state, _possible(state))
+
+
+def _recipe(state: State, possible: Sequence[Ask]) -> Recipe:
+    needed = any(ask.image is not None for ask in possible)
     return Recipe(
-        state.model,
-        state.image if needed else None,
-        tuple(_call(method, state) for method in methods),
+        model=state.model,
+        image=state.image if needed else None,
+        calls=tuple(_call(ask) for ask in possible),
         display={n: v for n in DRAWN if (v := state.display(n)) != DISPLAY[n].default},
-        facts=facts(model, pictures.get(state.image) if needed else None),
+        facts=facts(possible[0].model, pictures.get(state.image) if needed else None),
     )
 
 
-def _call(method: Method, state: State) -> Call:
-    chosen = session.subject(method, session.model_of(state.model), state)
-    if "target" in chosen:
-        chosen["target"] = target_text(chosen["target"])
-    subject = {n: value for n, value in chosen.items() if value is not None and n != "image"}
-    return Call(method.name, subject, session.params_of(method, state))
+def _call(ask: Ask) -> Call:
+    subject = {n: v for n, v in ask.subject.items() if v is not None and n != "image"}
+    if "target" in subject:
+        subject["target"] = str(subject["target"])
+    return Call(ask.method.name, subject, ask.params)
 
 
 def picture(state: State) -> tuple[bytes, str]:
     """The tab as one PNG: maps over the picture side by side, or the grid; with its recipe."""
-    if page := SHEETS.get(state.tab):
+    if page := SHEETS.get(TABS[state.tab].page):
         sheet = page.sheet(state)  # before its recipe, which tells of all networks that it loads
         return stamped(sheet, recipe(state)), f"{_stem(state)}.png"
-    made, results = recipe(state), _results(state)
-    original, image = pictures.get(state.image), session.image_of(state)
-    drawn = cook.drawn(results, image, original, made.display)
-    return stamped(drawn, made), f"{_stem(state)}.png"
+    possible = _possible(state)
+    original, image = pictures.get(state.image), image_of(state)
+    source = _recipe(state, possible)
+    sheet = cook.drawn(_results(possible), image, original, source.display)
+    return stamped(sheet, source), f"{_stem(state, possible)}.png"
 
 
 def arrays(state: State) -> tuple[bytes, str]:
     """The tab's results as numbers, an npz file."""
-    if page := SHEETS.get(state.tab):
+    if page := SHEETS.get(TABS[state.tab].page):
         return saved(page.numbers(state)), f"{_stem(state)}.npz"
-    results = _results(state)
-    boxes = cook.boxes(results, session.image_of(state))
-    return packed(results, boxes), f"{_stem(state)}.npz"
+    possible = _possible(state)
+    results = _results(possible)
+    boxes = cook.boxes(results, image_of(state))
+    return packed(results, boxes), f"{_stem(state, possible)}.npz"
 
 
 def recipe_text(state: State) -> tuple[bytes, str]:
@@ -70,20 +75,20 @@ def recipe_text(state: State) -> tuple[bytes, str]:
 
 def code(state: State) -> tuple[bytes, str]:
     """Python code that makes the same arrays."""
-    text = python(recipe(state), session.model_of(state.model))
+    text = python(recipe(state), model_of(state.model))
     return text.encode(), f"{_stem(state)}.py"
 
 
 def animation(state: State) -> tuple[bytes, str]:
     """How the tab's pictures came about, as a moving WebP."""
-    method = _possible(state)[0]
-    if not method.generator:
-        raise WrongRequest(f"{method.title} is made at once: there is nothing to animate")
-    key = session.key_of(method, state)
-    if key not in ON_THE_WAY:  # not made yet, or the result was kept for longer
-        session.RESULTS.drop(key)
-        session.run(method.name, state)
-    return moving(ON_THE_WAY[key]), f"{_stem(state)}.webp"
+    possible = _possible(state)
+    ask = possible[0]
+    if not ask.method.generator:
+        raise WrongRequest(f"{ask.method.title} is made at once: there is nothing to animate")
+    if ask.key not in ON_THE_WAY:  # not made yet, or the result was kept for longer
+        RESULTS.drop(ask.key)
+        run(ask)
+    return moving(ON_THE_WAY[ask.key]), f"{_stem(state, possible)}.webp"
 
 
 # what the window calls a file -> how it is made
@@ -92,21 +97,23 @@ FILES = {
 }  # fmt: skip
 
 
-def _results(state: State) -> dict[str, Result]:
-    return {m.name: session.run(m.name, state).result for m in _possible(state)}
+def _results(possible: Sequence[Ask]) -> dict[str, Result]:
+    return {ask.method.name: run(ask).result for ask in possible}
 
 
-def _possible(state: State) -> list[Method]:
-    if state.tab in SHEETS:
+def _possible(state: State) -> Sequence[Ask]:
+    """The questions of the tab that have an answer."""
+    if TABS[state.tab].page:
         raise WrongRequest(f"the page {state.tab} is made at once: there is nothing to animate")
-    found = [method for method in shown_methods(state) if not session.missing(method, state)]
-    if not found:
+    possible = [ask for ask in asks(subject_of(state)) if not ask.reason]
+    if not possible:
         raise WrongRequest("there is nothing to save: none of these methods can be used here")
-    return found
+    return possible
 
 
-def _stem(state: State) -> str:
+def _stem(state: State, possible: Sequence[Ask] | None = None) -> str:
     model = state.model.rstrip("/").split("/")[-1].replace(":", "-")
-    page = state.tab in SHEETS
-    names = [state.tab.lower()] if page else [method.name for method in _possible(state)]
+    if TABS[state.tab].page:
+        return "-".join(["featvis", model, state.tab.lower()])
+    names = [ask.method.name for ask in possible or _possible(state)]
     return "-".join(["featvis", model, *names])

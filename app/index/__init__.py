@@ -25,7 +25,7 @@ An index of other weights, or of another version, is refused with the reason.
 from __future__ import annotations
 
 from .build import build
-from .opening import open_index
+from .opening import need_index, no_index, open_index
 from .pooled import Pool, by_channel, by_layer, pool
 from .reading import Index
 from .records import Hit, Match, Neighbour, Part, Selectivity, Similar, Statistics, Ties
@@ -45,6 +45,8 @@ __all__ = [
     "build",
     "by_channel",
     "by_layer",
+    "need_index",
+    "no_index",
     "open_index",
     "pool",
     "source_of",

@@ -24,8 +24,6 @@ from .plan import Plan, Shard
 from .source import Shot, Source, pixels
 from .state import packed, unpacked
 
-__all__ = ["Shards", "build", "plan_of", "shard_of"]
-
 SHARD, LONG = 512, 4096  # pictures between two states; of a source with more than MANY
 MANY = 20_000
 BATCH = 32

@@ -12,8 +12,6 @@ from . import store
 from .build import Progress, build
 from .scenes import COUNT, Scenes
 
-__all__ = ["build_all"]
-
 
 def build_all(progress: Progress | None = None, source: Scenes | None = None) -> Iterator[Path]:
     """Build them again into the package; the scenes are drawn once. Their folders."""

@@ -27,8 +27,6 @@ from .source import Source
 from .sources import same, source_of
 from .state import packed, unpacked
 
-__all__ = ["on_ray", "spread"]
-
 AHEAD = 2  # pieces per processor that are handed out at a time
 Load = Callable[[], VisionModel]
 

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from featvis import VisionModel
+from featvis import VisionModel, __version__
 from featvis.probe import (
     Best,
     Masked,
@@ -34,11 +34,9 @@ from featvis.probe import (
 from zoo_adapters.bundled.scenes import PARTS
 
 from . import store
-from .plan import Plan, Shard, version
+from .plan import Plan, Shard
 from .scenes import Scenes, shares
 from .source import Source, pixels
-
-__all__ = ["DISSECTED", "bounds", "finished", "means_of"]
 
 ALIKE = 8  # channels named as most alike
 PARTED = 3  # parts named per channel
@@ -68,7 +66,7 @@ def finished(
     layers = {name: numbers[probe.same.get(name, name)] for name in probe.layers}
     return store.Manifest(
         format=store.FORMAT,
-        featvis=version(),
+        featvis=__version__,
         model=plan.model,
         weights=plan.weights,
         source=plan.source,

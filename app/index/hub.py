@@ -21,8 +21,6 @@ from zoo_adapters.pictures import upright
 
 from .source import Shot, ahead, shot_of
 
-__all__ = ["Hub", "hub"]
-
 
 @dataclass(frozen=True)
 class Hub:

@@ -13,8 +13,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-__all__ = ["LARGE", "Nearest", "exact", "faiss_flat", "faiss_graph", "nearest"]
-
 LARGE = 200_000  # vectors beyond which FAISS walks a graph
 SMALL = 20_000  # up to so many, torch is as fast and needs nothing built
 LINKS, EFFORT = 32, 128  # of the graph

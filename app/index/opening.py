@@ -11,8 +11,6 @@ from . import store
 from .finish import bounds
 from .reading import Index
 
-__all__ = ["open_index"]
-
 OPENED: dict[tuple[str, float], Index] = {}
 
 
@@ -39,6 +37,24 @@ def open_index(model: VisionModel, source: str | None = None) -> Index | None:
     if refused is not None:
         raise refused
     return None
+
+
+def need_index(model: VisionModel, source: str | None = None) -> Index:
+    """The index of a model; without one the request is refused."""
+    index = open_index(model, source)
+    if index is None:
+        raise no_index(model.name, source)
+    return index
+
+
+def no_index(model: str, source: str | None = None) -> WrongRequest:
+    """That there is no index, and how to build it."""
+    if source is None:
+        return WrongRequest(f"{model} has no index; featvis index build --model {model} makes one")
+    return WrongRequest(
+        f"{model} has no index over {source}; featvis index build --model {model} "
+        f"--source {source} makes one"
+    )
 
 
 def _opened(folder: Path) -> Index:

@@ -5,15 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as installed
 
 from torch import Tensor
 
+from featvis import __version__
+
 from . import store
 from .state import STATE
-
-__all__ = ["Plan", "Shard", "version"]
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ class Plan:
     @property
     def key(self) -> str:
         """Hash the plan and the version that carries it out."""
-        told = {**asdict(self), "format": store.FORMAT, "state": STATE, "featvis": version()}
+        told = {**asdict(self), "format": store.FORMAT, "state": STATE, "featvis": __version__}
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
@@ -57,11 +55,3 @@ class Shard:
     labels: Tensor  # (n,)
     names: tuple[str, ...]  # of all its pictures, broken ones too
     broken: tuple[tuple[int, str, str], ...]  # number, name, reason
-
-
-def version() -> str:
-    """The version of featvis, by which an index says what made it."""
-    try:
-        return installed("featvis")
-    except PackageNotFoundError:  # a checkout
-        return "0"

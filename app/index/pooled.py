@@ -22,17 +22,16 @@ import torch
 from torch import Tensor
 
 from featvis import VisionModel, WrongRequest
+from featvis.neuron import check_channel
 from featvis.probe import Pooled, pooled
 from featvis.probe.exact import hashed
 from featvis.progress import tick
 from zoo_adapters import read_image
 
-from ..machine import disk
+from ..machine import disk, disk_store
 from . import store
 from .reading import Index
 from .records import Match, Neighbour
-
-__all__ = ["AMONG", "Pool", "by_channel", "by_layer", "pool", "sampled"]
 
 AMONG = 500  # pictures that are looked at, at most
 BATCH = 16
@@ -72,7 +71,7 @@ def pool(
         tensors = _made(index, model, names, each)
     with suppress(OSError, WrongRequest):  # a disk that is full or read-only: it is made again
         file.parent.mkdir(parents=True, exist_ok=True)
-        disk.write(file, safetensors.torch.save(tensors))
+        disk_store.write(file, safetensors.torch.save(tensors))
         disk.make_room(file.parent, "*", ROOM, file)
     return Pool(layer, names, Pooled(*(tensors[key] for key in keys)))
 
@@ -95,11 +94,7 @@ def by_channel(found: Pool, query: Pooled, channel: int, k: int) -> tuple[Match,
 
     Of equal ones a random choice: behind a rectifier a channel is 0 in most pictures.
     """
-    count = found.seen.high.shape[1]
-    if not 0 <= channel < count:
-        raise WrongRequest(
-            f"channel {channel} of {found.layer}: its channels go from 0 to {count - 1}"
-        )
+    check_channel(found.layer, channel, found.seen.high.shape[1])
     values = found.seen.high[:, channel]
     mixed = hashed(torch.arange(len(values))).argsort(stable=True)
     apart = (values - query.high[0, channel].cpu()).abs()

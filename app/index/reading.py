@@ -26,8 +26,6 @@ from .scenes import FIRST
 from .source import Source
 from .sources import source_of
 
-__all__ = ["Index"]
-
 
 class Index:
     """An index on disk. Its arrays are read once; nothing is changed."""

@@ -7,8 +7,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Hit", "Match", "Neighbour", "Part", "Selectivity", "Similar", "Statistics", "Ties"]
-
 
 class Hit(NamedTuple):
     """A picture that excites a channel, and where."""

@@ -28,8 +28,6 @@ from zoo_adapters.pictures import read_image
 
 from .source import Shot, ahead
 
-__all__ = ["COUNT", "FIRST", "Scenes", "draw_together", "scenes", "shares"]
-
 FIRST = 100_000  # seed of the first picture: none is among the examples or was trained on
 COUNT = 5000
 CHUNK = 16  # scenes that a process draws at a time

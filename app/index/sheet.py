@@ -11,9 +11,8 @@ import torch
 import featvis
 from featvis import VisionModel, render
 
-from .reading import Hit, Index
-
-__all__ = ["patches", "pictures"]
+from .reading import Index
+from .records import Hit
 
 SIDE = 128  # of a tile, pixels
 
@@ -45,4 +44,4 @@ def _sheet(tiles: Sequence[PIL.Image.Image]) -> PIL.Image.Image:
         made.append(torch.from_numpy(np.array(canvas)))
     if not made:
         raise featvis.WrongRequest("there is no picture to show: the index is of none")
-    return PIL.Image.fromarray(render.sheet(torch.stack(made), columns=len(made)).numpy())
+    return render.to_pil(render.sheet(torch.stack(made), columns=len(made)))

@@ -20,8 +20,6 @@ from torch import Tensor
 from featvis import Image, VisionModel, WrongRequest
 from zoo_adapters.pictures import read_image
 
-__all__ = ["Shot", "Source", "ahead", "pixels", "shot_of"]
-
 T, V = TypeVar("T"), TypeVar("V")
 
 

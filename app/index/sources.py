@@ -23,8 +23,6 @@ from .hub import hub
 from .scenes import scenes
 from .source import Shot, Source, ahead, shot_of
 
-__all__ = ["Folder", "same", "source_of"]
-
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm")
 
 

@@ -11,8 +11,6 @@ from torch import Tensor
 
 from featvis.probe import Best, Probe, Tally
 
-__all__ = ["STATE", "packed", "unpacked"]
-
 SPLIT = ("ends",)
 STATE = 4  # the form of all this: a state in another one is not gone on with
 

@@ -20,37 +20,20 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import safetensors
 import safetensors.numpy
 import safetensors.torch
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from featvis import VisionModel, WrongRequest
 from zoo_adapters import bundled
 
-from ..machine import disk
-
-__all__ = [
-    "FORMAT",
-    "Manifest",
-    "damaged",
-    "folder_of",
-    "load",
-    "own",
-    "read",
-    "save",
-    "shipped",
-    "told_of",
-    "weights",
-]
+from ..machine import disk_store
 
 FORMAT = 1
-HASHES: WeakKeyDictionary[VisionModel, str] = WeakKeyDictionary()
 Arrays = dict[str, NDArray[Any]]
 
 
@@ -185,7 +168,7 @@ def save(
 
 def write(file: Path, data: bytes) -> None:
     """Write a file wholly or not at all, also when the power fails."""
-    disk.write(file, data, sure=True)
+    disk_store.write(file, data, sure=True)
 
 
 def save_state(file: Path, tensors: Mapping[str, Tensor], told: Mapping[str, Any]) -> None:
@@ -208,13 +191,5 @@ def load_state(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
 
 def weights(model: VisionModel) -> str:
     """A hash of a network: its weights, and how pictures are made its input."""
-    if model not in HASHES:
-        digest = hashlib.sha256()
-        for name, tensor in sorted(model.module.state_dict().items()):
-            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-            flat = tensor.detach().cpu().contiguous().reshape(-1)
-            digest.update(flat.view(torch.uint8).numpy().data)
-        digest.update(f"{model.mean.tolist()} {model.std.tolist()} {model.size}".encode())
-        digest.update(repr(model.input).encode())
-        HASHES[model] = digest.hexdigest()
-    return HASHES[model]
+    facts = (model.fingerprint, model.mean.tolist(), model.std.tolist(), model.size, model.input)
+    return hashlib.sha256(repr(facts).encode()).hexdigest()

@@ -9,8 +9,6 @@ from typing import Any, NamedTuple
 from featvis import METHODS
 from zoo_adapters.hub import unreachable
 
-__all__ = ["CHECKS", "Check", "failed", "hub_missing"]
-
 FRESH = 300.0  # seconds that an answer about the hub is used again
 
 
@@ -27,12 +25,13 @@ CHECKS: dict[str, Check] = {}
 _hub: dict[str, Any] = {"asked": None, "reason": None}
 
 
-def failed(name: str) -> str | None:
-    """Why a method is not offered, or None."""
-    check = CHECKS.get(name)
-    if check is None or check.ok:
-        return None
-    return f"{METHODS[name].title} failed when this server started: {check.reason}"
+def failures() -> dict[str, str]:
+    """Why methods are not offered, in a sentence, by their names."""
+    return {
+        name: f"{METHODS[name].title} failed when this server started: {check.reason}"
+        for name, check in list(CHECKS.items())
+        if not check.ok
+    }
 
 
 def hub_missing() -> str | None:

@@ -16,21 +16,6 @@ from zoo_adapters.downloads import make_room
 
 from .limits import check_model, limits
 
-__all__ = [
-    "IMAGES",
-    "MODELS",
-    "ON_DELETE",
-    "ON_THE_WAY",
-    "PASSES",
-    "RESULTS",
-    "STILL_WANTED",
-    "Kept",
-    "forget",
-    "free",
-    "holding",
-    "model_of",
-]
-
 V = TypeVar("V")
 Number = int | Callable[[], int]
 OFTEN = 0.1  # seconds between two looks whether a job still wants the thing that another one makes

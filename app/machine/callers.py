@@ -14,10 +14,8 @@ from threading import Lock
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from .disk import OWNER
+from .disk_store import OWNER
 from .jobs import Work
-
-__all__ = ["Callers", "address_of", "asked_by", "listened_to", "session_of"]
 
 JOBS: defaultdict[str, set[Caller]] = defaultdict(set)  # of an event or a session
 LOCK = Lock()

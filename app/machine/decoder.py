@@ -18,11 +18,9 @@ from featvis import WrongRequest
 from . import headers
 from .decoder_process import LONGEST, Ended, Process, Slow, Unavailable
 from .decoder_program import DONE, SHORT
-from .disk import OWNER
+from .disk_store import OWNER
 from .limits import FORMATS, limits
 from .turns import Busy, Turns
-
-__all__ = ["close", "decode", "warm"]
 
 FIXED, PER_PIXEL = 300_000_000, 40  # bytes of address space: of a process, and for each pixel
 PROCESSES = (Process(), Process())

@@ -20,8 +20,6 @@ from zoo_adapters import raster
 from . import decoder_program
 from .decoder_program import DONE, REFUSED, SHORT
 
-__all__ = ["LONGEST", "Ended", "Process", "Slow", "Unavailable"]
-
 LOG = logging.getLogger("featvis")
 TRIES = 3  # one of them may be killed as it starts, and one as it decodes
 START = 30.0  # seconds until a process is ready

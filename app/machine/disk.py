@@ -20,29 +20,8 @@ from threading import Thread
 
 from featvis import WrongRequest
 
-from .disk_store import FULL, OWNER, SETTLED, Store, sentence, write
+from .disk_store import SETTLED, Store
 from .limits import limits
-
-__all__ = [
-    "FULL",
-    "GROUP",
-    "OWNER",
-    "Store",
-    "allow",
-    "delete",
-    "file_at",
-    "file_bytes",
-    "file_key",
-    "file_url",
-    "make_room",
-    "owners",
-    "page_files",
-    "prepare",
-    "problems",
-    "sentence",
-    "uploads",
-    "write",
-]
 
 LOG = logging.getLogger("featvis")
 GROUP: ContextVar[str] = ContextVar("group", default="-")  # the upload that a file is made from
@@ -85,8 +64,13 @@ def file_key(data: bytes, name: str) -> str:
     page_files().put(key, data)
     if group in DELETED:  # while this was made
         page_files().drop(f"{group}/")
-        raise WrongRequest("the picture of this link is no longer here; choose another one")
+        raise gone()
     return key
+
+
+def gone() -> WrongRequest:
+    """That a picture was deleted, or never was here."""
+    return WrongRequest("the picture of this link is no longer here; choose another one")
 
 
 def file_at(key: str) -> Path | None:

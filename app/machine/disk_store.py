@@ -23,8 +23,6 @@ from threading import RLock
 
 from featvis import WrongRequest
 
-__all__ = ["FULL", "OWNER", "SETTLED", "Store", "sentence", "write"]
-
 OWNER: ContextVar[str] = ContextVar("owner", default="")  # the address of whoever asks
 FULL = (errno.ENOSPC, errno.EDQUOT)
 KEY = re.compile(r"(?:[\w-][\w.+-]*/){0,2}\w[\w.+-]*", re.ASCII)
@@ -35,6 +33,16 @@ DAY = 86400.0
 
 
 def write(file: Path, data: bytes, *, sure: bool = False) -> None:
+    """Write a file as `write_whole` does; a visitor hears in a sentence that the disk is full."""
+    try:
+        write_whole(file, data, sure=sure)
+    except OSError as error:
+        if error.errno in FULL:
+            raise WrongRequest(sentence()) from error
+        raise
+
+
+def write_whole(file: Path, data: bytes, *, sure: bool = False) -> None:
     """Write a file wholly or not at all; `sure`: also when the power fails."""
     part = file.with_name(f"{file.name}.{uuid.uuid4().hex[:8]}.part")
     try:
@@ -44,10 +52,6 @@ def write(file: Path, data: bytes, *, sure: bool = False) -> None:
                 out.flush()
                 os.fsync(out.fileno())
         part.replace(file)
-    except OSError as error:
-        if error.errno in FULL:
-            raise WrongRequest(sentence()) from error
-        raise
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)
@@ -89,18 +93,28 @@ class Store:
                 self._use(key, path)
                 self._shrink(owner, key)
                 return path
-        for attempt in range(2):  # another thread may remove the folder when it is empty
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        part = self.folder / f"{uuid.uuid4().hex}.part"
+        try:
+            write(part, data)
+            with self.lock:  # no other thread removes the file or its folder meanwhile
+                self._move(part, path)
+                self._add(key, len(data), time.time(), owner)
+                self._shrink(owner, key)
+        finally:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+        return path
+
+    def _move(self, part: Path, path: Path) -> None:
+        for attempt in range(2):  # another process may remove the folder when it is empty
             try:
                 path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                write(path, data)
-                break
-            except FileNotFoundError:
+                part.replace(path)
+                return
+            except (FileExistsError, FileNotFoundError):
                 if attempt:
                     raise
-        with self.lock:
-            self._add(key, len(data), time.time(), owner)
-            self._shrink(owner, key)
-        return path
 
     def read(self, key: str) -> bytes | None:
         """The bytes of a file, or None where there is none; an error of the system is raised."""

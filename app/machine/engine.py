@@ -19,8 +19,6 @@ from featvis.types import Result
 
 from .cache import Kept
 
-__all__ = ["compute", "results", "use"]
-
 Entry = Callable[[str, str, dict[str, Any]], Iterator[Result]]
 LONG = 1.0  # seconds; what takes less is computed here, as a GPU is waited for
 LOADED = Kept(2)  # networks in the process of the GPU
@@ -37,8 +35,9 @@ def results(
 ) -> Iterator[Result]:
     """What a method gives: one result, or those on the way to the last one."""
     if _entry and seconds > LONG:
-        return _entry[0](model.name, method.name, _moved(dict(arguments), "cpu"))
-    return _run(method, model, arguments)
+        yield from _entry[0](model.name, method.name, _moved(dict(arguments), "cpu"))
+    else:
+        yield from _run(method, model, arguments)
 
 
 def compute(name: str, method: str, arguments: dict[str, Any]) -> Iterator[Result]:

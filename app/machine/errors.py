@@ -19,20 +19,8 @@ import torch
 
 from featvis import WrongRequest
 
-from . import cache, disk
+from . import cache, disk_store
 from .limits import public
-
-__all__ = [
-    "LATEST",
-    "REQUEST",
-    "SYSTEM",
-    "Cancelled",
-    "log_requests",
-    "mask",
-    "new_request",
-    "sentence",
-    "system_error",
-]
 
 LOG = logging.getLogger("featvis")
 REQUEST: ContextVar[str] = ContextVar("request", default="-")
@@ -69,7 +57,7 @@ SYSTEM = {
     errno.EACCES: LOCKED,
     errno.EPERM: LOCKED,
     errno.EIO: BROKEN,
-    **dict.fromkeys(disk.FULL, disk.sentence()),
+    **dict.fromkeys(disk_store.FULL, disk_store.sentence()),
 }
 CODE = re.compile(r"\(os error (\d+)\)")  # in messages of libraries in Rust
 LATEST: dict[str, float] = {}  # when a visitor last heard each of those sentences

@@ -11,8 +11,6 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-__all__ = ["Header", "read"]
-
 PARTS = 10_000  # chunks or segments of a file that are looked at
 MARKER = re.compile(rb"\xff+[\x01-\xcf\xd8-\xfe]")  # within a scan, all others are data
 FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # JPEG markers that tell the size

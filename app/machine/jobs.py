@@ -21,8 +21,6 @@ from .lanes import WAITS
 from .limits import limits
 from .workers import WORKERS
 
-__all__ = ["Cancelled", "Work", "cancel_all", "under_way"]
-
 V = TypeVar("V")
 SOON = 0.3  # seconds until something is said
 OFTEN = 0.4  # seconds between two words
@@ -60,12 +58,14 @@ class Work(Generic[V]):
         self._news = Event()  # something can be shown, or it is done
         self._listeners: list[Callable[[], None]] = []
         context = copy_context()  # whose visit it is
+        self._is_built = Event()  # a thread may take it up before it has its ticket
         self._ticket = WORKERS.submit(lambda: context.run(self._run, function))
         self._future = self._ticket.future
         UNFINISHED.add(self)
         if key is not None:
             SHARED[key] = self
         self._future.add_done_callback(lambda _: self._finish())
+        self._is_built.set()
 
     @classmethod
     def shared(cls, key: Hashable, function: Callable[[Work[V]], V]) -> Work[V]:
@@ -87,6 +87,7 @@ class Work(Generic[V]):
 
     def _run(self, function: Callable[[Work[V]], V]) -> V:
         """The function as a job: numbered, in its time, holding the models that it uses."""
+        self._is_built.wait()
         REQUEST.set(self.request)  # in the context of this work alone
         WAITS.set(self._waits)
         STILL_WANTED.set(self._check_wanted)

@@ -19,11 +19,9 @@ from typing import Any, TypeVar
 
 from featvis import WrongRequest
 
-from .disk import OWNER
+from .disk_store import OWNER
 from .limits import limits
 from .workers import SHORT, WORKERS
-
-__all__ = ["WAITS", "is_long", "long_job", "short_job"]
 
 V = TypeVar("V")
 LONG = 0.5  # seconds of a job that waits for its turn
@@ -34,11 +32,6 @@ HERE = threading.local()  # .long: is this thread of the long lane?
 WAITS: ContextVar[Callable[[int], None] | None] = ContextVar("waits", default=None)
 QUEUE: dict[Future[Any], str] = {}  # unfinished long jobs and their owners, first come first
 LOCK = threading.Lock()
-
-
-def is_long(seconds: float) -> bool:
-    """Does a job that takes so long wait for its turn?"""
-    return seconds > LONG
 
 
 def long_job(make: Callable[[], V]) -> V:

@@ -8,7 +8,7 @@ A limit with the name of a method's parameter bounds that parameter, wherever a 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from typing import Annotated, Any, NamedTuple, get_args, get_type_hints
@@ -18,18 +18,6 @@ from featvis import Method, Param, Range, VisionModel, WrongRequest
 from zoo_adapters.registry import adapter, unknown
 
 from . import values
-
-__all__ = [
-    "FORMATS",
-    "Limits",
-    "check_job",
-    "check_model",
-    "hand_on",
-    "limited",
-    "limits",
-    "public",
-    "rows",
-]
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")  # no decoder runs a program
 SURE = 3  # times the seconds of a job: what is thought to take longer is not begun
@@ -131,9 +119,9 @@ def hand_on() -> None:
     os.environ["FEATVIS_SAFETENSORS"] = str(int(here.safetensors))
 
 
-def limited(method: Method) -> Method:
-    """A method whose parameters have the ranges, and where need be the defaults, allowed here."""
-    return replace(method, params=tuple(map(_bounded, method.params)))
+def allowed_params(methods: Iterable[Method]) -> dict[str, tuple[Param, ...]]:
+    """Method -> its parameters with the ranges, and where need be the defaults, allowed here."""
+    return {method.name: tuple(map(_bounded, method.params)) for method in methods}
 
 
 def _bounded(param: Param) -> Param:

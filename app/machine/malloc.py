@@ -10,8 +10,6 @@ import time
 from threading import Lock
 from typing import Any
 
-__all__ = ["give_back", "keep_small"]
-
 M_ARENA_MAX, ARENAS = -8, 2  # of malloc.h; more are for threads that allocate without Python's lock
 OFTEN = 20.0  # seconds between two times: it takes some 20 ms
 LOCK = Lock()

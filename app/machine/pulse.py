@@ -23,8 +23,6 @@ from .errors import sentence
 from .jobs import Work
 from .lanes import short_job
 
-__all__ = ["PULSE", "Answer", "Pulse"]
-
 FRESH = 3.0  # seconds that an answer is told again
 PATIENCE = 5.0  # seconds until there is no answer
 LOST = 120.0  # seconds after which a question that was never answered is asked anew

@@ -9,16 +9,26 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
+
 from zoo_adapters.weights import memory
 
 from . import disk, errors
 
-__all__ = ["memory_mb", "open_files", "problems", "raise_open_files", "threads"]
-
 MOST = 65_536  # open files; a system may allow a billion, which some programs close one by one
 SCARCE = 100  # MB of a disk, or open files, of which fewer are said
 LATELY = 600.0  # seconds in which a fault of the system is told
-PROC = Path("/proc/self")
+
+
+def _own_number() -> int:
+    """The number of this process in /proc, which may show the processes of an outer namespace."""
+    try:
+        return int(Path("/proc/self").readlink().name)
+    except OSError:  # a system without /proc
+        return os.getpid()
+
+
+PROCESS = psutil.Process(_own_number())
 
 
 def raise_open_files() -> None:
@@ -41,8 +51,8 @@ def open_files() -> dict[str, int | None]:
         soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         limit = None if soft == resource.RLIM_INFINITY else soft
     try:
-        count = len(os.listdir(PROC / "fd"))  # noqa: PTH208  (a Path for each is not needed)
-    except FileNotFoundError:  # a system without /proc
+        count = PROCESS.num_fds()
+    except AttributeError:  # Windows counts other things
         pass
     except OSError:  # not one more can be opened
         count = limit
@@ -50,18 +60,18 @@ def open_files() -> dict[str, int | None]:
 
 
 def threads() -> int:
-    """Threads of the process, those of torch among them where the system tells."""
-    with suppress(OSError):
-        return len(os.listdir(PROC / "task"))  # noqa: PTH208
-    return threading.active_count()
+    """Threads of the process, those of torch among them; of Python alone where no file can open."""
+    try:
+        return PROCESS.num_threads()
+    except OSError:
+        return threading.active_count()
 
 
 def memory_mb() -> dict[str, int | None]:
     """Megabytes that this process uses, and that are free."""
     free, resident = memory(), None
-    with suppress(OSError, ValueError, AttributeError):
-        pages = int((PROC / "statm").read_text(encoding="ascii").split()[1])
-        resident = pages * os.sysconf("SC_PAGE_SIZE") // 10**6
+    with suppress(OSError):  # not one more file can be opened
+        resident = PROCESS.memory_info().rss // 10**6
     return {"used": resident, "free": None if free is None else free // 10**6}
 
 

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from threading import Condition
 from typing import Generic, TypeVar
 
-__all__ = ["Busy", "Turns"]
-
 T = TypeVar("T")
 EACH = 4  # turns of one visitor that may wait
 PATIENCE = 30.0  # seconds that one waits

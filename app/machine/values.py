@@ -15,20 +15,6 @@ from typing import Any
 from featvis import WrongRequest
 from featvis.model import brief
 
-__all__ = [
-    "LONGEST",
-    "digits",
-    "flag",
-    "name",
-    "names",
-    "pick",
-    "position",
-    "settings",
-    "text",
-    "whole",
-    "words",
-]
-
 LONGEST = 300  # characters of any text but a search or JSON
 WORDS, LETTERS = 10, 200  # of a search
 MOST = 1_000_000_000  # no number here is larger, nor further below zero

@@ -17,10 +17,8 @@ from typing import Any
 
 from featvis import WrongRequest
 
-from .disk import OWNER
+from .disk_store import OWNER
 from .limits import limits
-
-__all__ = ["SHORT", "WORKERS", "Rotation", "Slots", "Workers"]
 
 THREADS = 64  # kept alive, because torch keeps its own threads for each of them
 Job = Callable[[], Any]

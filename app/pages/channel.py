@@ -8,15 +8,17 @@ from html import escape
 from featvis import METHODS
 from featvis.types import FeatureMaps, Synthesis
 
-from ..answers import indexed, session
+from ..answers import indexed
+from ..answers.ask import ask_of
+from ..answers.run import run
+from ..answers.subject import layer_of
 from ..index import Index
-from ..machine.jobs import Cancelled
+from ..machine.cache import model_of
+from ..machine.errors import Cancelled
 from ..question.state import State
 from . import counterparts, maps, sections, synthesis, views
 from .counterparts import Neuron
 from .shown import Shown
-
-__all__ = ["page"]
 
 CHUNK = 16  # channels whose patches are drawn at a time
 SIDE = 48  # of a tile of the overview, pixels
@@ -33,22 +35,22 @@ def page(
     The overview of the layer, and the picture that excites the channel the most, come last: they
     are given up where something else is asked for.
     """
-    model = session.model_of(state.model)
-    layer = session.layer_of(state, model)
+    model = model_of(state.model)
+    layer = layer_of(state, model)
     say(f"Looking at {layer}")
-    made = session.run("feature_maps", state.but(layer=layer))
-    assert isinstance(made.result, FeatureMaps)
-    number = maps.chosen(made.result, state)
+    answer = run(ask_of("feature_maps", state.but(layer=layer)))
+    assert isinstance(answer.result, FeatureMaps)
+    number = maps.chosen(answer.result, state)
     index = indexed.index_of(state)
     known = index is not None and layer in index.layers
-    parts = [sections.head(state, made.result, number, index if known else None)]
+    parts = [sections.head(state, answer.result, number, index if known else None)]
     if index is not None and known:
         parts.append(sections.strongest(state, index, layer, number))
-        parts.append(sections.distribution(made.result, index, layer, number))
+        parts.append(sections.distribution(answer.result, index, layer, number))
     else:
         parts.append(sections.unknown(model, layer, index))
     show(Shown(_page(parts)))  # the rest takes a gradient, and more pictures
-    parts.append(sections.own(state, made, number))
+    parts.append(sections.own(state, answer, number))
     if index is not None and known:
         parts.append(sections.similar(state, index, layer, number))
         parts.append(sections.weakest(state, index, layer, number))
@@ -69,8 +71,8 @@ def page(
             parts.insert(1, _made(state, own, say))
             shown = Shown(_page(parts), shown.grid)
             show(shown)
-            for made in counterparts.made_for(state, own, say) if state.others else ():
-                parts[at + 1] = counterparts.counterparts(state, own, say, made)
+            for drawn in counterparts.made_for(state, own, say) if state.others else ():
+                parts[at + 1] = counterparts.counterparts(state, own, say, drawn)
                 shown = Shown(_page(parts), shown.grid)
                 show(shown)
     except Cancelled:  # something else is asked for
@@ -98,7 +100,7 @@ def _overview(
 def _made(state: State, own: Neuron, say: Callable[[str], None]) -> str:
     """The picture that excites the channel the most."""
     say("Making the picture that excites it the most")
-    made = session.run("maximize", counterparts.asked(state, own))
-    assert isinstance(made.result, Synthesis)
-    view = synthesis.view(METHODS["maximize"].title, made.result, made.seconds)
+    answer = run(ask_of("maximize", counterparts.asked(state, own)))
+    assert isinstance(answer.result, Synthesis)
+    view = synthesis.view(METHODS["maximize"].title, answer.result, answer.seconds)
     return sections.section("The picture that excites it the most", view)

@@ -6,17 +6,16 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 import zoo_adapters
-from featvis import VisionModel
+from featvis import VisionModel, WrongRequest
 
-from ..answers import session
+from ..answers.ask import asks, durations
+from ..answers.subject import Subject, layer_of
 from ..files import encode
 from ..machine.disk import file_url
 from ..machine.limits import limits
 from ..question import pictures
-from ..question.state import State
-from . import tabs, views
-
-__all__ = ["chips", "comparable", "examples", "layers", "short", "targets"]
+from ..question.tabs import TABS
+from . import views
 
 MOST = 3000  # classes in a list
 KNOWN = (  # well known networks, one of each kind, with weights of the same 1,000 classes
@@ -45,30 +44,33 @@ def comparable() -> list[str]:
     return [*zoo_adapters.names("bundled"), *KNOWN]
 
 
-def layers(state: State, model: VisionModel) -> Choices:
+def layers(subject: Subject) -> Choices:
     """All layers, after the one that the tab takes by itself."""
-    automatic = f"automatic: {model.layer(session.layer_of(state.but(layer=None), model))}"
-    if state.tab == "Synthesis" and not model.embeds:
+    state, model = subject.state, subject.model
+    automatic = f"automatic: {model.layer(layer_of(state.but(layer=None), model))}"
+    is_of_class = TABS[state.tab].begins_with_class
+    if is_of_class and model.output.goal(subject.logits, None) is not None:
         automatic = "none: the class above"
     return [(automatic, ""), *((str(layer), name) for name, layer in model.layers.items())]
 
 
-def targets(model: VisionModel, count: int) -> Choices:
-    """The classes, or what of an embedding can be explained."""
-    if model.embeds:
-        names = zip(pictures.EXAMPLES, pictures.strip()[1], strict=True)
-        likeness = [(f"likeness to {name}, a {what}", name) for name, what in names]
-        return [("norm of the embedding", ""), *likeness]
-    labels = model.labels or tuple(f"class {i}" for i in range(count))
-    return [("the predicted class", ""), *((f"{x} ({i})", str(i)) for i, x in enumerate(labels))][
-        :MOST
-    ]
+def targets(model: VisionModel) -> Choices:
+    """Targets to explain: classes, or the likeness to an example."""
+    examples = zip(pictures.EXAMPLES, pictures.strip()[1], strict=True)
+    return model.output.choices((f"{name}, a {label}", name) for name, label in examples)[:MOST]
 
 
-def chips(state: State) -> Choices:
+def chips(subject: Subject) -> Choices:
     """The methods of a tab, with the time of those that take long."""
-    told = [(m, tabs.estimate(m, state)) for m in tabs.methods_of(state.tab)]
-    return [(f"{m.title} ({time})" if time else m.title, m.name) for m, time in told]
+    methods = TABS[subject.state.tab].methods
+    try:
+        times = durations(asks(subject, methods))
+    except WrongRequest:  # the tab says why
+        times = [""] * len(methods)
+    return [
+        (f"{method.title} ({time})" if time else method.title, method.name)
+        for method, time in zip(methods, times, strict=True)
+    ]
 
 
 def upload(chosen: str) -> str:

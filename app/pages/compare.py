@@ -17,14 +17,11 @@ from ..answers.comparison import DEPTHS, Cell, Row, agreements, compared, limits
 from ..files import encode
 from ..machine.disk import file_url
 from ..question import pictures, trainings
-from ..question.families import has_methods, shown_methods
 from ..question.state import State, to_query
 from ..words import texts
 from . import evidence, likeness, views
 from .panels import Panel, panels
 from .shown import Shown
-
-__all__ = ["page"]
 
 # choices of the page -> what they add for each of the other networks
 KIN = {"layers": likeness.layers, "neighbours": likeness.neighbourhoods}
@@ -88,7 +85,7 @@ def _row(state: State, row: Row, tops: dict[str, float], *, first: bool) -> str:
         of=row.state.model,
         slider=first and state.display("columns") != "synthesis",
     )
-    columns = len(shown_methods(state) if has_methods(state) else DEPTHS)
+    columns = len(state.shown_methods if state.has_methods else DEPTHS)
     return f'<section class="fv-compared" style="--n:{columns}">{facts}{over}</section>'
 
 
@@ -107,9 +104,9 @@ def _facts(facts: Facts | None, row: Row) -> list[str]:
 
 
 def _panel(cell: Cell, row: Row, state: State, tops: dict[str, float]) -> Panel:
-    if cell.made is None:
+    if cell.answer is None:
         return Panel(cell.title, reason=cell.reason)
-    result = cell.made.result
+    result = cell.answer.result
     depth, _, where = cell.title.partition(": ")
     if isinstance(result, FeatureMaps):
         h, w = result.values.shape[2:]
@@ -117,20 +114,20 @@ def _panel(cell: Cell, row: Row, state: State, tops: dict[str, float]) -> Panel:
         if result.components is None:
             return Panel(cell.title, reason="these maps have no components")
         colors = render.components(result)[0]
-        return Panel(depth, None, lines, cell.made.seconds, colors=colors, place=result.place)
+        return Panel(depth, None, lines, cell.answer.seconds, colors=colors, place=result.place)
     if isinstance(result, Synthesis):
         return _made(cell, row, state, result)
     assert isinstance(result, Heatmap | Attribution)
-    lines = [f"<b>{escape(result.target)}</b>{evidence.score(result, row.state)}"]
+    lines = [f"<b>{escape(result.target)}</b>{evidence.score(result, cell.answer.ask)}"]
     if cell.faith is not None:
         lines.append(trust.faith_words(cell.faith))
     top = tops.get(cell.title)
-    return Panel(cell.title, result, lines, cell.made.seconds, top=top)
+    return Panel(cell.title, result, lines, cell.answer.seconds, top=top)
 
 
 def _made(cell: Cell, row: Row, state: State, result: Synthesis) -> Panel:
     """The picture made for a channel, and the way to that channel."""
-    assert cell.made is not None
+    assert cell.answer is not None
     assert cell.alone is not None
     others = tuple(name for name in (state.model, *state.others) if name != row.state.model)
     there = to_query(cell.alone.but(tab="Channel", others=others))
@@ -140,7 +137,7 @@ def _made(cell: Cell, row: Row, state: State, result: Synthesis) -> Panel:
         f"activation {float(result.activation[0]):.3g}",
         f'<a href="?{escape(there)}">Open the channel</a>',
     ]
-    return Panel(depth, None, lines, cell.made.seconds, alone=render.pictures(result)[0])
+    return Panel(depth, None, lines, cell.answer.seconds, alone=render.pictures(result)[0])
 
 
 def _agreement(state: State, rows: Sequence[Row]) -> str:

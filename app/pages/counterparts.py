@@ -11,16 +11,15 @@ import PIL.Image
 from featvis import WrongRequest, render
 from featvis.types import Synthesis
 
-from ..answers import indexed, kinship, session
-from ..files.encode import picture
+from ..answers import indexed, kinship
+from ..answers.ask import ask_of
+from ..answers.run import run
 from ..machine.errors import sentence
 from ..question import trainings
 from ..question.state import State
 from ..words import texts
 from .sections import section
 from .tiles import Tile, strip
-
-__all__ = ["Neuron", "asked", "counterparts", "made_for"]
 
 GREY = "#888"  # where there is no patch, or no picture yet
 KIN = (
@@ -77,8 +76,7 @@ def _tile(state: State, neuron: Neuron, correlation: float, made: Pictures) -> T
 
 def _found(state: State, own: Neuron, other: str, say: Say) -> dict[Neuron, float]:
     """The counterparts in another network, best first, with their correlations."""
-    if not state.display("download") and (words := trainings.cost(other)):
-        raise WrongRequest(f"{words}; choose Download to fetch it")
+    trainings.check_here(other, state)
     found = kinship.counterparts_of(state, other, own.layer, own.channel, say)
     return {Neuron(other, one.layer, one.channel): one.correlation for one in found}
 
@@ -108,9 +106,9 @@ def made_for(state: State, own: Neuron, say: Say) -> Iterator[Pictures]:
     for neuron in neurons:
         say(f"Making the picture for channel {neuron.channel} of {neuron.layer}, {neuron.model}")
         try:
-            result = session.run("maximize", asked(state, neuron)).result
+            result = run(ask_of("maximize", asked(state, neuron))).result
             assert isinstance(result, Synthesis)
-            made[neuron] = picture(render.pictures(result)[0])
+            made[neuron] = render.to_pil(render.pictures(result)[0])
         except WrongRequest as error:  # the others are made all the same
             made[neuron] = sentence(error)
         yield made

@@ -6,20 +6,20 @@ from html import escape
 
 from featvis.types import Attribution, Heatmap
 
-from ..answers import session, trust
-from ..answers.session import Made
-from ..question.state import State
+from ..answers import trust
+from ..answers.ask import Ask
+from ..answers.run import Answer
 from ..words import texts
 from .panels import Panel
 
-__all__ = ["panel", "score"]
 
-
-def panel(made: Made, state: State) -> Panel:
+def panel(answer: Answer) -> Panel:
     """A map, what it explains, and what is known of its exactness."""
-    result = made.result
+    ask, result = answer.ask, answer.result
+    assert ask.state is not None
     assert isinstance(result, Heatmap | Attribution)
-    lines = [f"<b>{escape(result.target)}</b>{score(result, state)}"]
+    choices = ask.state.choices
+    lines = [f"<b>{escape(result.target)}</b>{score(result, ask)}"]
     if isinstance(result, Heatmap):
         h, w = result.values.shape[1:]
         where = f"at {escape(result.layer)}, " if result.layer else ""
@@ -31,31 +31,31 @@ def panel(made: Made, state: State) -> Panel:
             )
     elif result.gap is not None:
         lines.append(texts.completeness(float(result.gap[0])))
-    params = session.params_of(made.method, state)
-    if "seed" in params:
-        lines.append(f"{params['samples']} noisy copies, seed {params['seed']}")
-    with_box = state.display("box") or state.display("trust")
-    found = trust.box(result, session.image_of(state)) if with_box else None
-    if state.display("trust"):
-        lines.append(trust.faith_words(trust.faith(made, state)))
-        if place := trust.place(made, state):
+    if "seed" in ask.params:
+        copies = f"{ask.params['samples']} noisy copies, " if "samples" in ask.params else ""
+        lines.append(f"{copies}seed {ask.params['seed']}")
+    box = None
+    if ask.image is not None and (choices["box"] or choices["trust"]):
+        box = trust.box(result, ask.image)
+    if choices["trust"]:
+        lines.append(trust.faith_words(trust.faith(answer)))
+        if place := trust.place(answer):
             where = "on" if place.on_object else "beside"
             lines.append(f"its peak is {where} the object; box IoU {place.iou:.2f}")
-    strip = trust.stages(made, state) if state.display("sanity") else []
+    strip = trust.stages(answer) if choices["sanity"] else []
     if strip:
         lines.append(f"<b>{trust.verdict(strip)}</b>")
     lines += [escape(texts.sentence(note)) for note in result.notes]
-    title, seconds = made.method.title, made.seconds
-    return Panel(title, result, lines, seconds, box=found, strip=strip)
+    return Panel(ask.method.title, result, lines, answer.seconds, box=box, strip=strip)
 
 
-def score(result: Heatmap | Attribution, state: State) -> str:
+def score(result: Heatmap | Attribution, ask: Ask) -> str:
     """The value of what is explained, with its name."""
     if isinstance(result, Heatmap) and int(result.classes[0]) < 0 and not result.signed:
         return ""  # of no class and no neuron: the number would mean nothing
     value = f"{float(result.score[0]):.3g}"
-    if state.of_neuron:
+    if ask.state is not None and ask.state.of_neuron:
         return f": activation {value}"
-    if session.model_of(state.model).embeds:
-        return f": {value}"
-    return f": logit difference {value}" if "-" in (state.target or "") else f": logit {value}"
+    target = ask.origin.target if ask.origin is not None else None
+    quantity = ask.model.output.quantity(target)
+    return f": {quantity} {value}" if quantity else f": {value}"

@@ -8,8 +8,6 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["histogram"]
-
 BARS, WIDTH, HEIGHT = 48, 480, 110
 
 

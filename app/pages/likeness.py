@@ -9,13 +9,14 @@ from typing import Any
 from featvis import WrongRequest, render
 from featvis.types import FeatureMaps
 
-from ..answers import indexed, kinship, session
+from ..answers import indexed, kinship
+from ..answers.ask import ask_of
+from ..answers.prediction import image_of
+from ..answers.run import run
 from ..question.state import State
 from ..words import texts
 from .panels import Panel, panels
 from .tiles import Tile, strip
-
-__all__ = ["PAIR", "layers", "neighbourhoods"]
 
 PAIR = "pair"  # what a cell of the table of layers means, see `changes.set_shown`
 APART = 8  # pictures that are shown, on which the networks agree the least
@@ -57,7 +58,7 @@ def _pair(state: State, other: str, one: Sequence[str], two: Sequence[str], foun
         return ""
     value = float(found[one.index(first), two.index(second)])
     shown = [_colors(state, state.model, first), _colors(state, other, second)]
-    image = session.image_of(state)
+    image = image_of(state)
     return (
         f"<p><b>{escape(first)}</b> and <b>{escape(second)}</b>: CKA {value:.3f}; all their "
         "channels over your picture, each as three principal components.</p>"
@@ -67,15 +68,15 @@ def _pair(state: State, other: str, one: Sequence[str], two: Sequence[str], foun
 
 def _colors(state: State, model: str, layer: str) -> Panel:
     asked = state.but(tab="Feature maps", model=model, layer=layer, channel=None, position=None)
-    made = session.run("feature_maps", asked)
-    assert isinstance(made.result, FeatureMaps)
+    answer = run(ask_of("feature_maps", asked))
+    assert isinstance(answer.result, FeatureMaps)
     title = f"{model.rpartition(':')[2]}: {layer}"
-    if made.result.components is None:
+    if answer.result.components is None:
         return Panel(title, reason="these maps have no components")
-    h, w = made.result.values.shape[2:]
-    lines = [f"{made.result.values.shape[1]} channels, {h}x{w}"]
-    colors = render.components(made.result)[0]
-    return Panel(title, None, lines, made.seconds, colors=colors, place=made.result.place)
+    h, w = answer.result.values.shape[2:]
+    lines = [f"{answer.result.values.shape[1]} channels, {h}x{w}"]
+    colors = render.components(answer.result)[0]
+    return Panel(title, None, lines, answer.seconds, colors=colors, place=answer.result.place)
 
 
 def neighbourhoods(state: State, other: str, say: Say) -> str:

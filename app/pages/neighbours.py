@@ -6,16 +6,14 @@ from collections import Counter
 from collections.abc import Callable
 from html import escape
 
-from ..answers import indexed, session
+from ..answers import indexed
 from ..answers.nearest import Found, nearest_others
-from ..index import Index
+from ..index import Index, no_index
 from ..question import pictures
 from ..question.state import State
 from ..words import texts
 from .shown import Shown
 from .tiles import Tile, strip
-
-__all__ = ["page"]
 
 
 def page(
@@ -25,13 +23,10 @@ def page(
     relax: Callable[[], None],
 ) -> Shown:
     """The pictures of the index that are nearest to the one at hand."""
-    model, index = session.model_of(state.model), indexed.index_of(state)
+    index = indexed.index_of(state)
     if index is None:
-        words = (
-            f"no pictures were looked at with {model.name} yet; "
-            f"featvis index build --model {model.name} --source folder:PATH does it"
-        )
-        return Shown(f'<p class="fv-note">{escape(texts.sentence(words))}</p>')
+        words = texts.sentence(str(no_index(state.model)))
+        return Shown(f'<p class="fv-note">{escape(words)}</p>')
     say("Looking for neighbours")
     found = nearest_others(state, index, say)
     return Shown(f'<div class="fv-page">{_view(state, index, found)}</div>')

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from featvis import Image, render
 from featvis.measures.sanity import Stage
-from featvis.types import Attribution, Box, Heatmap, Place
+from featvis.types import Attribution, Heatmap, Place, Rectangle
 
 from ..answers.readout import on_original
 from ..files.encode import overlay, photograph, png
@@ -25,8 +25,6 @@ from ..machine.cache import ON_DELETE
 from ..machine.disk import file_url
 from ..question import pictures
 from ..words.texts import sentence
-
-__all__ = ["Panel", "panels"]
 
 LAYERS: WeakKeyDictionary[Heatmap | Attribution, dict[Any, bytes]] = WeakKeyDictionary()
 THUMB = 112  # longer side of a map in a strip, pixels
@@ -49,7 +47,7 @@ class Panel:
     reason: str = ""
     colors: Tensor | None = field(default=None, kw_only=True)  # (h, w, 3), instead of a result
     place: Place | None = field(default=None, kw_only=True)
-    box: Box | None = field(default=None, kw_only=True)  # round the evidence, on the original
+    box: Rectangle | None = field(default=None, kw_only=True)  # round the evidence, on the original
     strip: Sequence[Stage] = field(default=(), kw_only=True)  # of the sanity check
     top: float | None = field(default=None, kw_only=True)  # of the colours, if others set it
     alone: Tensor | None = field(default=None, kw_only=True)  # (h, w, 3), a picture of its own

@@ -16,8 +16,6 @@ from zoo_adapters.hub import Found, search_hub
 from ..machine import errors, values
 from ..words.texts import sentence, told
 
-__all__ = ["FILTERS", "listing"]
-
 SHOWN = 40  # networks in the list
 # What can be filtered by: label -> choices as pairs of what is read and what is meant.
 FILTERS = {

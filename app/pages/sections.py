@@ -8,11 +8,13 @@ import featvis
 from featvis import VisionModel, WrongRequest, render
 from featvis.types import FeatureMaps, Filters
 
-from ..answers import indexed, session
+from ..answers import indexed
 from ..answers.indexed import TOP
-from ..answers.session import Made
+from ..answers.prediction import image_of
+from ..answers.run import Answer
 from ..files import encode
-from ..index import Index
+from ..index import Index, no_index
+from ..machine.cache import model_of
 from ..machine.disk import file_url
 from ..question.state import State
 from ..words import texts
@@ -20,18 +22,6 @@ from . import maps
 from .histogram import histogram
 from .panels import panels
 from .tiles import Tile, strip
-
-__all__ = [
-    "distribution",
-    "head",
-    "own",
-    "section",
-    "similar",
-    "strongest",
-    "unknown",
-    "weakest",
-    "weights",
-]
 
 BOTTOM, LIKE, KERNELS = 6, 8, 8  # how many of each are shown
 DETECTS = 0.1  # overlap with a part of objects from which it is named
@@ -62,7 +52,7 @@ def head(state: State, result: FeatureMaps, number: int, index: Index | None) ->
         if detected:
             words = ", ".join(f"<b>{escape(p.name)}</b> (IoU {p.iou:.2f})" for p in detected)
             said.append(f"detects {words}")
-    bound = session.model_of(state.model).layer(result.layer).bound
+    bound = model_of(state.model).layer(result.layer).bound
     if bound is not None:
         which = "strong values" if bound.whole else "strong values of some channels"
         said.append(f"measured before <b>{bound}</b>, which makes {which} equal, or nearly so")
@@ -83,7 +73,7 @@ def strongest(state: State, index: Index, layer: str, number: int) -> str:
         )
         for sight in sights
     ]
-    model = session.model_of(state.model)
+    model = model_of(state.model)
     note = index.patch(model, layer, sights[0].hit.position, sights[0].hit.image).note
     words = (
         f"the strongest of {index.count:,} pictures, one patch each; below each the guided "
@@ -141,12 +131,12 @@ def _classes(means: dict[str, float]) -> str:
     return f'<div class="fv-classes">{rows}<p>Mean of the largest value, by class</p></div>'
 
 
-def own(state: State, made: Made, number: int) -> str:
+def own(state: State, made: Answer, number: int) -> str:
     """The channel over the picture at hand."""
     assert isinstance(made.result, FeatureMaps)
     over = maps.panels(made, made.result, number, state.but(layer=made.result.layer))[:2]
     place = maps.marker(state.but(layer=made.result.layer))
-    image = session.image_of(state)
+    image = image_of(state)
     view = panels(image, state.image, over, place, of=state.model)
     return section("In your picture", view)
 
@@ -182,7 +172,7 @@ def weights(model: VisionModel, layer: str, number: int) -> str:
         return ""
     strongest = render.tiles(result)[:KERNELS]
     tiles = [
-        Tile((encode.picture(tile),), "", f"input channel {int(channel)}", f"{int(channel)}")
+        Tile((render.to_pil(tile),), "", f"input channel {int(channel)}", f"{int(channel)}")
         for tile, channel in zip(strongest, result.order.tolist(), strict=False)
     ]
     words = (
@@ -197,9 +187,5 @@ def unknown(model: VisionModel, layer: str, index: Index | None) -> str:
     if index is not None:
         words = f"the index has no layer {layer}; it has {', '.join(index.layers)}"
     else:
-        words = (
-            f"no pictures were looked at with {model.name} yet; "
-            f"featvis index build --model {model.name} --source folder:PATH does it, for all "
-            "channels at once"
-        )
+        words = str(no_index(model.name))
     return f'<p class="fv-note">{escape(texts.sentence(words))}</p>'

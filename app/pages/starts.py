@@ -12,8 +12,6 @@ from typing import NamedTuple
 from ..machine.disk import file_url
 from ..question.state import State, to_query
 
-__all__ = ["COLUMNS", "FILE", "STARTS", "Start", "page", "view"]
-
 FILE = Path(__file__).parent.parent / "assets" / "starts.webp"
 COLUMNS = 6  # pictures in a row of the file
 RESNET, ALEXNET, VIT, CONVNEXT = (

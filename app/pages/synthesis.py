@@ -14,8 +14,6 @@ from ..files.encode import png
 from ..machine.disk import file_url
 from ..words.texts import sentence
 
-__all__ = ["view"]
-
 MANY = 16  # pictures that are shown at their size; more of them small
 SMALL = 112  # side of a small one, in pixels, about
 WIDTH, HEIGHT = 260, 64  # of the curve, in its own units

@@ -1,81 +1,28 @@
-"""Tabs: what each family of methods shows of a state, as pieces of HTML and as files."""
+"""Tabs: what each family of methods shows of a state, as pieces of HTML."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from featvis import Method, Param, VisionModel, WrongRequest, render
+from featvis import VisionModel, render
+from featvis.neuron import check_channel
 from featvis.types import FeatureMaps, Filters, Synthesis
 
-from ..answers import baseline, session
-from ..answers.session import Made
-from ..machine.jobs import Cancelled
-from ..machine.limits import limited
-from ..question.families import family_of, first_methods, has_methods, methods_of, shown_methods
-from ..question.state import DISPLAY, ON, State
-from ..words import texts
+from ..answers import baseline
+from ..answers.ask import Ask, asks, durations
+from ..answers.run import Answer, run
+from ..answers.subject import Subject, subject_of
+from ..machine.errors import Cancelled
+from ..question.state import State
+from ..question.tabs import TABS
 from . import channel, compare, evidence, maps, neighbours, synthesis, views
 from .panels import Panel
 from .panels import panels as over_picture
 from .shown import Shown
 
-__all__ = [
-    "Shown",
-    "display_of",
-    "draw",
-    "estimate",
-    "family_of",
-    "first_methods",
-    "has_grid",
-    "has_methods",
-    "methods_of",
-    "params_of",
-    "shown_methods",
-    "used_params",
-]
-
-SLOW = 2.0  # seconds; what takes longer is told before
-PAGES = {
-    "Channel": channel,
-    "Neighbours": neighbours,
-    "Compare": compare,
-}  # modules with a page
-
-
-def has_grid(family: str) -> bool:
-    """Does a tab show all channels as a grid?"""
-    return family == "Channel" or any(
-        issubclass(m.result, FeatureMaps | Filters) for m in methods_of(family)
-    )
-
-
-def display_of(family: str) -> list[Param]:
-    """The choices of what is shown and how that a tab has."""
-    return [DISPLAY[name] for name in ON.get(family, ())]
-
-
-def params_of(family: str) -> dict[str, Param]:
-    """All parameters that the window has for a tab."""
-    methods = [] if family in PAGES else methods_of(family)
-    found = {p.name: p for m in methods for p in limited(m).params if not p.tuning}
-    return {**{p.name: p for p in display_of(family)}, **found}
-
-
-def used_params(state: State) -> set[str]:
-    """Those of them that change what is shown."""
-    of_methods = {p.name for m in shown_methods(state) for p in m.params}
-    used = of_methods | {p.name for p in display_of(state.tab)}
-    return used if has_methods(state) else used - {"maps", "trust"}
-
-
-def estimate(method: Method, state: State) -> str:
-    """How long a method will take, if that is long; in words."""
-    try:
-        seconds = session.seconds(method, state)
-    except WrongRequest:
-        return ""
-    return texts.duration(seconds) if seconds > SLOW else ""
+# A tab's page -> the module that draws it.
+PAGES = {"channel": channel, "neighbours": neighbours, "compare": compare}
 
 
 def draw(
@@ -88,97 +35,98 @@ def draw(
 
     `relax` is called when what is left is a bonus: it may be stopped by whatever is used next.
     """
-    if state.tab in PAGES:
-        return PAGES[state.tab].page(state, say, show, relax)
+    return draw_subject(subject_of(state), say, show, relax)
+
+
+def draw_subject(
+    subject: Subject,
+    say: Callable[[str], None] = lambda words: None,
+    show: Callable[[Shown], None] = lambda shown: None,
+    relax: Callable[[], None] = lambda: None,
+) -> Shown:
+    """The same of a state that is resolved already."""
+    state = subject.state
+    if page := TABS[state.tab].page:
+        return PAGES[page].page(state, say, show, relax)
     panels: list[Panel] = []
-    grid, methods, views_made = "", shown_methods(state), ""
-    slow = len(methods) > 1 and any(estimate(method, state) for method in methods)
-    for method in methods:
+    grid, questions, views_made = "", asks(subject), ""
+    times = durations(questions)
+    slow = len(questions) > 1 and any(times)
+    for ask, duration in zip(questions, times, strict=True):
         if slow and panels:
-            waiting = [Panel(m.title, reason="Computing") for m in methods[len(panels) :]]
-            show(_over(state, [*panels, *waiting]))
-        if reason := session.missing(method, state):
-            panels.append(Panel(method.title, reason=reason))
+            waiting = [Panel(a.method.title, reason="Computing") for a in questions[len(panels) :]]
+            show(_over(subject, [*panels, *waiting]))
+        if ask.reason:
+            panels.append(Panel(ask.method.title, reason=ask.reason))
             continue
-        say(
-            " ".join(filter(None, (f"Computing {method.title}:", estimate(method, state)))).rstrip(
-                ":"
-            )
-        )
-        if method.generator:
-            views_made = _synthesis(method, state, say, show, views_made)
+        title = ask.method.title
+        say(f"Computing {title}: {duration}" if duration else f"Computing {title}")
+        if ask.method.generator:
+            views_made = _synthesis(ask, say, show, views_made)
             continue
-        made = session.run(method.name, state)
-        if isinstance(made.result, Filters):
-            return _filters(made.result, state)
-        if isinstance(made.result, FeatureMaps):
-            number = maps.chosen(made.result, state)
-            panels += maps.panels(made, made.result, number, state)
-            grid = views.grid(made.result, _scale(state), number, "channel")
+        answer = run(ask)
+        if isinstance(answer.result, Filters):
+            return _filters(answer.result, subject)
+        if isinstance(answer.result, FeatureMaps):
+            number = maps.chosen(answer.result, state)
+            panels += maps.panels(answer, answer.result, number, state)
+            grid = views.grid(answer.result, _scale(state), number, "channel")
         else:
-            panels.append(evidence.panel(made, state))
+            panels.append(evidence.panel(answer))
     if views_made:
         return Shown(views_made)
-    return _over(state, panels, grid)
+    return _over(subject, panels, grid)
 
 
 def _synthesis(
-    method: Method,
-    state: State,
-    say: Callable[[str], None],
-    show: Callable[[Shown], None],
-    before: str,
+    ask: Ask, say: Callable[[str], None], show: Callable[[Shown], None], before: str
 ) -> str:
     """What is being made, after what was made `before`; if it is stopped, what there is by then."""
-    last: list[Made] = []
+    last: list[Answer] = []
 
-    def seen(made: Made) -> None:
-        last[:] = [made]
-        show(Shown(before + _view(made)))
+    def on_step(answer: Answer) -> None:
+        last[:] = [answer]
+        show(Shown(before + _view(answer)))
 
     try:
-        made = session.run(method.name, state, seen)
+        answer = run(ask, on_step)
     except Cancelled:
         if not last:
             raise
-        made = last[0]
-        stopped = ("stopped before its last step",)
-        return before + _view(
-            replace(made, result=replace(made.result, notes=(*made.result.notes, *stopped)))
-        )
-    return before + _view(made, _places(made, state, say))
+        result = last[0].result
+        notes = (*result.notes, "stopped before its last step")
+        return before + _view(replace(last[0], result=replace(result, notes=notes)))
+    return before + _view(answer, _places(answer, say))
 
 
-def _view(made: Made, places: Sequence[str] = ()) -> str:
-    assert isinstance(made.result, Synthesis)
-    return synthesis.view(made.method.title, made.result, made.seconds, places)
+def _view(answer: Answer, places: Sequence[str] = ()) -> str:
+    assert isinstance(answer.result, Synthesis)
+    return synthesis.view(answer.method.title, answer.result, answer.seconds, places)
 
 
-def _places(made: Made, state: State, say: Callable[[str], None]) -> list[str]:
+def _places(answer: Answer, say: Callable[[str], None]) -> list[str]:
     """How the activations compare with those of scenes, unless that is not waited for."""
-    if made.method.name != "maximize":
+    if answer.method.name != "maximize":
         return []
-    assert isinstance(made.result, Synthesis)
+    assert isinstance(answer.result, Synthesis)
     try:
         say("Comparing with scenes")
-        return baseline.places(state, made.result)
+        return baseline.places(answer.ask, answer.result)
     except Cancelled:
         return []
 
 
-def _over(state: State, panels: list[Panel], grid: str = "") -> Shown:
-    image, marker = (
-        session.image_of(state),
-        maps.marker(state) if has_grid(state.tab) or state.of_neuron else None,
-    )
-    shared = state.display("maps") == "shared" and not has_grid(state.tab)
-    view = over_picture(image, state.image, panels, marker, of=state.model, shared=shared)
+def _over(subject: Subject, panels: list[Panel], grid: str = "") -> Shown:
+    state, has_grid = subject.state, TABS[subject.state.tab].has_grid
+    marker = maps.marker(state) if has_grid or state.of_neuron else None
+    shared = state.choices["maps"] == "shared" and not has_grid
+    view = over_picture(subject.image, state.image, panels, marker, of=state.model, shared=shared)
     return Shown(view, grid)
 
 
-def _filters(result: Filters, state: State) -> Shown:
+def _filters(result: Filters, subject: Subject) -> Shown:
     """The filters of a layer, or the kernels of one; the chosen filter large."""
-    model = session.model_of(state.model)
+    state, model = subject.state, subject.model
     count, _, h, w = result.values.shape
     kernels = _are_kernels(result, model)
     noun = "kernel" if kernels else "filter"
@@ -192,12 +140,8 @@ def _filters(result: Filters, state: State) -> Shown:
     chosen = None if kernels else state.channel
     large, title = None, ""
     if chosen is not None:
-        found = (result.order == chosen).nonzero()
-        if not len(found):
-            raise WrongRequest(
-                f"channel {chosen} of {result.layer}: its channels go from 0 to {count - 1}"
-            )
-        at = int(found[0, 0])
+        check_channel(result.layer, chosen, count)
+        at = int((result.order == chosen).nonzero()[0, 0])
         large = render.tiles(result, scale="own")[at]
         title = f"Filter {chosen} at its own scale, norm {float(norms[chosen]):.3g}"
     view = views.filters(result.layer, facts, notes, large, title)

@@ -13,8 +13,6 @@ import torch
 from ..files.encode import contact, png
 from ..machine.disk import file_url
 
-__all__ = ["Tile", "strip"]
-
 
 @dataclass(frozen=True, eq=False)
 class Tile:

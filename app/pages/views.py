@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 
 from featvis import VisionModel, render
+from featvis.output import Answer
+from featvis.target import Target
 from featvis.types import FeatureMaps, Filters
 from zoo_adapters import Facts
 
@@ -20,19 +22,6 @@ from ..machine.disk import file_url
 from ..words import texts
 from ..words.texts import sentence
 from ..words.translate import LANGUAGES
-
-__all__ = [
-    "busy",
-    "examples",
-    "facts",
-    "filters",
-    "grid",
-    "languages",
-    "line",
-    "notice",
-    "patches",
-    "prediction",
-]
 
 TILE = 64  # largest side of a tile in the sprite, pixels
 
@@ -71,32 +60,23 @@ def line(items: Sequence[str]) -> str:
     return f'<div class="fv-facts">{made}</div>'
 
 
-def prediction(model: VisionModel, logits: Tensor, target: int | None) -> str:
-    """The five strongest classes with their probabilities; each is a button."""
-    if model.embeds:
-        return (
-            f'<p class="fv-note">This network has no classes: it gives an embedding of '
-            f"{logits.numel()} numbers.</p>"
-        )
-    if logits.ndim != 1 or logits.numel() < 2:
-        return '<p class="fv-note">This network gives no classes.</p>'
-    shares = logits.float().softmax(0)
-    top = shares.topk(min(5, len(shares))).indices.tolist()
-    chosen = top[0] if target is None else target
-    rows = "".join(
-        _class(model, logits, shares, k, k == chosen)
-        for k in (top if chosen in top else [*top[:4], chosen])
-    )
+def prediction(model: VisionModel, logits: Tensor, target: Target) -> str:
+    """The strongest answers with their probabilities; each is a button."""
+    predicted = model.output.predict(logits, target)
+    if not predicted.answers:
+        return f'<p class="fv-note">{escape(predicted.note or predicted.words)}</p>'
+    rows = "".join(_answer(answer) for answer in predicted.answers)
     return f'<div class="fv-classes" role="group" aria-label="Prediction">{rows}</div>'
 
 
-def _class(model: VisionModel, logits: Tensor, shares: Tensor, k: int, chosen: bool) -> str:
-    name = escape(model.labels[k] if model.labels else f"class {k}")
-    percent = 100 * float(shares[k])
+def _answer(answer: Answer) -> str:
+    name, number = escape(answer.label), escape(answer.target)
+    percent = 100 * answer.share
     shown = f"{percent:.1f}" if percent >= 0.1 else "&lt; 0.1"
     return (
-        f'<button class="fv-class" data-pick="{k}" aria-pressed="{str(chosen).lower()}" '
-        f'title="Explain class {k}, {name}: logit {float(logits[k]):.2f}">'
+        f'<button class="fv-class" data-pick="{number}" '
+        f'aria-pressed="{str(answer.chosen).lower()}" '
+        f'title="Explain class {number}, {name}: logit {answer.value:.2f}">'
         f'<i style="width:{percent:.1f}%"></i><span>{name}</span><em>{shown} %</em></button>'
     )
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from featvis import METHODS, VisionModel, WrongRequest
+import torch
 
-from .labels import target_named
+from featvis import METHODS, Likeness, VisionModel, WrongRequest
+from featvis.target import Target
+
 from .recipe import Call, Recipe
-
-__all__ = ["python"]
 
 
 def python(recipe: Recipe, model: VisionModel) -> str:
@@ -45,14 +45,19 @@ def _call(call: Call, model: VisionModel) -> str:
 
 
 def _target(text: str, model: VisionModel) -> str:
-    if model.embeds:
+    target = _read(text, model)
+    if isinstance(target, Likeness):
         return f"featvis.Likeness(model(other)[0].detach(), {text!r})"
-    found = target_named(model, text)
-    return repr(found) if isinstance(found, int) else f"featvis.{found!r}"
+    return repr(target) if isinstance(target, int) else f"featvis.{target!r}"
 
 
 def _like(call: Call, model: VisionModel) -> bool:
-    return model.embeds and "target" in call.subject
+    return "target" in call.subject and isinstance(_read(call.subject["target"], model), Likeness)
+
+
+def _read(text: str, model: VisionModel) -> Target:
+    """A target for its kind alone: the picture that it may name is not opened."""
+    return model.output.parse(text, lambda name: torch.empty(0))
 
 
 def _is_scene(name: str | None) -> bool:

@@ -22,8 +22,6 @@ from ..machine import disk
 from ..machine.limits import limits, public
 from . import pictures
 
-__all__ = ["data_url", "picture_name", "picture_url"]
-
 DATA = re.compile(r"data:image/[a-z0-9.+-]{1,20};base64,([A-Za-z0-9+/=\s]*)", re.ASCII)
 SECONDS, REDIRECTS = 20, 3  # of what is fetched
 SCHEMES = ("http://", "https://")

@@ -13,30 +13,13 @@ import PIL.ImageDraw
 import PIL.WebPImagePlugin  # now: not when no more files can be opened
 
 from featvis import WrongRequest
-from featvis.types import Box
+from featvis.types import Rectangle
 from zoo_adapters import raster
 from zoo_adapters.bundled.scenes import CLASSES, scene
 
-from ..machine import decoder, disk
+from ..machine import decoder, disk, disk_store
 from ..machine.cache import ON_DELETE
 from ..machine.limits import public
-
-__all__ = [
-    "EXAMPLES",
-    "LARGEST",
-    "LENT",
-    "SCENE",
-    "delete",
-    "framed",
-    "get",
-    "group",
-    "is_upload",
-    "keep",
-    "may_delete",
-    "name_of",
-    "strip",
-    "upload_bytes",
-]
 
 LOG = logging.getLogger("featvis")
 
@@ -53,21 +36,21 @@ LENT: dict[str, PIL.Image.Image] = {}  # of the command line: as they are, while
 def get(name: str) -> PIL.Image.Image:
     """The picture of that name, RGB: a drawn scene or an upload."""
     if not isinstance(name, str) or not NAME.fullmatch(name):  # a page may send anything
-        raise _gone()
+        raise disk.gone()
     if name in LENT:
         return LENT[name]
     if name.startswith("scene-"):
         return _scene(name)
     try:
         if disk.uploads().find(f"{name}.webp") is None:
-            raise _gone()
+            raise disk.gone()
         picture = _upload(name)
     except OSError as error:  # too many open files, say: nothing is wrong with the picture
         LOG.exception("an upload cannot be read")
         raise WrongRequest("this picture cannot be read now; try again later") from error
     if name in disk.DELETED:  # while it was read
         _upload.cache_clear()
-        raise _gone()
+        raise disk.gone()
     return picture
 
 
@@ -80,16 +63,12 @@ def _scene(name: str) -> PIL.Image.Image:
 def _upload(name: str) -> PIL.Image.Image:
     data = disk.uploads().read(f"{name}.webp")
     if data is None:
-        raise _gone()
+        raise disk.gone()
     if name_of(data) != name:  # only bytes that were read can be damaged
         disk.uploads().drop(f"{name}.webp")
         raise WrongRequest("this picture is damaged here; send it again")
     with PIL.Image.open(io.BytesIO(data), formats=("WEBP",)) as picture:
         return picture.convert("RGB")
-
-
-def _gone() -> WrongRequest:
-    return WrongRequest("the picture of this link is no longer here; choose another one")
 
 
 def name_of(data: bytes) -> str:
@@ -130,7 +109,7 @@ def is_upload(name: str) -> bool:
 
 def may_delete(name: str) -> bool:
     """Is it an upload of whoever asks, or any upload on a server of one's own?"""
-    return is_upload(name) and (not public() or disk.OWNER.get() in disk.owners(name))
+    return is_upload(name) and (not public() or disk_store.OWNER.get() in disk.owners(name))
 
 
 def delete(name: str) -> None:
@@ -162,7 +141,7 @@ def strip() -> tuple[PIL.Image.Image, tuple[str, ...]]:
     return made, tuple(labels)
 
 
-def framed(picture: PIL.Image.Image, box: Box, size: tuple[int, int]) -> PIL.Image.Image:
+def framed(picture: PIL.Image.Image, box: Rectangle, size: tuple[int, int]) -> PIL.Image.Image:
     """A picture with a white frame on black, where `box` is on the original of (height, width)."""
     made = picture.copy()
     draw = PIL.ImageDraw.Draw(made)

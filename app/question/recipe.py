@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import platform
+import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,27 +22,21 @@ import PIL.Image
 import PIL.PngImagePlugin
 import torch
 
-from featvis import METHODS, Contrast, Likeness, VisionModel, WrongRequest
+from featvis import VisionModel, WrongRequest, __version__
 from featvis.model import brief
 
-from .state import DISPLAY, SEEDS
-
-__all__ = [
-    "DRAWN",
-    "Call",
-    "Recipe",
-    "facts",
-    "from_json",
-    "picture_hash",
-    "stamped",
-    "target_text",
-]
+from .state import SEEDS
+from .tabs import DISPLAY
+from .text import method_named, one_or_several
 
 FORM = 1  # of the JSON; a reader refuses what is newer
 KEY = "featvis"  # of the text in a PNG
 LARGEST = 1_000_000  # characters of a recipe
 DRAWN = ("scale", "maps", "box")  # those choices of DISPLAY that change a saved picture
+VERSION = re.compile(r"\d{1,6}(\.\d{1,6}){0,3}", re.ASCII)
 SUBJECT = ("target", "layer", "channel", "position")
+# Versions from which on a recipe gives other pictures than before; CHANGELOG.md says which.
+REPAINTED: tuple[str, ...] = ()
 PACKAGES = ("torch", "torchvision", "timm", "transformers", "pillow")
 
 
@@ -104,30 +99,27 @@ def from_json(text: str) -> Recipe:
     if not isinstance(display, dict) or display.keys() - set(DRAWN):
         raise WrongRequest(f"how a recipe is drawn is said by {', '.join(DRAWN)} alone")
     return Recipe(
-        model,
-        image,
-        tuple(_call(call) for call in calls),
-        given.get("pretrained") is not False,
-        {name: DISPLAY[name].check(value) for name, value in display.items()},
-        known if isinstance(known, dict) else {},
-        page,
+        model=model,
+        image=image,
+        calls=tuple(_call(call) for call in calls),
+        pretrained=given.get("pretrained") is not False,
+        display={name: DISPLAY[name].check(value) for name, value in display.items()},
+        facts=known if isinstance(known, dict) else {},
+        page=page,
     )
 
 
 def _call(given: Any) -> Call:
     """One call, checked against its method's signature."""
     name = given.get("method") if isinstance(given, dict) else None
-    if not isinstance(name, str) or name not in METHODS:
-        raise WrongRequest(
-            f"there is no method {brief(name)}; the methods are {', '.join(METHODS)}"
-        )
-    method, params = METHODS[name], given.get("params", {})
+    method, params = method_named(name), given.get("params", {})
     if not isinstance(params, dict):
-        raise WrongRequest(f"the parameters of {name} are not a list of names and values")
+        raise WrongRequest(f"the parameters of {method.name} are not a list of names and values")
     subject = {key: _valid(key, given[key]) for key in SUBJECT if given.get(key) is not None}
     if strange := [key for key in subject if key not in method.subject]:
-        raise WrongRequest(f"{name} takes no {', '.join(strange)}")
-    return Call(name, subject, method.check(params))
+        raise WrongRequest(f"{method.name} takes no {', '.join(strange)}")
+    one_or_several(method, subject.get("channel", 0))
+    return Call(method.name, subject, method.check(params))
 
 
 def _valid(key: str, value: Any) -> Any:
@@ -143,18 +135,9 @@ def _valid(key: str, value: Any) -> Any:
     raise WrongRequest(f"{brief(value)} is no {key}")
 
 
-def target_text(target: Any) -> str | None:
-    """A target as a recipe writes it."""
-    if isinstance(target, Contrast):
-        return f"{target.of}-{target.against}"
-    if isinstance(target, Likeness):
-        return target.name
-    return None if target is None else str(target)
-
-
 def facts(model: VisionModel, picture: PIL.Image.Image | None) -> dict[str, Any]:
     """What the result depends on besides what was asked for: weights, picture, versions."""
-    made: dict[str, Any] = {"weights": model.fingerprint}
+    made: dict[str, Any] = {"featvis": __version__, "weights": model.fingerprint}
     if revision := model.info.get("revision"):
         made["revision"] = revision
     if picture is not None:
@@ -172,7 +155,27 @@ def facts(model: VisionModel, picture: PIL.Image.Image | None) -> dict[str, Any]
     made["python"] = platform.python_version()
     made["machine"] = f"{platform.system()} {platform.machine()}"
     made["threads"] = torch.get_num_threads()
-    return made | {name: found for name in PACKAGES if (found := _version(name))}
+    versions = {name: _version(name) for name in PACKAGES}
+    return made | {name: installed for name, installed in versions.items() if installed}
+
+
+def age_note(recipe: Recipe) -> str:
+    """A sentence where pictures have changed since the featvis that wrote the recipe, or ""."""
+    writer = recipe.facts.get("featvis")
+    changes = [later for later in REPAINTED if _numbers(writer) < _numbers(later)]
+    if not changes:
+        return ""
+    name = f"featvis {writer}" if _numbers(writer) else "an earlier featvis"
+    return (
+        f"{name} wrote this recipe, and pictures have changed in {', '.join(changes)}: the result "
+        "may differ; CHANGELOG.md says how"
+    )
+
+
+def _numbers(value: Any) -> tuple[int, ...]:
+    """The numbers of a version, (0, 1, 0); () of anything else."""
+    text = str(value)
+    return tuple(map(int, text.split("."))) if VERSION.fullmatch(text) else ()
 
 
 @cache  # a package's facts are read from a file

@@ -6,29 +6,16 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from types import MappingProxyType
 from typing import TypeVar
 from urllib.parse import parse_qsl, urlencode
 
-from featvis import METHODS, WrongRequest
+from featvis import METHODS, Method, Output, WrongRequest
 from featvis.model import brief
-from featvis.spec import Param
 
 from ..machine import values
-
-__all__ = [
-    "DISPLAY",
-    "IMAGE",
-    "MOST",
-    "ON",
-    "SEEDS",
-    "TABS",
-    "State",
-    "from_query",
-    "param_text",
-    "start",
-    "to_query",
-]
+from .tabs import DISPLAY, TABS
 
 T = TypeVar("T")
 VERSION = "1"
@@ -38,52 +25,7 @@ FIELDS = 200  # values in a link
 LETTERS = 20_000  # of a link
 MOST = 6  # networks side by side
 SEEDS = 999_999_999  # the largest seed, and the largest number in a link
-TARGET = re.compile(r"[0-9]{1,9}(-[0-9]{1,9})?|scene-[0-9]{1,7}|[0-9a-f]{16}", re.ASCII)
 IMAGE = re.compile(r"scene-[0-9]{1,7}|[0-9a-f]{16}", re.ASCII)
-
-# Those of one family of methods each, and the pages that put several questions to one subject.
-TABS = (
-    "Filters", "Feature maps", "Class evidence", "Channel", "Synthesis", "DeepDream", "Neighbours",
-    "Compare",
-)  # fmt: skip
-
-# What is shown and how; no method has these parameters, but links carry them like one.
-DISPLAY = {
-    param.name: param
-    for param in (
-        Param("scale", str, "shared", "Brightness of the tiles: one scale for all, or each its own",
-              None, ("shared", "own")),
-        Param("explain", str, "class", "What the maps explain; a click on the picture picks a "
-              "neuron", None, ("class", "neuron")),
-        Param("maps", str, "own", "Colours of the maps: each its own scale, or one for all",
-              None, ("own", "shared")),
-        Param("box", bool, False, "A box round the strongest evidence, over 20 % of the maximum"),
-        Param("trust", bool, False, "Does the prediction follow what the map calls important?"),
-        Param("sanity", bool, False, "The maps while the network's weights are drawn anew, step by "
-              "step"),
-        Param("columns", str, "methods", "Methods; or at the same depths all channels of a layer, "
-              "or the picture made for its strongest one", None,
-              ("methods", "depth", "synthesis")),
-        Param("layers", bool, False, "How alike the layers of the networks are (CKA)"),
-        Param("neighbours", bool, False, "How far they find the same pictures alike"),
-        Param("by", str, "embedding", "Alike to the whole network, to the chosen layer, or to its "
-              "chosen channel", None, ("embedding", "layer", "channel")),
-        Param("pair", str, "", "Two layers that are shown: NETWORK|LAYER|LAYER"),
-        Param("download", bool, False, "Fetch networks that are not on disk; each says how large "
-              "it is"),
-        Param("picture", bool, False, "Make the pictures that excite the channel and its "
-              "counterparts the most, too"),
-    )
-}  # fmt: skip
-# Tab -> the choices that it has.
-ON = {
-    "Filters": ("scale",),
-    "Feature maps": ("scale",),
-    "Channel": ("picture", "download"),
-    "Neighbours": ("by",),
-    "Compare": ("columns", "maps", "trust", "layers", "neighbours", "download"),
-    "Class evidence": ("explain", "maps", "box", "trust", "sanity"),
-}
 
 
 @dataclass(frozen=True)
@@ -111,20 +53,38 @@ class State:
         made = {**self.params, **{name: str(value) for name, value in params.items()}}
         return self.but(params=MappingProxyType(made))
 
-    def given(self, method: str) -> dict[str, str]:
-        """The parameters that are set and that this method has; its seed is the state's."""
-        names = {param.name for param in METHODS[method].params}
-        given = {name: value for name, value in self.params.items() if name in names}
-        return {**given, "seed": str(self.seed)} if "seed" in names else given
-
     def display(self, name: str) -> bool | int | float | str:
         """A parameter of DISPLAY."""
         return DISPLAY[name].check(self.params.get(name, DISPLAY[name].default))
 
-    @property
+    @cached_property
+    def choices(self) -> Mapping[str, bool | int | float | str]:
+        """All parameters of DISPLAY, checked."""
+        return {name: self.display(name) for name in DISPLAY}
+
+    @cached_property
     def of_neuron(self) -> bool:
         """Is a neuron explained, and not a class?"""
         return self.display("explain") == "neuron"
+
+    @cached_property
+    def shown_methods(self) -> list[Method]:
+        """The chosen methods of the tab, or its first ones."""
+        tab = TABS[self.tab]
+        chosen = [method for method in tab.methods if method.name in self.methods]
+        return chosen or tab.first_methods
+
+    @property
+    def has_methods(self) -> bool:
+        """Are methods shown, that can be chosen?"""
+        return not TABS[self.tab].compares_networks or self.display("columns") == "methods"
+
+    @property
+    def used_params(self) -> set[str]:
+        """The names of the parameters that change what is shown."""
+        names = {param.name for method in self.shown_methods for param in method.params}
+        names |= set(TABS[self.tab].choices)
+        return names if self.has_methods else names - {"maps", "trust"}
 
 
 def start() -> State:
@@ -167,7 +127,7 @@ def from_query(query: str, default: State | None = None) -> State:
         changes["image"] = given["img"]
     if methods := [m for m in given.get("method", "").split(",") if m in METHODS]:
         changes["methods"] = tuple(dict.fromkeys(methods))
-    if TARGET.fullmatch(given.get("cls", "")):
+    if _is_target(given.get("cls", "")):
         changes["target"] = given["cls"]
     for key, name in (("ch", "channel"), ("seed", "seed")):
         number = _read(values.digits, key, given.get(key), 0, SEEDS)
@@ -175,6 +135,12 @@ def from_query(query: str, default: State | None = None) -> State:
     if (place := _read(values.position, given.get("pos"))) is not None:
         changes["position"] = place
     return (default or start()).but(**changes)
+
+
+def _is_target(text: str) -> bool:
+    """Has a text the form of a target, of any kind of output, or of a picture to be like?"""
+    forms = [kind.form for kind in Output.__subclasses__() if kind.form]
+    return any(re.fullmatch(form, text, re.ASCII) for form in (IMAGE.pattern, *forms))
 
 
 def _pairs(query: str) -> list[tuple[str, str]]:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from featvis import METHODS
+from featvis import METHODS, WrongRequest
 from zoo_adapters.bundled.scenes import scene
 
 from ..machine.cache import MODELS
 from .state import State
-
-__all__ = ["title"]
+from .tabs import TABS
 
 
 def title(state: State) -> str:
     """The question, the networks and the picture; nothing is loaded for it."""
     one = METHODS[state.methods[0]].title if len(state.methods) == 1 else state.tab
-    compared = state.others if state.tab == "Compare" else ()
+    compared = state.others if TABS[state.tab].compares_networks else ()
     names = [name.rpartition("/")[2].rpartition(":")[2] for name in (state.model, *compared)]
     return " · ".join(filter(None, (one, ", ".join(names), _of(state))))
 
@@ -27,18 +26,20 @@ def _of(state: State) -> str:
         return (
             f"{state.layer} channel {state.channel}" if state.layer else f"channel {state.channel}"
         )
-    if state.tab == "Filters":
+    if TABS[state.tab].shows_weights:
         return state.layer or ""
     return _class(state) or _picture(state.image)
 
 
 def _class(state: State) -> str:
-    """The chosen class, where its network is loaded; "3 rather than 5" of two."""
+    """The chosen class, where its network is loaded and has it; "3 rather than 5" of two."""
     model = MODELS.get(state.model)
-    parts = (state.target or "").split("-")
-    if model is None or not all(p.isdecimal() and int(p) < len(model.labels) for p in parts):
+    if model is None or state.target is None:
         return ""
-    return " rather than ".join(model.labels[int(p)] for p in parts)
+    try:
+        return model.output.words(model.output.parse(state.target))
+    except WrongRequest:
+        return ""
 
 
 @lru_cache(maxsize=256)

@@ -10,9 +10,7 @@ from featvis import WrongRequest
 from zoo_adapters import Facts
 
 from ..machine.cache import MODELS
-from .state import MOST
-
-__all__ = ["cost", "kind", "lined_up", "trainings", "words"]
+from .state import MOST, State
 
 # How a set of weights was made, by the words of its name; the first that fits. Most of the zoos'
 # weights have learned classes with labels: they come last.
@@ -61,6 +59,12 @@ def trainings(name: str) -> tuple[str, ...]:
 def lined_up(name: str) -> tuple[str, ...]:
     """Those of them that are shown beside the network itself."""
     return trainings(name)[1:MOST]
+
+
+def check_here(name: str, state: State) -> None:
+    """Refuse a network that must be downloaded first, unless the state says so."""
+    if not state.display("download") and (words := cost(name)):
+        raise WrongRequest(f"{words}; choose Download to fetch it")
 
 
 def cost(name: str) -> str | None:

@@ -14,22 +14,22 @@ from typing import Any
 import zoo_adapters
 from featvis import METHODS, WrongRequest
 
-from ..answers import indexed, kinship_numbers, session
+from ..answers import indexed, kinship_numbers
+from ..answers.ask import ask_of
 from ..answers.comparison import agreements, compared, told
 from ..answers.nearest import nearest
+from ..answers.run import run as run_ask
 from ..files import save
 from ..files.compare_sheet import sheet_of
 from ..files.page_recipe import of_page
 from ..machine import disk, values
-from ..question import pictures
+from ..machine.cache import model_of
+from ..question import pictures, text
 from ..question.incoming import picture_name
-from ..question.labels import target_named
-from ..question.recipe import stamped, target_text
-from ..question.state import DISPLAY, SEEDS, State, to_query
+from ..question.recipe import stamped
 from ..question.state import MOST as NETWORKS
-from ..window import changes
-
-__all__ = ["ENDPOINTS"]
+from ..question.state import SEEDS, State, to_query
+from ..question.tabs import DISPLAY, TABS
 
 MOST = 500  # names in an answer
 
@@ -85,7 +85,7 @@ def layers(model: str) -> list[dict[str, Any]]:
             "kind": layer.kind,
             "depth": round(layer.depth, 3),
         }
-        for layer in session.model_of(values.name("model", model)).layers.values()
+        for layer in model_of(values.name("model", model)).layers.values()
     ]
 
 
@@ -114,7 +114,7 @@ def run(
         parameters: the method's parameters as JSON, as {"samples": 25}.
     """
     state = _state(method, model, image, target, layer, channel, position, parameters)
-    result = session.run(method, state).result
+    result = run_ask(ask_of(method, state)).result
     made = {"method": method, "model": model, "link": f"?{to_query(state)}"}
     for name in ("target", "step"):
         if (value := getattr(result, name, None)) is not None:
@@ -148,18 +148,10 @@ def compare(
         neighbours: how many nearest neighbours they have in common, over their indexes.
     """
     models = [name.strip() for name in values.names("models", models, NETWORKS)]
-    columns = [name.strip() for name in values.text("methods", methods).split(",")]
-    target, image = values.text("target", target), _image(image)
+    columns = values.text("methods", methods).split(",")
     wanted = {"trust": trust, "layers": layers, "neighbours": neighbours}
     wanted = {name: values.flag(name, on) for name, on in wanted.items()} | {"download": True}
-    if len(models) < 2:
-        raise WrongRequest("name at least two networks to compare")
-    first = session.model_of(values.name("model", models[0]))
-    state = State(tab="Compare", model=models[0], image=image)
-    state = changes.set_others(state, models[1:])
-    state = changes.set_methods(state, columns)
-    if target:
-        state = state.but(target=target_text(target_named(first, target)))
+    state = text.comparison(models, _image(image), columns, target)
     state = state.having(**{name: True for name, on in wanted.items() if on})
     *_, rows = compared(state)
     kin = kinship_numbers.told(
@@ -187,9 +179,7 @@ def channel(model: str, layer: str, channel: int, count: int = 9) -> dict[str, A
     channel, count = values.whole("channel", channel, 0), values.whole("count", count, 1)
     model, layer = values.name("model", model), values.name("layer", layer)
     state = State(tab="Channel", model=model, layer=layer, channel=channel)
-    index = indexed.index_of(state)
-    if index is None:
-        raise WrongRequest(f"{model} has no index; featvis index build --model {model} makes one")
+    index = indexed.need_index(state)
     count = min(count, MOST)
     stats, chosen = index.stats(layer, channel), index.selectivity(layer, channel)
     ties = index.ties(layer, channel, count)
@@ -237,9 +227,7 @@ def neighbours(
     place = (layer, channel if by == "channel" else None) if by != "embedding" else (None, None)
     state = State(tab="Neighbours", model=model, image=image, layer=place[0],
                   channel=place[1]).having(by=by)  # fmt: skip
-    index = indexed.index_of(state)
-    if index is None:
-        raise WrongRequest(f"{model} has no index; featvis index build --model {model} makes one")
+    index = indexed.need_index(state)
     found = nearest(state, index, min(count, MOST))
     return [{**one._asdict(), "label": index.label(one.image)} for one in found.near]
 
@@ -252,30 +240,27 @@ def _state(
     parameters: str,
 ) -> State:  # fmt: skip
     """The state that asks for all that, every value checked."""
-    method, params = values.text("method", method), values.settings(parameters)
-    if method not in METHODS:
-        raise WrongRequest(f"there is no method {method!r}; the methods are {', '.join(METHODS)}")
+    asked, params = text.method_named(method), values.settings(parameters)
     model, image = values.name("model", model), _image(image)
-    target, layer = values.text("target", target), values.text("layer", layer)
     channel, place = values.whole("channel", channel), values.position(position)
     seed = params.pop("seed", 0)
     reading = values.digits if isinstance(seed, str) else values.whole
     seed = reading("seed", seed, 0, SEEDS)
-    checked = METHODS[method].check(params)
-    network = session.model_of(model)
+    checked = asked.check(params)
+    network = model_of(model)
     state = State(
-        tab=METHODS[method].family,
+        tab=asked.family,
         model=model,
         image=image,
-        methods=(method,),
-        layer=network.layer(layer).name if layer else None,
+        methods=(asked.name,),
+        layer=text.layer_named(network, layer),
         channel=None if channel < 0 else channel,
         position=place,
-        target=target_text(target_named(network, target)) if target else None,
+        target=text.target_text(network, target),
         seed=seed,
         params=MappingProxyType({name: str(checked[name]) for name in params}),
     )
-    of_neuron = state.channel is not None and METHODS[method].family == "Class evidence"
+    of_neuron = state.channel is not None and TABS[asked.family].explains
     return state.having(explain="neuron") if of_neuron else state
 
 

@@ -12,6 +12,8 @@ import math
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
+from starlette.types import Receive
+
 from featvis import WrongRequest
 
 from ..machine.disk import FILE as FILE_KEY
@@ -19,10 +21,8 @@ from ..machine.limits import limits
 from ..question.incoming import data_url
 from ..question.pictures import NAME
 from .connections import PACE
-from .replies import Receive, Refusal
+from .replies import Refusal
 from .visitors import UnderWay
-
-__all__ = ["parsed", "read", "with_names"]
 
 PLAIN = 64_000  # bytes of a body beside the pictures in it
 DEEP, ITEMS, LONGEST, LONGEST_NAME, DIGITS = 12, 2000, 2000, 100, 18

@@ -16,8 +16,6 @@ from typing import Any
 from ..machine.limits import limits
 from .visitors import address
 
-__all__ = ["PACE", "Patience", "install"]
-
 EVERY = 1.0  # seconds between two looks
 PACE = 16_000  # bytes of a body that a second more is given for
 LONG = 10  # times `read_seconds`: the most for one write, however slowly a client reads it

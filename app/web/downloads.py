@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
+from starlette.types import Send
+
 from ..machine import disk
 from ..question import pictures
 from .http_headers import OF_FILES
-from .replies import Refusal, Send, answer
-
-__all__ = ["send_file"]
+from .replies import Refusal, answer
 
 SHOWN = {"png": "image/png", "webp": "image/webp", "gif": "image/gif", "jpg": "image/jpeg"}
 SAVED = "application/octet-stream"  # all else is taken away, and never drawn as a page

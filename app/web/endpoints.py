@@ -23,8 +23,6 @@ from ..question.state import from_query
 from ..window.lists import LINK
 from . import api
 
-__all__ = ["offer"]
-
 
 def offer() -> None:
     """Declare all endpoints in the Blocks at hand; long jobs wait for one another (lanes.py)."""

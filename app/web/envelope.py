@@ -14,8 +14,6 @@ from typing import Any
 from .replies import Refusal
 from .routes import WORD
 
-__all__ = ["FIELDS", "checked"]
-
 FIELDS = {  # of each kind of body: the names that are passed on
     "event": ("data", "event_data", "fn_index", "trigger_id", "session_hash"),
     "run": ("data", "event_data", "fn_index", "trigger_id", "session_hash"),

@@ -13,18 +13,18 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
+from starlette.types import Receive, Scope, Send
+
 from ..machine.callers import session_of
-from ..machine.disk import OWNER
+from ..machine.disk_store import OWNER
 from ..machine.limits import limits
 from ..words import translate
 from . import bodies, envelope, http_headers, routes
 from .downloads import send_file
-from .replies import Receive, Refusal, Scope, Send, answer, refuse, stream
+from .replies import Refusal, answer, refuse, stream
 from .sessions import Sessions
 from .uploads import Uploads
 from .visitors import Buckets, UnderWay, address
-
-__all__ = ["Gate", "stand"]
 
 STREAM = "/gradio_api/queue/data"
 GONE = {
@@ -99,7 +99,7 @@ class Gate:
     async def _answer(self, request: Request) -> None:
         route, method = request.route, request.scope["method"]
         if method == "OPTIONS":  # of a browser, before another page's script may ask
-            await self.app(request.scope, _without_body(request.receive), request.send)
+            await self.app(request.scope, _without_body(request), request.send)
         elif route.own in ("file", "progress", "upload"):
             await self._own(request)
         elif route.body == "mcp":
@@ -117,7 +117,7 @@ class Gate:
         elif route.path.startswith("/gradio_api/mcp") and _is_stream(request.scope):
             raise Refusal("tools are asked by POST; this server begins no stream by itself", 405)
         else:
-            await self.app(request.scope, _without_body(request.receive), request.send)
+            await self.app(request.scope, _without_body(request), request.send)
 
     def _asker(self, scope: Scope) -> tuple[str, bool]:
         """The address, and whether this server asks itself on behalf of it."""
@@ -188,7 +188,7 @@ class Gate:
         """The answer of a call; after it, nothing of the call is kept."""
         session = self.sessions.of_event(request.values["event_id"])
         try:
-            await self.app(request.scope, _without_body(request.receive), request.send)
+            await self.app(request.scope, _without_body(request), request.send)
         finally:
             if session.startswith("call-"):
                 self.sessions.drop(session)
@@ -210,11 +210,13 @@ def _is_stream(scope: Scope) -> bool:
     return b"text/event-stream" in dict(scope["headers"]).get(b"accept", b"")
 
 
-def _without_body(receive: Receive) -> Receive:
-    """Drop the body of a request that only looks."""
+def _without_body(request: Request) -> Receive:
+    """The receiver of a request that only looks, with no body."""
+    if not {b"content-length", b"transfer-encoding"} & dict(request.scope["headers"]).keys():
+        return request.receive
 
     async def received() -> Any:
-        message = await receive()
+        message = await request.receive()
         if message["type"] == "http.request":
             message = {"type": "http.request", "body": b"", "more_body": False}
         return message

@@ -10,24 +10,22 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, version
 from threading import Event, Thread
 from typing import Any
 
 import torch
 
 import zoo_adapters
-from featvis import METHODS, Method
+from featvis import METHODS, Method, __version__
 
-from ..answers import session
+from ..answers.ask import ask_of
+from ..answers.run import run
 from ..machine import broken, cache, jobs, lanes, resources
 from ..machine.cache import holding
 from ..machine.errors import REQUEST, sentence
 from ..machine.limits import public
 from ..machine.pulse import Answer
 from ..question.state import MODEL, State
-
-__all__ = ["FIRST_PAGE", "begin", "report", "tests"]
 
 PATIENCE = 20.0  # seconds that it waits for the first page, and for visitors to finish
 FEW = ("steps", "samples", "across", "octaves", "frames")  # of these few suffice to see it work
@@ -40,7 +38,7 @@ def begin() -> None:
     Thread(target=_all, daemon=True, name="self-test").start()
 
 
-def tests() -> Iterator[tuple[str, State]]:
+def smallest_questions() -> Iterator[tuple[str, State]]:
     """Each method, and a state that asks it for as little as it can do."""
     for method in METHODS.values():
         name = _network(method)
@@ -60,7 +58,7 @@ def report(answer: Answer | None = None) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "ok": True,
         "status": "ok",
-        "version": _version(),
+        "version": __version__,
         "answer": (answer or Answer(None))._asdict(),
         "problems": resources.problems(),
         "jobs": {"running": jobs.under_way(), "waiting": _waiting()},
@@ -110,7 +108,7 @@ def _all() -> None:
     REQUEST.set("self-test")
     FIRST_PAGE.wait(PATIENCE)
     broken.hub_missing()
-    for name, state in tests():
+    for name, state in smallest_questions():
         until = time.monotonic() + PATIENCE
         while jobs.under_way() and time.monotonic() < until:
             time.sleep(0.2)
@@ -121,16 +119,15 @@ def _tried(name: str, state: State) -> broken.Check:
     begin = time.perf_counter()
     try:
         with holding():
-            cache.RESULTS.drop(session.key_of(METHODS[name], state))  # made anew, not found
-            values = session.run(name, state).result.values
+            ask = ask_of(name, state)
+            cache.RESULTS.drop(ask.key)  # computed now, whether or not it is kept
+            values = run(ask).result.values
         wrong = "" if values.numel() and bool(torch.isfinite(values).all()) else "it is no number"
     except Exception as error:
         wrong = sentence(error)
-    return broken.Check(not wrong, wrong, round(time.perf_counter() - begin, 3), state.model)
-
-
-def _version() -> str:
-    try:
-        return version("featvis")
-    except PackageNotFoundError:
-        return "source"
+    return broken.Check(
+        ok=not wrong,
+        reason=wrong,
+        seconds=round(time.perf_counter() - begin, 3),
+        model=state.model,
+    )

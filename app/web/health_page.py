@@ -1,12 +1,16 @@
-"""The pages of the health: /healthz for machines, /status for people; Gradio knows neither."""
+"""The pages of the health: /healthz for machines, /status for people."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from featvis import METHODS
 
@@ -14,9 +18,6 @@ from ..machine.limits import rows
 from ..machine.pulse import PULSE
 from ..words.texts import sentence
 from . import health
-from .replies import Receive, Scope, Send
-
-__all__ = ["Health", "page"]
 
 PAGE = (Path(__file__).parent.parent / "assets" / "status.html").read_text(encoding="utf-8")
 WORDS = {
@@ -27,29 +28,24 @@ WORDS = {
 }
 
 
-class Health:
-    """Answers the two pages, and notes that the first page of the window was asked for."""
+async def healthz(request: Request) -> Response:
+    """The report as JSON."""
+    report = health.report(await PULSE.take())
+    return _answer(report, json.dumps(report, indent=1), "application/json")
 
-    def __init__(self, app: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:
-        self.app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
-        path = scope.get("path", "").removeprefix(scope.get("root_path", "")).rstrip("/")
-        if scope["type"] != "http" or path not in ("/healthz", "/status"):
-            await self.app(scope, receive, send)
-            if scope["type"] == "http" and path == "":
-                health.FIRST_PAGE.set()
-            return
-        report = health.report(await PULSE.take())
-        form = ("application/json", json.dumps(report, indent=1))
-        kind, text = form if path == "/healthz" else ("text/html; charset=utf-8", page(report))
-        body, code = text.encode(), 200 if report["ok"] else 503
-        headers = [(b"content-type", kind.encode()), (b"cache-control", b"no-store"),
-                   (b"content-length", b"%d" % len(body))]  # fmt: skip
-        await send({"type": "http.response.start", "status": code, "headers": headers})
-        shown = b"" if scope["method"] == "HEAD" else body
-        await send({"type": "http.response.body", "body": shown})
+async def status(request: Request) -> Response:
+    """The report as a page."""
+    report = health.report(await PULSE.take())
+    return _answer(report, page(report), "text/html")
+
+
+ROUTES = (Route("/healthz", healthz), Route("/status", status))
+
+
+def _answer(report: Mapping[str, Any], text: str, kind: str) -> Response:
+    code = 200 if report["ok"] else 503
+    return Response(text, code, headers={"Cache-Control": "no-store"}, media_type=kind)
 
 
 def page(report: Mapping[str, Any]) -> str:

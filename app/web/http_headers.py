@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 
-from .replies import Refusal, Scope
+from starlette.types import Scope
 
-__all__ = ["HANDED_ON", "OF_FILES", "checked", "secured"]
+from .replies import Refusal
 
 HANDED_ON = (
     b"accept", b"accept-encoding", b"accept-language", b"access-control-request-headers",

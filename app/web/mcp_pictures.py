@@ -9,8 +9,6 @@ import PIL.Image
 
 from ..machine import disk
 
-__all__ = ["join"]
-
 META = {"_type": "gradio.FileData"}  # by which Gradio knows a file
 
 

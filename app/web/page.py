@@ -10,9 +10,8 @@ from urllib.parse import parse_qs
 
 from ..window.language import properties
 from ..words import translate
+from .health import FIRST_PAGE
 from .whole import changed
-
-__all__ = ["Page", "page"]
 
 CONFIG = re.compile(r"(<script>window\.gradio_config = )(.*?)(;</script>)", re.DOTALL)
 HEAD = re.compile(r'(<title>|<meta (?:name|property)="[^"]*"\s+content=")([^"<]*)')
@@ -66,3 +65,4 @@ class Page:
 
         vary = (b"vary", b"Accept-Language")
         await changed(self.app, scope, receive, send, spoken_in, vary)
+        FIRST_PAGE.set()

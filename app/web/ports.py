@@ -9,7 +9,7 @@ from contextlib import closing, suppress
 
 from featvis import WrongRequest
 
-__all__ = ["Unavailable", "available", "reason"]
+from ..machine import values
 
 FIRST, COUNT = 7860, 100  # without --port: the first free one of these
 HIGHEST = 65535
@@ -97,9 +97,7 @@ def _free(host: str) -> int:
 
 def _number(variable: str, default: int) -> int:
     text = os.environ.get(variable, "").strip()
-    if text and not (text.isascii() and text.isdigit() and len(text) < 9):
-        raise WrongRequest(f"{variable} is a whole number, not {text!r}")
-    return int(text or default)
+    return values.digits(variable, text, 0, HIGHEST) if text else default
 
 
 def _port(number: int, name: str) -> int:

@@ -13,13 +13,12 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from ..pages.starts import FILE, STARTS
 from ..question.state import State, from_query
 from ..question.title import title
 from .whole import changed
-
-__all__ = ["PICTURE", "Preview", "tags"]
 
 PICTURE = FILE.with_name("preview.jpg")
 NAME = "featvis: what a vision network has learned"
@@ -29,8 +28,16 @@ OLD = re.compile(
 )
 
 
+async def picture(request: Request) -> Response:
+    headers = {"Cache-Control": "public, max-age=86400"}
+    return Response(PICTURE.read_bytes(), media_type="image/jpeg", headers=headers)
+
+
+ROUTES = (Route(f"/{PICTURE.name}", picture),)
+
+
 class Preview:
-    """Writes the head of the page anew, and serves the picture of previews."""
+    """Writes the head of the page anew."""
 
     def __init__(self, app: Any, root: Callable[[Request], str]) -> None:
         self.app, self.root = app, root
@@ -40,10 +47,6 @@ class Preview:
         path = scope.get("path", "")
         if scope["type"] != "http" or scope["method"] not in ("GET", "HEAD"):
             await self.app(scope, receive, send)
-        elif path.endswith(f"/{PICTURE.name}"):
-            kept = {"Cache-Control": "public, max-age=86400"}
-            answer = Response(PICTURE.read_bytes(), media_type="image/jpeg", headers=kept)
-            await answer(scope, receive, send)
         elif path.rstrip("/") == scope.get("root_path", "").rstrip("/"):
             await changed(self.app, scope, receive, send, lambda body: self._written(scope, body))
         else:

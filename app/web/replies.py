@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable
 from typing import Any
+
+from starlette.types import Send
 
 from featvis import WrongRequest
 
-__all__ = ["Receive", "Refusal", "Scope", "Send", "answer", "refuse", "stream"]
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Pair = tuple[bytes, bytes]
 
 

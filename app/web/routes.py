@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 from urllib.parse import parse_qsl
 
-from .replies import Refusal, Scope
+from starlette.types import Scope
 
-__all__ = ["OPEN", "Route", "inner_path", "known", "passed_on"]
+from .replies import Refusal
 
 ASK, LOOK = "ask", "look"  # of FEATVIS_REQUESTS, and of the many more of FEATVIS_LOOKS
 PAGE = 10  # looks that a page counts as, since it is written for each request

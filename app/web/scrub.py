@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from .replies import Receive, Scope, Send
-
-__all__ = ["Scrub"]
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 TEXTS = (b"application/json", b"text/html", b"text/event-stream", b"text/plain")
 
@@ -17,7 +14,7 @@ TEXTS = (b"application/json", b"text/html", b"text/event-stream", b"text/plain")
 class Scrub:
     """Middleware: takes a folder out of all texts that are sent."""
 
-    def __init__(self, app: Callable[[Scope, Receive, Send], Awaitable[None]], folder: str) -> None:
+    def __init__(self, app: ASGIApp, folder: str) -> None:
         self.app = app
         paths = {str(Path(folder)), str(Path(folder).resolve())}
         forms = {form for path in paths for form in (path, json.dumps(path)[1:-1])}

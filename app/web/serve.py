@@ -23,7 +23,7 @@ from starlette.middleware.gzip import GZipMiddleware
 
 from featvis import WrongRequest
 
-from ..answers import session
+from ..answers.prediction import logits_of
 from ..machine import decoder, disk, malloc, resources
 from ..machine.callers import Callers
 from ..machine.limits import hand_on, limits
@@ -31,14 +31,10 @@ from ..question import pictures
 from ..question.state import start
 from ..window import states, theme
 from ..window.build import build
-from . import connections, gate, health, mcp_pictures
+from . import connections, gate, health, health_page, mcp_pictures, preview
 from .endpoints import offer
-from .health_page import Health
 from .page import Page
-from .preview import Preview
 from .scrub import Scrub
-
-__all__ = ["guard", "launch"]
 
 LOG = logging.getLogger("featvis")
 # Events under way of all visitors. One that waits for its work holds no thread, so that many can;
@@ -50,7 +46,7 @@ def _warm() -> None:
     """Load what the first visitor will ask for, while the server starts."""
     try:
         pictures.strip()
-        session.logits_of(start())
+        logits_of(start())
     except Exception as error:  # said in the window, to whoever opens it
         LOG.info("the first model is not there: %s", error)
 
@@ -66,6 +62,7 @@ async def _lifespan(app: Any) -> AsyncIterator[None]:
     """The gate stands before the app; tools show pictures by the keys of their files."""
     mcp_pictures.join(app.get_blocks())
     states.install(app)
+    app.router.routes[:0] = [*health_page.ROUTES, *preview.ROUTES]  # before those of Gradio
     async with gate.stand(app):
         yield
 
@@ -107,11 +104,10 @@ def launch(*, self_test: bool = False, **options: Any) -> tuple[gr.Blocks, str]:
         max_file_size=int(1e6 * here.upload_mb) or None,
         app_kwargs={
             "middleware": [
-                Middleware(Health),
                 Middleware(Callers),
                 Middleware(GZipMiddleware, minimum_size=1000),
                 Middleware(Page),
-                Middleware(Preview, root=_root(options.get("root_path"))),
+                Middleware(preview.Preview, root=_root(options.get("root_path"))),
                 Middleware(Scrub, folder=get_upload_folder()),
             ],
             "lifespan": _lifespan,

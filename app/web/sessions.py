@@ -11,8 +11,6 @@ from typing import Any
 from ..machine.limits import limits
 from .replies import Refusal
 
-__all__ = ["Sessions"]
-
 EVENTS = 16  # actions of one page under way: the next one takes the place of the one before
 
 

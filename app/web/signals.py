@@ -21,8 +21,6 @@ from typing import Any, NoReturn
 
 from ..machine.jobs import cancel_all
 
-__all__ = ["CODES", "Stop", "leave"]
-
 LOG = logging.getLogger("featvis")
 CODES = {"SIGTERM": 0, "SIGINT": 130, "SIGBREAK": 130}  # exit codes; the last is of Windows
 ANSWERS = 1.5  # seconds in which answers that are nearly ready still go out

@@ -19,17 +19,16 @@ from urllib.parse import parse_qs
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser
+from starlette.types import Receive, Scope, Send
 
 from featvis import WrongRequest
 
 from ..machine.limits import limits
 from ..question import pictures
 from . import bodies
-from .replies import Receive, Refusal, Scope, Send, answer, stream
+from .replies import Refusal, answer, stream
 from .routes import WORD
 from .visitors import UnderWay
-
-__all__ = ["Uploads", "picture_in"]
 
 BESIDE = 10_000  # bytes of a form beside its file
 WAITING, WAITING_EACH = 24, 6  # pictures that wait for a decoder

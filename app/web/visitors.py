@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from ipaddress import ip_address, ip_network
 
-from .replies import Refusal, Scope
+from starlette.types import Scope
 
-__all__ = ["Buckets", "UnderWay", "address"]
+from .replies import Refusal
 
 MOST = 10_000  # addresses that are remembered
 

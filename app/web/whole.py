@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-__all__ = ["changed"]
-
 
 async def changed(
     app: Callable[..., Awaitable[None]],

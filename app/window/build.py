@@ -9,8 +9,6 @@ import gradio as gr
 from .events import connect
 from .layout import Window
 
-__all__ = ["build"]
-
 
 def build(offer: Callable[[], None] = lambda: None) -> gr.Blocks:
     """The window; `offer` declares the endpoints of the API in it."""

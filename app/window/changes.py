@@ -10,40 +10,34 @@ from collections.abc import Callable
 from types import MappingProxyType
 from typing import Any
 
-import zoo_adapters
-from featvis import METHODS, WrongRequest
+from featvis import WrongRequest
+from featvis.neuron import check_channel
 
-from ..answers import indexed, session
+from ..answers import indexed
+from ..answers.prediction import image_of, logits_of
+from ..answers.subject import layer_of, strongest_channel, target_of
 from ..machine import values
-from ..machine.limits import check_model
-from ..pages import tabs
+from ..machine.cache import model_of
 from ..question import pictures, trainings
-from ..question.labels import class_named
-from ..question.state import MOST as NETWORKS
 from ..question.state import PICTURE, State, param_text
-
-__all__ = [
-    "delete_upload", "explained_class", "set_against", "set_channel", "set_class", "set_layer",
-    "set_methods", "set_model", "set_others", "set_param", "set_picture", "set_point", "set_shown",
-    "set_tab", "set_tile", "step_channel",
-]  # fmt: skip
-
-MOST = 6  # methods side by side
+from ..question.tabs import TABS
+from ..question.text import layer_named, methods_named, networks_named
 
 
 def set_tab(state: State, tab: str) -> State:
     """Another tab; a channel of a layer that a tab chose by itself is its own."""
     if tab == state.tab:
         return state
-    own = tabs.params_of(state.tab).keys() & tabs.params_of(tab).keys()
+    before, new = TABS[state.tab], TABS[tab]
+    own = before.param_names & new.param_names
     params = {name: value for name, value in state.params.items() if name not in own}
     after = state.but(tab=tab, methods=(), params=MappingProxyType(params))
-    if tab in session.MADE:
+    if new.makes_pictures:
         after = after.but(position=None)  # of a channel wherever it is; a link can ask for a place
     if state.layer is not None:
         return after
-    if tab in session.MADE and tabs.has_grid(state.tab) and state.channel is not None:
-        layer = session.layer_of(state, session.model_of(state.model))  # take the channel along
+    if new.makes_pictures and before.has_grid and state.channel is not None:
+        layer = layer_of(state, model_of(state.model))  # take the channel along
         return after.but(layer=layer)
     return after.but(channel=None, position=None)
 
@@ -86,48 +80,18 @@ def set_class(state: State, text: str | None) -> State:
     Of a network without classes: the picture that this one is to be like; none: the norm.
     """
     text, state = _chosen(text), _of_class(state)
-    if state.tab in session.MADE:  # a picture of the class, and not of a layer
+    if TABS[state.tab].makes_pictures:  # a picture of the class, and not of a layer
         state = state.but(layer=None, channel=None)
     if not text:
         return state.but(target=None)
-    if session.model_of(state.model).embeds and text in pictures.EXAMPLES:
-        return state.but(target=text)
-    return state.but(target=str(_class(state, text)))
+    return state.but(target=str(target_of(state.but(target=text))))
 
 
 def set_against(state: State, text: str | None) -> State:
     """The class that the explained one is held against; none: it alone is explained."""
-    text, of = _chosen(text), explained_class(state)
-    if of is None:
-        raise WrongRequest(f"{state.model} has no classes to hold against each other")
-    state = _of_class(state)
-    if not text:
-        return state.but(target=str(of))
-    against = _class(state, text)
-    if against == of:
-        raise WrongRequest("a class cannot be held against itself; choose another one")
-    return state.but(target=f"{of}-{against}")
-
-
-def explained_class(state: State) -> int | None:
-    """The class that is explained: the chosen or the predicted one."""
-    if session.model_of(state.model).embeds:
-        return None
-    if state.target is None:
-        return int(session.logits_of(state).argmax())
-    number = state.target.partition("-")[0]
-    if not number.isdecimal():
-        raise WrongRequest(f"{state.model} has classes: choose one of them, and no other picture")
-    return _class(state, number)
-
-
-def _class(state: State, text: str) -> int:
-    count = len(session.logits_of(state))
-    model = session.model_of(state.model)
-    target = class_named(model, text)
-    if target >= count:
-        raise WrongRequest(f"class {target} of {model.name}: classes go from 0 to {count - 1}")
-    return target
+    output = model_of(state.model).output
+    explained = output.goal(logits_of(state), target_of(state))
+    return _of_class(state).but(target=str(output.against(explained, _chosen(text))))
 
 
 def _of_class(state: State) -> State:
@@ -136,12 +100,10 @@ def _of_class(state: State) -> State:
 
 def set_layer(state: State, name: str | None) -> State:
     """Another layer, or none: the one that the tab chooses. Its channels are its own."""
-    name = values.text("layer", name) or None
-    if name == state.layer:
+    layer = layer_named(model_of(state.model), name)
+    if layer == state.layer:
         return state
-    if name is not None:
-        session.model_of(state.model).layer(name)
-    return state.but(layer=name, channel=None, position=None)
+    return state.but(layer=layer, channel=None, position=None)
 
 
 def set_channel(state: State, channel: float | None) -> State:
@@ -149,9 +111,7 @@ def set_channel(state: State, channel: float | None) -> State:
     if channel is None:
         return state.but(channel=None)
     layer, count = _channels(state)
-    number = values.whole("channel", channel)
-    if not 0 <= number < count:
-        raise WrongRequest(f"channel {number} of {layer}: its channels go from 0 to {count - 1}")
+    number = check_channel(layer, values.whole("channel", channel), count)
     return _with_channel(state, number)
 
 
@@ -207,7 +167,7 @@ def _pair(state: State, text: str) -> State:
     other, one, two = (*text.split("|"), "", "")[:3]
     if other not in state.others:
         return state
-    session.model_of(other).layer(two)
+    model_of(other).layer(two)
     return set_layer(state, one).having(pair=f"{other}|{one}|{two}")
 
 
@@ -217,8 +177,8 @@ def set_point(state: State, data: dict[str, Any]) -> State:
         x, y = float(data["x"]), float(data["y"])
     except (KeyError, TypeError, ValueError, OverflowError):
         return state
-    model, image = session.model_of(state.model), session.image_of(state)
-    layer = model.layer(session.layer_of(state, model))
+    model, image = model_of(state.model), image_of(state)
+    layer = model.layer(layer_of(state, model))
     height, width = image.original
     top, left, bottom, right = image.box
     h, w = image.values.shape[2:]
@@ -232,34 +192,24 @@ def set_point(state: State, data: dict[str, Any]) -> State:
     at = (row - place.start[0]) / place.step[0], (column - place.start[1]) / place.step[1]
     nearest = [min(max(round(a), 0), n - 1) for a, n in zip(at, layer.size, strict=True)]
     state = state.but(position=(nearest[0], nearest[1]))
-    if tabs.has_grid(state.tab):
+    if TABS[state.tab].has_grid:
         return state
     if not state.of_neuron:  # a point of the evidence: the neuron that is most active there
         state = state.having(explain="neuron").but(channel=None)
-    return state.but(layer=layer.name, channel=session.strongest(state.but(channel=None)))
+    return state.but(layer=layer.name, channel=strongest_channel(state.but(channel=None)))
 
 
 def set_methods(state: State, names: list[str]) -> State:
     """The methods that the tab shows."""
-    names = values.names("methods", names, len(METHODS))
-    known = [n for n in METHODS if n in names and METHODS[n].family == tabs.family_of(state.tab)]
-    if not known:
+    methods = methods_named(state.tab, names)
+    if not methods:
         raise WrongRequest("choose at least one method to see something")
-    if len(known) > MOST:
-        raise WrongRequest(f"choose at most {MOST} methods; take one away before you add another")
-    return state.but(methods=tuple(known))
+    return state.but(methods=methods)
 
 
 def set_others(state: State, names: list[str] | None) -> State:
     """The networks that the one in view is compared with; each name is one of a zoo."""
-    stripped = (name.strip() for name in values.names("networks", names, 10 * NETWORKS))
-    others = tuple(n for n in dict.fromkeys(stripped) if n and n != state.model)
-    if len(others) >= NETWORKS:
-        raise WrongRequest(f"choose at most {NETWORKS - 1} networks beside {state.model}")
-    for name in others:
-        check_model(name)
-        zoo_adapters.describe(name)  # an unknown one is refused before it is loaded
-    return state.but(others=others)
+    return state.but(others=networks_named(state.model, names))
 
 
 def set_param(name: str) -> Callable[[State, Any], State]:
@@ -276,12 +226,12 @@ def _chosen(value: object) -> str:
 
 def _with_channel(state: State, channel: int) -> State:
     """The channel; where a picture is made, of a layer that is chosen with it."""
-    layer = _channels(state)[0] if state.tab in session.MADE else state.layer
+    layer = _channels(state)[0] if TABS[state.tab].makes_pictures else state.layer
     return state.but(channel=channel, layer=layer)
 
 
 def _channels(state: State) -> tuple[str, int]:
     """The layer in view, and how many channels it has."""
-    model = session.model_of(state.model)
-    layer = session.layer_of(state, model)
+    model = model_of(state.model)
+    layer = layer_of(state, model)
     return layer, model.layer(layer).channels

@@ -8,19 +8,18 @@ from urllib.parse import urlencode
 import gradio as gr
 
 import zoo_adapters
+from featvis import Contrast
 
-from ..answers import session
+from ..answers.subject import Subject, subject_of
 from ..machine.jobs import Work
 from ..pages import choices, tabs, views
 from ..pages.shown import Shown
 from ..question import pictures
 from ..question.incoming import picture_url
 from ..question.state import State, to_query
+from ..question.tabs import TABS
 from ..question.title import title
-from . import changes
 from .layout import Window
-
-__all__ = ["Drawing"]
 
 
 class Drawing:
@@ -31,18 +30,19 @@ class Drawing:
 
     def all(self, state: State) -> dict[Any, Any]:
         """All that shows `state`."""
-        return {**self.subject(state, None), **self.results(state, tabs.draw(state))}
+        subject = subject_of(state)
+        shown = tabs.draw_subject(subject)
+        return {**self.subject(subject, None), **self.results(state, shown)}
 
-    def subject(self, state: State, before: State | None) -> dict[Any, Any]:
+    def subject(self, subject: Subject, before: State | None) -> dict[Any, Any]:
         """What is on the left, and the address, as far as it did not show them `before`."""
-        w, model = self.w, session.model_of(state.model)
-        made = self.controls(state)
-        explained = changes.explained_class(state)
-        made[w.prediction] = views.prediction(model, session.logits_of(state), explained)
+        w, state, model = self.w, subject.state, subject.model
+        made = self.controls(subject)
+        made[w.prediction] = views.prediction(model, subject.logits, subject.target)
         made[w.link] = f"{to_query(state)}&{urlencode({'title': title(state)})}"
-        made |= self._targets(state, anew=before is None or before.model != state.model)
+        made |= self._targets(subject, anew=before is None or before.model != state.model)
         if before is None or before.model != state.model:
-            made |= self._of_model(state)
+            made |= self._of_model(subject)
         if before is None or before.image != state.image:
             pictures.get(state.image)  # or it is said that it is gone
             made[w.picture] = picture_url(state.image)
@@ -52,12 +52,13 @@ class Drawing:
             made[w.tabs] = gr.Tabs(selected=state.tab)
         return made
 
-    def compute(self, state: State, work: Work[Any]) -> dict[Any, Any]:
+    def compute(self, subject: Subject, work: Work[Any]) -> dict[Any, Any]:
         """Compute the tab in view; its pieces can be shown as they come."""
+        state = subject.state
         work.say(f"Computing {state.tab[0].lower()}{state.tab[1:]}")
         part = self.w.parts[state.tab]
-        shown = tabs.draw(
-            state, work.say, lambda ready: work.show(self.pieces(part, ready)), work.relax
+        shown = tabs.draw_subject(
+            subject, work.say, lambda ready: work.show(self.pieces(part, ready)), work.relax
         )
         return self.results(state, shown)
 
@@ -69,42 +70,44 @@ class Drawing:
         """What stands in a tab."""
         return {part.view: shown.view} | ({} if part.grid is None else {part.grid: shown.grid})
 
-    def controls(self, state: State) -> dict[Any, Any]:
+    def controls(self, subject: Subject) -> dict[Any, Any]:
         """The values of what is set, as they are in the state."""
-        w, model = self.w, session.model_of(state.model)
+        w, state = self.w, subject.state
         part = w.parts[state.tab]
         made: dict[Any, Any] = {w.channel: state.channel, w.model: state.model}
-        made[w.layer] = gr.Dropdown(choices.layers(state, model), value=state.layer or "")
-        made[w.steps] = gr.Row(visible=state.tab != "Class evidence" or state.of_neuron)
+        made[w.layer] = gr.Dropdown(choices.layers(subject), value=state.layer or "")
+        made[w.steps] = gr.Row(visible=not TABS[state.tab].explains or state.of_neuron)
         if part.methods is not None:
-            chosen = [method.name for method in tabs.shown_methods(state)]
+            chosen = [method.name for method in state.shown_methods]
             made[part.methods] = gr.CheckboxGroup(
-                choices.chips(state), value=chosen, visible=tabs.has_methods(state)
+                choices.chips(subject), value=chosen, visible=state.has_methods
             )
         if part.others is not None:
             made[part.others] = list(state.others)
-        used = tabs.used_params(state)
+        used = state.used_params
         for name, control in part.controls.items():
             value = {"value": state.params[name]} if name in state.params else {}
             made[control] = gr.update(visible=name in used, **value)
         return made
 
-    def _targets(self, state: State, *, anew: bool) -> dict[Any, Any]:
+    def _targets(self, subject: Subject, *, anew: bool) -> dict[Any, Any]:
         """The lists of what is explained; the choices of another model `anew`."""
-        w, model = self.w, session.model_of(state.model)
-        text = state.target or ""
-        of, against = (text, "") if model.embeds else text.partition("-")[::2]
-        label = "Explain" if model.embeds else "Another class"
-        made = {w.target: {"value": of, "label": label}}
-        made[w.against] = {"value": against, "visible": not model.embeds}
+        w, model, target = self.w, subject.model, subject.target
+        of, against = subject.state.target or "", ""
+        if isinstance(target, Contrast):
+            of, against = str(target.of), str(target.against)
+        made: dict[Any, dict[str, Any]] = {
+            w.target: {"value": of, "label": model.output.prompt},
+            w.against: {"value": against, "visible": model.output.contrasts},
+        }
         if anew:
-            found = choices.targets(model, len(session.logits_of(state)))
-            made[w.target]["choices"] = found
-            made[w.against]["choices"] = [("nothing else", ""), *found[1:]]
+            offered = choices.targets(model)
+            made[w.target]["choices"] = offered
+            made[w.against]["choices"] = [("nothing else", ""), *offered[1:]]
         return {component: gr.update(**changed) for component, changed in made.items()}
 
-    def _of_model(self, state: State) -> dict[Any, Any]:
-        w, model = self.w, session.model_of(state.model)
+    def _of_model(self, subject: Subject) -> dict[Any, Any]:
+        w, state, model = self.w, subject.state, subject.model
         zoo = state.model.partition(":")[0]
         families = zoo_adapters.families(zoo)
         family = next((f for f, members in families.items() if state.model in members), None)

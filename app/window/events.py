@@ -8,8 +8,9 @@ from typing import Any
 
 import gradio as gr
 
-from ..answers import session
+from ..answers.subject import subject_of
 from ..machine import disk, values
+from ..machine.cache import model_of
 from ..machine.callers import address_of, asked_by
 from ..machine.errors import sentence
 from ..machine.jobs import Work
@@ -23,8 +24,6 @@ from .language import language_of, spoken
 from .layout import Window
 from .visit import Change, Updates, Visit, simpler_states, state_after
 from .widgets import on_use
-
-__all__ = ["connect"]
 
 LOG = logging.getLogger("featvis")
 BY_HAND = "(v) => { const by = !!window.featvisHand; window.featvisHand = false; return [v, by]; }"
@@ -275,20 +274,21 @@ class Events:
         A page that left the work on a state has its controls, but the results of an older one.
         """
         disk.GROUP.set(pictures.group(after.image))  # its files are deleted with it
-        if after == controls:
-            pieces: dict[Any, Any] = {}
-            if after is not controls:  # the control that was used shows the state again
-                pieces = {**self.drawing.controls(after), self.w.picture: picture_url(after.image)}
-            if results != controls:
-                pieces |= self.drawing.compute(after, work)
-            return after, pieces
         if controls is None or controls.model != after.model:
             work.say(f"Loading {after.model}")
-            session.model_of(after.model, work.progress)
+            model_of(after.model, work.progress)
         if controls is None or controls.image != after.image:
             work.say("Looking at the picture")
-        work.show({**self.drawing.subject(after, controls), self.visit: after})
-        return after, self.drawing.compute(after, work)
+        subject, drawing = subject_of(after), self.drawing
+        if after != controls:
+            work.show({**drawing.subject(subject, controls), self.visit: after})
+            return after, drawing.compute(subject, work)
+        pieces: dict[Any, Any] = {}
+        if after is not controls:  # the control that was used shows the state again
+            pieces = {**drawing.controls(subject), self.w.picture: picture_url(after.image)}
+        if results != controls:
+            pieces |= drawing.compute(subject, work)
+        return after, pieces
 
 
 def _uploaded(state: State, name: Any) -> State:

@@ -9,8 +9,6 @@ import gradio as gr
 
 from ..words import translate
 
-__all__ = ["language_of", "properties", "spoken"]
-
 PLAIN = (
     "label",
     "info",

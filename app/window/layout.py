@@ -14,14 +14,13 @@ import zoo_adapters
 from featvis import Param
 
 from ..machine.limits import limits
-from ..pages import choices, starts, tabs, tries, views
+from ..pages import choices, starts, tries, views
 from ..pages.picker import FILTERS
-from ..question.state import TABS, start
+from ..question import tabs
+from ..question.state import start
 from ..words import texts
 from .lists import save
 from .widgets import Picture, widget
-
-__all__ = ["Window"]
 
 ASSETS = Path(__file__).parent.parent / "assets"
 
@@ -31,44 +30,43 @@ def _script(*names: str) -> str:
 
 
 class Tab:
-    """The components of one family."""
+    """The components of one tab."""
 
-    def __init__(self, family: str) -> None:
-        methods = tabs.methods_of(family)
+    def __init__(self, record: tabs.Tab) -> None:
         self.grid = self.methods = self.others = None
         self.controls: dict[str, Any] = {}
-        with gr.Tab(family, id=family, render_children=True) as self.tab:
+        with gr.Tab(record.name, id=record.name, render_children=True) as self.tab:
             self.lead = gr.HTML(
-                f'<p class="fv-lead">{texts.LEAD[family]}</p>{tries.offered(family)}',
+                f'<p class="fv-lead">{record.lead}</p>{tries.offered(record.name)}',
                 js_on_load=_script("try"),
             )
-            params = tabs.params_of(family).values()
-            if len(methods) > 1:
+            params = record.params.values()
+            if len(record.methods) > 1:
                 self.methods = gr.CheckboxGroup(
-                    [(m.title, m.name) for m in methods],
-                    value=[m.name for m in tabs.first_methods(family)],
+                    [(m.title, m.name) for m in record.methods],
+                    value=[m.name for m in record.first_methods],
                     label="Methods",
                     show_label=False,
                     elem_classes="fv-chips",
                 )
-            if family in ("Channel", "Compare"):
+            if record.others_label:
                 self.others = gr.Dropdown(
                     choices.comparable(),
                     multiselect=True,
                     allow_custom_value=True,
-                    label="Counterparts in" if family == "Channel" else "Compared with",
-                    info=texts.OTHERS[family],
+                    label=record.others_label,
+                    info=record.others,
                     elem_classes="fv-others",
                 )
-            if family in tabs.PAGES:  # a page is long: what changes it stands above it
+            if record.page:  # a page is long: what changes it stands above it
                 self._controls(params)
             self.view = gr.HTML(js_on_load=_script("pick", "point", "tell"), elem_classes="fv-view")
-            if family not in tabs.PAGES:
+            if not record.page:
                 self._controls(params)
-            if tabs.has_grid(family):
+            if record.has_grid:
                 self.grid = gr.HTML(js_on_load=_script("pick"))
             with gr.Accordion("How to read this", open=False, elem_classes="fv-how"):
-                gr.Markdown(texts.EXPLANATION.get(family) or texts.explanation(methods))
+                gr.Markdown(record.explanation or texts.explanation(record.methods))
 
     def _controls(self, params: Collection[Param]) -> None:
         if params:
@@ -111,7 +109,7 @@ class Window:
                     self._layer()
                 with gr.Column(scale=1, min_width=320, elem_id="fv-stage", elem_classes="fv-stage"):
                     with gr.Tabs(selected=start().tab, elem_classes="fv-tabs") as self.tabs:
-                        self.parts = {family: Tab(family) for family in TABS}
+                        self.parts = {name: Tab(tab) for name, tab in tabs.TABS.items()}
                     self.link = gr.HTML(
                         "",
                         html_template=(ASSETS / "link.html")

@@ -28,8 +28,6 @@ from .visit import Visit
 
 LINK = 20_000  # characters of a link
 
-__all__ = ["families", "is_whole", "members", "networks", "save"]
-
 
 async def networks(
     visit: Visit,

@@ -10,8 +10,6 @@ from typing import Any, NamedTuple
 
 from gradio.state_holder import SessionState, StateHolder
 
-__all__ = ["install"]
-
 
 class _Source(NamedTuple):
     """The part of the Blocks that a session needs."""

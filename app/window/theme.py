@@ -6,8 +6,6 @@ from pathlib import Path
 
 import gradio as gr
 
-__all__ = ["CSS", "theme"]
-
 CSS = (Path(__file__).parent.parent / "assets" / "style.css").read_text(encoding="utf-8")
 
 

@@ -15,8 +15,6 @@ from featvis import WrongRequest
 from ..machine.jobs import Work
 from ..question.state import State, start
 
-__all__ = ["Change", "Updates", "Visit", "simpler_states", "state_after"]
-
 Updates = AsyncIterator[dict[Any, Any]]
 Change = Callable[..., State]
 

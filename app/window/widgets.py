@@ -10,8 +10,6 @@ import gradio as gr
 
 from featvis import Param
 
-__all__ = ["Picture", "on_use", "widget"]
-
 
 class Quiet(type(gr.Image)):  # type: ignore[misc]
     """Gradio's own kind of class writes a .pyi beside the file; this one writes nothing."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["fitted"]
-
 # As written in the catalog: with a final consonant before it, and without one.
 PAIRS = {"을(를)": ("을", "를"), "이(가)": ("이", "가"), "은(는)": ("은", "는"),
          "과(와)": ("과", "와"), "(으)로": ("으로", "로"), "(이)": ("이", "")}  # fmt: skip

@@ -20,8 +20,6 @@ from typing import NamedTuple
 
 from .korean import fitted
 
-__all__ = ["LANGUAGES", "catalog", "chosen", "html", "markdown", "said", "sentences"]
-
 LANGUAGES = {"en": "English", "ko": "한국어"}  # the first is that of the code
 FOLDER = Path(__file__).parent.parent / "assets" / "words"
 VALUE = re.compile(r"\{([a-z_]+)\}")

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import zoo_adapters
-from featvis import VisionModel, WrongRequest
+from featvis import Embedding, VisionModel, WrongRequest
 from zoo_adapters.registry import adapter
 
 __all__ = ["awakened", "hollow", "small", "untouched"]
@@ -111,8 +111,9 @@ def _sides(name: str, native: tuple[int, int]) -> list[tuple[int, int]]:
 
 def _settled(model: VisionModel) -> bool:
     """Would a larger picture tell nothing else of the head? One that is a point is not pooled."""
-    reason = model.head_reason
-    return model.head is not None or model.embeds or any(word in reason for word in FINAL)
+    if model.head is not None or isinstance(model.output, Embedding):
+        return True
+    return any(words in model.head_reason for words in FINAL)
 
 
 def _built(name: str, side: tuple[int, int], native: tuple[int, int]) -> nn.Module:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +18,7 @@ from featvis.network.cost import Products
 from featvis.network.survey import mixing
 from zoo_adapters.measured import convolutions
 
-__all__ = ["FAILED", "STAGES", "facts", "head", "methods"]
+__all__ = ["CHEAP", "EXPENSIVE", "FAILED", "STAGES", "facts", "head", "methods"]
 
 FAILED = "FAILED"  # begins the cell of what went wrong without a reason in words
 CHEAP = {  # parameters with which a method is tried, not enjoyed
@@ -74,14 +74,16 @@ def head(name: str, row: dict[str, str]) -> Iterator[tuple[str, object]]:
     yield "small layers", len(model.layers)
 
 
-def methods(name: str, row: dict[str, str]) -> Iterator[tuple[str, object]]:
+def methods(
+    name: str, row: dict[str, str], left_out: Collection[str] = EXPENSIVE
+) -> Iterator[tuple[str, object]]:
     """Every cheap method at a small size: forward passes it took, why not, or how it failed."""
     model = small(name, zoo_adapters.describe(name).size or (224, 224))
     model.module.forward = Counted(model.module.forward)
     make = torch.Generator().manual_seed(5)
     image = torch.rand(1, 3, *model.size, generator=make).to(model.like)
     for method in METHODS.values():
-        if method.name not in EXPENSIVE:
+        if method.name not in left_out:
             yield method.name, _shown(method, model, image)
 
 

@@ -6,6 +6,8 @@ picture that the network sees. `seen("layer4")` gives its maps (B, C, h, w) what
 They add up and scale:
 
     channel("layer3", 17) + 0.5 * channel("layer3", 40) - 0.1 * total_variation()
+
+All are public: an ascent of your own takes any of them, also `direction`, which no method uses.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from math import pi
 import torch
 from torch import Tensor
 
-__all__ = ["Canvas", "fourier", "maco", "noise", "pixels", "spectrum", "to_components", "to_rgb"]
+__all__ = ["Canvas", "fourier", "maco", "noise", "pixels", "spectrum", "to_rgb"]
 
 # Brightness, red against blue, green against both: Ohta et al. 1980 found these to be, nearly, the
 # principal components of natural colour. The spreads are those of photographs, brightness = 1.
@@ -171,14 +171,4 @@ def color_matrix(like: Tensor) -> Tensor:
 
 def to_rgb(components: Tensor) -> Tensor:
     """Decorrelated colour components (B, 3, H, W) -> RGB about zero."""
-    return _mixed(color_matrix(components), components)
-
-
-def to_components(rgb: Tensor) -> Tensor:
-    """The inverse of `to_rgb`."""
-    return _mixed(torch.linalg.inv(color_matrix(rgb)), rgb)
-
-
-def _mixed(matrix: Tensor, planes: Tensor) -> Tensor:
-    """Planes (B, 3, H, W), each pixel times a matrix (3, 3)."""
-    return torch.matmul(matrix, planes.flatten(2)).view_as(planes)
+    return torch.matmul(color_matrix(components), components.flatten(2)).view_as(components)

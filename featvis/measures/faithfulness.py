@@ -16,7 +16,7 @@ from featvis.aim import Aim
 from featvis.gradients.samples import baseline, batches
 from featvis.model import Image, WrongRequest, values
 from featvis.render import on_input
-from featvis.target import Contrast
+from featvis.target import Score
 from featvis.types import Attribution, Heatmap
 
 __all__ = ["Curve", "deletion", "insertion", "ranks"]
@@ -100,12 +100,12 @@ def _curve(
     of = torch.arange(len(maps)) if len(images) > 1 else torch.zeros(len(maps), dtype=torch.long)
     answers = torch.zeros(len(maps), steps + 1).to(images)
     with torch.no_grad():
-        settled, _ = aim.settled(images)
+        settled, score = aim.settled(images)
         for number, step in batches(len(maps), steps + 1, batch):
             changed = rank[number] < shares[step].to(rank)[:, None, None]
             pictures = torch.where(changed[:, None], last[of[number]], first[of[number]])
-            answers[number, step] = _answer(settled.of(of[number]), pictures)
-    if not _has_probability(aim):
+            answers[number, step] = _answer(settled.of(of[number])(pictures))
+    if score.probability is None:
         low, high = (answers[:, at, None] for at in ((0, -1) if putting_in else (-1, 0)))
         answers = (answers - low) / (high - low)
     return Curve(answers, (answers[:, 1:] + answers[:, :-1]).mean(1) / 2)
@@ -125,20 +125,6 @@ def ranks(maps: Tensor, cells: int) -> Tensor:
     return above[:, cell].unflatten(1, (h, w))
 
 
-def _has_probability(aim: Aim) -> bool:
-    """Is it a class, or one class rather than another, that is explained?"""
-    of_class = aim.layer is None and aim.channel is None and not aim.model.embeds
-    return of_class and (
-        aim.target is None or isinstance(aim.target, int | list | tuple | Tensor | Contrast)
-    )
-
-
-def _answer(aim: Aim, pictures: Tensor) -> Tensor:
-    """Answers (N,) of a settled aim to pictures (N, 3, H, W)."""
-    if not _has_probability(aim):
-        return aim(pictures).values
-    if isinstance(aim.target, Contrast):
-        return aim(pictures).values.sigmoid()
-    assert isinstance(aim.target, Tensor)
-    shares = aim.model(pictures).softmax(1)
-    return shares.gather(1, aim.target.expand(len(pictures))[:, None])[:, 0]
+def _answer(score: Score) -> Tensor:
+    """The probability (N,) of what is explained, or its score where it has none."""
+    return score.values if score.probability is None else score.probability

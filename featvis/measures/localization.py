@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import max_pool2d
 
 from featvis.render import on_input
-from featvis.types import Attribution, Box, Heatmap
+from featvis.types import Attribution, Heatmap, Rectangle
 
 __all__ = ["SHARE", "boxes", "iou", "largest_region", "peaks", "pointing", "surrounding"]
 
@@ -16,7 +16,7 @@ SHARE = 0.2  # of the maximum: what is inside the region, as Zhou et al. 2016 ch
 
 def boxes(
     evidence: Heatmap | Attribution, size: tuple[int, int], share: float = SHARE
-) -> list[Box | None]:
+) -> list[Rectangle | None]:
     """The box round the largest region of evidence above `share` of the maximum, one per picture.
 
     Source: Zhou et al. 2016, arXiv:1512.04150. In pixels of an input of `size`, (height, width);
@@ -47,16 +47,16 @@ def largest_region(masks: Tensor) -> Tensor:
     return (found == sizes.argmax(1)[:, None, None]) & masks
 
 
-def surrounding(mask: Tensor) -> Box | None:
+def surrounding(mask: Tensor) -> Rectangle | None:
     """The smallest box (in pixels) round a mask (H, W); None round nothing."""
     rows, columns = mask.any(1).nonzero()[:, 0], mask.any(0).nonzero()[:, 0]
     if not len(rows):
         return None
     top, bottom, left, right = (int(i) for i in (rows[0], rows[-1], columns[0], columns[-1]))
-    return Box(top, left, bottom + 1, right + 1)
+    return Rectangle(top, left, bottom + 1, right + 1)
 
 
-def iou(a: Box, b: Box) -> float:
+def iou(a: Rectangle, b: Rectangle) -> float:
     """Area that two boxes share, over the area that they cover."""
     height = min(a.bottom, b.bottom) - max(a.top, b.top)
     width = min(a.right, b.right) - max(a.left, b.left)

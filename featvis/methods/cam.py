@@ -9,7 +9,7 @@ from featvis.model import Image, VisionModel, values
 from featvis.network.find_head import BESIDE
 from featvis.network.head import Evidence, read_head
 from featvis.spec import method
-from featvis.target import Contrast, Target, score
+from featvis.target import Contrast, Target
 from featvis.types import Heatmap
 
 __all__ = ["cam", "cam_of"]
@@ -42,7 +42,7 @@ def cam_of(model: VisionModel, evidence: Evidence, target: Target = None) -> Hea
     """The map of a target from a forward pass already made; of one picture several classes too."""
     head = model.head
     assert head is not None
-    found = score(model, evidence.logits, target)
+    found = model.output.score(evidence.logits, target)
     picture = torch.arange(len(found.classes), device=found.classes.device)
     if len(evidence.logits) == 1:
         picture = torch.zeros_like(picture)

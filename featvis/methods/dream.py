@@ -17,11 +17,12 @@ from featvis.ascent.memory import check_memory
 from featvis.ascent.objectives import Objective
 from featvis.ascent.param import noise
 from featvis.ascent.viewer import Sight, settled
+from featvis.classes import Classes
 from featvis.hooks import pulsing
 from featvis.model import Image, VisionModel, WrongRequest, values
+from featvis.neuron import check_channel
 from featvis.progress import tick
 from featvis.spec import Range, Tuning, method
-from featvis.target import check_channel
 from featvis.types import Synthesis
 
 __all__ = ["deepdream"]
@@ -156,15 +157,15 @@ def _objective(
 ) -> tuple[Objective, str]:
     """What is strengthened, and in words."""
     if channel is None and layer is None and target is not None:
-        if not 0 <= target < len(model.labels):
-            last = len(model.labels) - 1
-            raise WrongRequest(f"class {target} of {model.name}: classes go from 0 to {last}")
-        return objectives.logit(target), model.labels[target]
+        if not isinstance(model.output, Classes):
+            raise WrongRequest(f"{model.name} has no classes; choose a layer or a channel")
+        number = model.output.check(target)
+        return objectives.logit(number), model.output.label(number)
     name = model.layer(layer).name if layer else model.middle_layer
     if channel is None:
         return objectives.layer(name), name
-    excited = objectives.excitation(name, check_channel(model, name, channel))
-    return excited, f"{model.layer(name).units}, channel {channel}"
+    number = check_channel(name, channel, model.layer(name).channels)
+    return objectives.excitation(name, number), f"{model.layer(name).units}, channel {number}"
 
 
 def _tile(model: VisionModel, size: Size) -> Size:

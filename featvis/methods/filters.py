@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from featvis.model import VisionModel, WrongRequest
 from featvis.network.graph import Weights
+from featvis.neuron import check_channel
 from featvis.spec import method
-from featvis.target import check_channel
 from featvis.types import Filters
 
 __all__ = ["filters"]
@@ -44,7 +44,7 @@ def filters(
     if rgb:
         weight = weight / model.std.to(weight)
     elif weight.shape[1] > 1:
-        chosen = 0 if channel is None else check_channel(model, name, channel)
+        chosen = 0 if channel is None else check_channel(name, channel, len(weight))
         weight = weight[chosen].unsqueeze(1)  # (in, kh, kw) -> (in, 1, kh, kw)
         notes.append(f"channel {chosen}: one kernel for each of its {len(weight)} input channels")
     norms = weight.flatten(1).norm(dim=1)

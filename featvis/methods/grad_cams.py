@@ -12,7 +12,7 @@ from featvis.model import Image, VisionModel, WrongRequest, values
 from featvis.record import record_logits
 from featvis.render import sample
 from featvis.spec import Range, method
-from featvis.target import Score, Target, score
+from featvis.target import Score, Target
 from featvis.types import Heatmap, Place
 
 __all__ = ["default_layers", "fused", "grad_cam", "grad_cam_plus_plus", "hires_cam", "layer_cam"]
@@ -142,7 +142,7 @@ def _weighted(
     images = values(image)
     names = chosen_layers(model, layer) or stage_ends(model, stages)
     raws, maps, output = record_logits(model, images, *(names or default_layers(model)))
-    found = score(model, output, target)
+    found = model.output.score(output, target)
     if len(found.values) != len(images):
         raise WrongRequest("these maps take one class per picture; repeat the picture for more")
     gradients: tuple[Tensor | None, ...] = (None,) * len(raws)

@@ -19,9 +19,10 @@ from featvis.gradients.cropped_gradient import slope, zero_notes
 from featvis.methods.grad_cams import grad_cam
 from featvis.model import Image, VisionModel, values
 from featvis.network.rules import operation
+from featvis.neuron import Position
 from featvis.render import on_input
 from featvis.spec import method
-from featvis.target import Position, Target
+from featvis.target import Target
 from featvis.types import Attribution
 
 __all__ = ["deconvnet", "guided_backprop", "guided_grad_cam"]

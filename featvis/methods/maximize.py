@@ -14,9 +14,11 @@ from featvis.ascent.memory import check_memory
 from featvis.ascent.objectives import Objective
 from featvis.ascent.param import Canvas
 from featvis.ascent.viewer import Sight
+from featvis.classes import Classes
 from featvis.model import VisionModel, WrongRequest
+from featvis.neuron import check_channel, check_position
 from featvis.spec import Range, Tuning, method
-from featvis.target import Likeness, check_channel, check_position
+from featvis.target import Likeness
 from featvis.types import Synthesis
 
 __all__ = ["PRESETS", "goal", "maximize"]
@@ -166,8 +168,10 @@ def _cost(model: VisionModel, given: Mapping[str, Any]) -> float:
     return 3 * given["steps"] * given["copies"] * count * share
 
 
-def _is_class(model: VisionModel, layer: str | None, channel: Numbers) -> bool:
-    return layer is None and channel is None and bool(model.labels)
+def _classes(model: VisionModel, layer: str | None, channel: Numbers) -> Classes | None:
+    """The network's classes where one of them is asked for, as neither a layer nor a channel is."""
+    output = model.output if layer is None and channel is None else None
+    return output if isinstance(output, Classes) and output.count else None
 
 
 def _is_thing(
@@ -177,7 +181,7 @@ def _is_thing(
 
     From a corner a field must reach twice as far as a picture of `size`.
     """
-    if isinstance(target, Likeness) or _is_class(model, layer, channel):
+    if isinstance(target, Likeness) or _classes(model, layer, channel) is not None:
         return True
     field = model.layer(layer or model.last_layer).field
     return all(reach >= 2 * side for reach, side in zip(field, size, strict=True))
@@ -200,14 +204,15 @@ def goal(
     if isinstance(target, Likeness):
         alike = objectives.likeness(target.embedding)
         return lambda numbers: alike, [0], [f"like {target.name}"]
-    if _is_class(model, layer, channel):
-        classes = _numbers(0 if target is None else target)
-        return objectives.logit, classes, [_label(model, number) for number in classes]
+    if (output := _classes(model, layer, channel)) is not None:
+        classes = [output.check(number) for number in _numbers(0 if target is None else target)]
+        return objectives.logit, classes, [output.label(number) for number in classes]
     name = layer or model.last_layer
     if layer is not None and channel is None:
         model.layer(name)
         return lambda numbers: objectives.layer(name), [0], [name]
-    channels = [check_channel(model, name, n) for n in _numbers(0 if channel is None else channel)]
+    count = model.layer(name).channels
+    channels = [check_channel(name, n, count) for n in _numbers(0 if channel is None else channel)]
     words = [f"{model.layer(name).units}, channel {number}" for number in channels]
     if position is None:
         return lambda numbers: objectives.excitation(name, numbers), channels, words
@@ -220,13 +225,6 @@ def goal(
 
 def _numbers(given: int | Sequence[int]) -> list[int]:
     return [given] if isinstance(given, int) else [int(number) for number in given]
-
-
-def _label(model: VisionModel, number: int) -> str:
-    if not 0 <= number < len(model.labels):
-        last = len(model.labels) - 1
-        raise WrongRequest(f"class {number} of {model.name}: classes go from 0 to {last}")
-    return model.labels[number]
 
 
 def _shape(model: VisionModel, size: int) -> Size:

@@ -13,8 +13,9 @@ from featvis.gradients.samples import baseline as made
 from featvis.gradients.samples import batches
 from featvis.methods.saliency import Baseline, Batch
 from featvis.model import Image, VisionModel, values
+from featvis.neuron import Position
 from featvis.spec import Range, method
-from featvis.target import Position, Target
+from featvis.target import Target
 from featvis.types import Heatmap, Place
 
 __all__ = ["occlusion", "windows"]

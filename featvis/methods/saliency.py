@@ -13,8 +13,9 @@ from featvis.gradients.precision import Precision
 from featvis.gradients.samples import baseline as made
 from featvis.gradients.samples import summed_gradients
 from featvis.model import Image, VisionModel, values
+from featvis.neuron import Position
 from featvis.spec import Range, Tuning, method
-from featvis.target import Position, Target
+from featvis.target import Target
 from featvis.types import Attribution
 
 __all__ = ["gradient_x_input", "integrated_gradients", "saliency", "smoothgrad"]

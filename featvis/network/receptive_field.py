@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from featvis.model import VisionModel
+from featvis.neuron import check_position
 from featvis.record import record_units
-from featvis.target import check_position
-from featvis.types import ATTENTION, Box, ReceptiveField
+from featvis.types import ATTENTION, ReceptiveField, Rectangle
 
 __all__ = ["field_box", "receptive_field"]
 
@@ -49,11 +49,11 @@ def receptive_field(
 
 def field_box(
     center: tuple[float, float], field: tuple[float, float], size: tuple[int, int]
-) -> Box:
+) -> Rectangle:
     """The receptive field round a centre, within a picture of `size`."""
     top, left = (max(center[i] - field[i] / 2, 0.0) for i in (0, 1))
     bottom, right = (min(center[i] + field[i] / 2, float(size[i])) for i in (0, 1))
-    return Box(top, left, bottom, right)
+    return Rectangle(top, left, bottom, right)
 
 
 def _influence(model: VisionModel, layer: str, position: tuple[int, int], seed: int) -> Tensor:
@@ -71,7 +71,7 @@ def _influence(model: VisionModel, layer: str, position: tuple[int, int], seed: 
     return influence / total if total > 0 else influence
 
 
-def _effective(influence: Tensor, share: float = 0.95) -> Box:
+def _effective(influence: Tensor, share: float = 0.95) -> Rectangle:
     """The rows and the columns between which `share` of the influence lies."""
     rest = (1 - share) / 2
 
@@ -82,4 +82,4 @@ def _effective(influence: Tensor, share: float = 0.95) -> Box:
         return float(first), float(min(last + 1, len(profile)))
 
     (top, bottom), (left, right) = bounds(influence.sum(1)), bounds(influence.sum(0))
-    return Box(top, left, bottom, right)
+    return Rectangle(top, left, bottom, right)

@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
+from featvis.embedding import Embedding
 from featvis.hooks import fed, first_tensor, hooked
 from featvis.model import Head, Image, VisionModel, values
 from featvis.network.head import watch
@@ -41,7 +42,7 @@ def embedder(model: VisionModel) -> Embedder:
     A network whose output is an embedding gives that; one without a linear classifier its output.
     """
     head = model.head
-    if model.embeds:
+    if isinstance(model.output, Embedding):
         return Embedder(lambda x: model(x).flatten(1), "its output")
     if head is not None:
         direct = _gives_the_map(model, head)

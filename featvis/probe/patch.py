@@ -7,8 +7,8 @@ from weakref import WeakKeyDictionary
 
 from featvis.model import Image, VisionModel
 from featvis.network.receptive_field import field_box, receptive_field
-from featvis.target import check_position
-from featvis.types import ATTENTION, WEIGHTS, Box
+from featvis.neuron import check_position
+from featvis.types import ATTENTION, WEIGHTS, Rectangle
 
 __all__ = ["Patch", "on_original", "patch"]
 
@@ -16,7 +16,7 @@ __all__ = ["Patch", "on_original", "patch"]
 class Patch(NamedTuple):
     """A box, and which one it is."""
 
-    box: Box
+    box: Rectangle
     effective: bool  # it holds 95 % of the influence, not all that can matter
     note: str  # in a sentence
 
@@ -36,7 +36,7 @@ NEARLY = (
     "the receptive field is nearly as large as the picture: the patch holds 95 % of the influence"
 )
 MOST = 0.75  # of the picture's sides: a field beyond it says no more than one of all of it
-MEASURED: WeakKeyDictionary[VisionModel, dict[str, Box]] = WeakKeyDictionary()
+MEASURED: WeakKeyDictionary[VisionModel, dict[str, Rectangle]] = WeakKeyDictionary()
 
 
 def patch(
@@ -64,20 +64,20 @@ def patch(
     return Patch(box, mixed or share >= MOST, MIXED[facts.mixed] if mixed else note)
 
 
-def _effective(model: VisionModel, layer: str) -> Box:
+def _effective(model: VisionModel, layer: str) -> Rectangle:
     """The effective box of the middle position, measured from its centre."""
     known = MEASURED.setdefault(model, {})
     if layer not in known:
         h, w = model.layer(layer).size
         seen = receptive_field(model, layer, (h // 2, w // 2))
         (y, x), (top, left, bottom, right) = seen.center, seen.effective
-        known[layer] = Box(top - y, left - x, bottom - y, right - x)
+        known[layer] = Rectangle(top - y, left - x, bottom - y, right - x)
     return known[layer]
 
 
-def _moved(box: Box, center: tuple[float, float], size: tuple[int, int]) -> Box:
+def _moved(box: Rectangle, center: tuple[float, float], size: tuple[int, int]) -> Rectangle:
     (y, x), (h, w) = center, size
-    return Box(
+    return Rectangle(
         max(y + box.top, 0.0),
         max(x + box.left, 0.0),
         min(y + box.bottom, float(h)),
@@ -85,7 +85,7 @@ def _moved(box: Box, center: tuple[float, float], size: tuple[int, int]) -> Box:
     )
 
 
-def on_original(image: Image, box: Box) -> Box:
+def on_original(image: Image, box: Rectangle) -> Rectangle:
     """A box on the input, on the original picture."""
     top, left, bottom, right = image.box
     down, across = (bottom - top) / image.values.shape[2], (right - left) / image.values.shape[3]
@@ -94,7 +94,7 @@ def on_original(image: Image, box: Box) -> Box:
     def inside(value: float, length: int) -> float:
         return min(max(value, 0.0), float(length))
 
-    return Box(
+    return Rectangle(
         inside(top + box.top * down, height),
         inside(left + box.left * across, width),
         inside(top + box.bottom * down, height),

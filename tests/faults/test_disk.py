@@ -8,21 +8,20 @@ import json
 import os
 from pathlib import Path
 
-import hub
 import PIL.Image
 import pytest
 import safetensors.torch
-import small
 import timm
 import torch
 
 import zoo_adapters
 from app.index import build, open_index, source_of
 from app.index import store as indexes
-from app.machine import cache, disk, errors
+from app.machine import cache, disk, disk_store, errors
 from app.machine.jobs import Work
 from app.question import pictures
 from featvis import WrongRequest
+from tests.support import hub, small
 
 FULL = "the disk is full"
 
@@ -66,7 +65,7 @@ def full(monkeypatch):
 
 @pytest.fixture
 def kept(tmp_path, monkeypatch):
-    store = disk.Store(tmp_path / "kept", 0, 0)
+    store = disk_store.Store(tmp_path / "kept", 0, 0)
     monkeypatch.setattr(disk, "uploads", lambda: store)
     return tmp_path / "kept"
 
@@ -90,7 +89,7 @@ def test_an_upload_on_a_full_disk_is_refused_and_nothing_half_stays(kept, full):
 
 
 def test_a_picture_that_cannot_be_served_is_not_half_there(full, tmp_path, monkeypatch):
-    store = disk.Store(tmp_path, 0, 0)
+    store = disk_store.Store(tmp_path, 0, 0)
     monkeypatch.setattr(disk, "page_files", lambda: store)
     room = full()
     with pytest.raises(WrongRequest, match=FULL):
@@ -122,7 +121,7 @@ def test_an_error_of_the_system_that_the_disk_is_full_is_said_as_such():
 
     with pytest.raises(WrongRequest) as said:
         Work(job).result()
-    assert str(said.value) == disk.sentence()
+    assert str(said.value) == disk_store.sentence()
 
 
 def test_stores_stay_small_and_what_a_dead_process_left_goes(tmp_path):

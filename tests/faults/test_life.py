@@ -23,7 +23,8 @@ from app.machine import jobs as work
 from app.web import ports
 
 pytest.importorskip("gradio")
-ROOT = Path(__file__).parent.parent.parent
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[2]
 SOON = 5.0  # seconds in which a server ends
 STARTED = 240.0  # seconds in which it begins, on a busy machine
 LIMITS = {
@@ -219,7 +220,7 @@ def test_all_jobs_are_cancelled_at_the_end():
     jobs = [work.Work(endless) for _ in range(3)]
     work.cancel_all()
     for job in jobs:
-        with pytest.raises(work.Cancelled):
+        with pytest.raises(errors.Cancelled):
             job.result()
 
 

@@ -18,16 +18,19 @@ from types import SimpleNamespace
 import pytest
 
 import zoo_adapters
-from app.answers import session
-from app.machine import disk
+from app.answers.prediction import logits_of
+from app.machine import disk, disk_store
 from app.question import pictures
 from app.question.state import State, from_query
 from featvis.progress import tick
-from tests.loops import awaited
+from tests.support.loops import awaited
 
 pytest.importorskip("gradio")
-pytestmark = pytest.mark.filterwarnings("ignore")  # of Gradio
-ROOT = Path(__file__).parent.parent.parent
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore"),  # of Gradio
+]
+ROOT = Path(__file__).parents[2]
 SOON = 20.0  # seconds; what is asserted is the state of the work, on a busy machine
 
 
@@ -51,7 +54,7 @@ def endless(monkeypatch):
     """An ascent that never ends by itself; `.steps` counts, `.stopped` is set when it is."""
     told = SimpleNamespace(steps=0, stopped=threading.Event(), begun=threading.Event())
 
-    def run(name, state, seen=None):
+    def run(ask, on_step=None):
         try:
             while True:
                 tick(told.steps, 10**9)
@@ -61,7 +64,7 @@ def endless(monkeypatch):
         finally:
             told.stopped.set()
 
-    monkeypatch.setattr("app.answers.session.run", run)
+    monkeypatch.setattr("app.pages.tabs.run", run)
     return told
 
 
@@ -82,7 +85,8 @@ async def opened(events, query=""):
 
 async def working(events, visit, endless):
     """The handler of a page that waits for the endless ascent."""
-    updates = events._used(visit, lambda state: state.but(tab="Synthesis"))
+    small = {"steps": 4, "size": 64}  # for those who draw it once it is no longer endless
+    updates = events._used(visit, lambda state: state.but(tab="Synthesis").having(**small))
     await anext(updates)
     assert await asyncio.to_thread(endless.begun.wait, SOON)
     return updates
@@ -173,7 +177,7 @@ def test_an_action_that_changes_nothing_does_not_lose_the_results(
     awaited(scenario())
 
 
-def test_what_is_used_before_the_state_was_shown_counts_too(events, monkeypatch):
+def test_two_quick_actions_both_count(events, monkeypatch):
     """Two quick actions: the second one takes the place of the first, and has its change, too."""
     gate = threading.Event()
 
@@ -210,7 +214,7 @@ def test_an_action_while_the_page_opens_keeps_its_link(events):
     awaited(scenario())
 
 
-def test_a_link_that_cannot_be_shown_gives_way_though_something_was_used_meanwhile(events):
+def test_a_broken_link_gives_way_to_an_action_on_the_page(events):
     from app.window.visit import Visit
 
     async def scenario():
@@ -242,7 +246,7 @@ def test_a_page_goes_back_to_the_state_that_it_shows(events):
     awaited(scenario())
 
 
-def test_a_visit_that_was_dropped_begins_again_from_the_address_of_its_page(events):
+def test_a_dropped_visit_resumes_from_the_address_of_its_page(events):
     from app.window.visit import Visit
 
     request = SimpleNamespace(
@@ -285,7 +289,7 @@ def test_two_visitors_who_change_networks_at_once_see_their_own(events):
     names = zoo_adapters.names("bundled")[:4]
     wrong, alone = [], {}
     for name in names:
-        alone[name] = session.logits_of(State(tab="Filters", model=name))
+        alone[name] = logits_of(State(tab="Filters", model=name))
 
     async def change(visit, order):
         for name in order:
@@ -300,7 +304,7 @@ def test_two_visitors_who_change_networks_at_once_see_their_own(events):
                         wrong.append((name, link))
             if visit.state.model != name:
                 wrong.append((name, visit.state))
-            if not session.logits_of(visit.state).equal(alone[name]):
+            if not logits_of(visit.state).equal(alone[name]):
                 wrong.append((name, "logits"))
 
     async def scenario():
@@ -315,7 +319,8 @@ def test_two_visitors_who_change_networks_at_once_see_their_own(events):
 KILLED = """
 import os, sys, threading, time
 from pathlib import Path
-from app.answers import session
+from app.answers.ask import ask_of
+from app.answers.run import run
 from app.machine import disk
 from app.question import pictures
 from app.question.state import State
@@ -329,7 +334,7 @@ def writes():
         time.sleep(0.05)
 threading.Thread(target=writes, daemon=True).start()
 state = State(tab="Synthesis").having(steps=600)
-session.run("maximize", state, lambda made: print("step", made.result.step, flush=True))
+run(ask_of("maximize", state), lambda made: print("step", made.result.step, flush=True))
 """
 
 
@@ -343,7 +348,7 @@ def test_a_process_that_is_killed_in_mid_job_leaves_nothing_half(tmp_path, monke
     assert process.wait(SOON) == -signal.SIGKILL
     process.stdout.close()
     assert all(re.match(r"step \d+", line) for line in seen)
-    store = disk.Store(tmp_path / "kept", 0, 0)
+    store = disk_store.Store(tmp_path / "kept", 0, 0)
     monkeypatch.setattr(disk, "uploads", lambda: store)
     kept = list((tmp_path / "kept").glob("*.webp"))
     assert kept

@@ -24,7 +24,7 @@ import pytest
 from benchmarks.client import Visitor
 from benchmarks.lures import listen, plant
 from benchmarks.server import ROOT, Server, free_port, start, wait
-from tests.loops import awaited
+from tests.support.loops import awaited
 
 CHECKOUT = Path(os.environ.get("HOSTILE_CHECKOUT", ROOT))
 FRESH = CHECKOUT != ROOT
@@ -76,19 +76,38 @@ class Keeper:
             self.server.end()
 
 
-@pytest.fixture(scope="module")
-def keeper(tmp_path_factory: pytest.TempPathFactory, request: Any) -> Iterator[Keeper]:
+@pytest.fixture(scope="session")
+def keepers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Keeper]]:
+    """`keepers(variables)`: one server for all files that ask for the same variables."""
     pytest.importorskip("gradio")
-    folder = tmp_path_factory.mktemp("server")
-    plant(folder / "planted")
-    package = folder / "site" / "strange-1.0.dist-info"
+    by_variables: dict[tuple[tuple[str, str], ...], Keeper] = {}
+
+    def keeper(variables: dict[str, str]) -> Keeper:
+        key = tuple(sorted(variables.items()))
+        if key not in by_variables:
+            folder = tmp_path_factory.mktemp("server")
+            plant(folder / "planted")
+            plug_in(folder / "site")
+            by_variables[key] = Keeper(folder, variables)
+        return by_variables[key]
+
+    yield keeper
+    for each in by_variables.values():
+        each.end()
+
+
+def plug_in(site: Path) -> None:
+    """Install the zoo `strange` into a folder of packages."""
+    package = site / "strange-1.0.dist-info"
     package.mkdir(parents=True)
     (package / "METADATA").write_text("Metadata-Version: 2.1\nName: strange\nVersion: 1.0\n")
     (package / "entry_points.txt").write_text("[zoo_adapters]\nstrange = strange\n")
-    (folder / "site" / "strange.py").write_text(ZOO)
-    keeper = Keeper(folder, getattr(request.module, "VARIABLES", {}))
-    yield keeper
-    keeper.end()
+    (site / "strange.py").write_text(ZOO)
+
+
+@pytest.fixture(scope="module")
+def keeper(keepers: Callable[..., Keeper], request: Any) -> Keeper:
+    return keepers(getattr(request.module, "VARIABLES", {}))
 
 
 def answers(server: Server) -> bool:

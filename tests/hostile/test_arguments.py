@@ -22,9 +22,9 @@ from benchmarks.leaks import leak, problem
 from benchmarks.lures import SHAPES, addresses, lures, neutral
 from benchmarks.server import ROOT
 from benchmarks.strangers import draw
-from tests.loops import awaited
+from tests.support.loops import awaited
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 VARIABLES = hostile.SMALL
 MORE = 12  # lures for an argument that takes a picture, in a sample of one for each
 

@@ -15,14 +15,14 @@ import numpy as np
 import PIL.Image
 import PIL.ImageCms
 import pytest
-from bombs import BOMBS, chunk, encoded, noise, packed, png, progressive
 
-from app.machine import decoder, disk, headers, limits, resources
+from app.machine import decoder, disk, disk_store, headers, limits, resources
 from app.machine.decoder_process import TRIES
 from app.machine.turns import EACH, Busy, Turns
 from app.question import pictures
 from benchmarks.leaks import leak
 from featvis import WrongRequest
+from tests.support.bombs import BOMBS, chunk, encoded, noise, packed, png, progressive
 from zoo_adapters import raster
 from zoo_adapters.pictures import upright
 
@@ -36,7 +36,7 @@ def store(tmp_path, monkeypatch):
     """A public server with stores of its own."""
     monkeypatch.setenv("FEATVIS_PUBLIC", "1")
     limits.limits.cache_clear()
-    store = disk.Store(tmp_path, 0, 0)
+    store = disk_store.Store(tmp_path, 0, 0)
     monkeypatch.setattr(disk, "uploads", lambda: store)
     yield store
     limits.limits.cache_clear()

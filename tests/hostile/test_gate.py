@@ -18,11 +18,11 @@ import httpx
 import PIL.Image
 import pytest
 
-from app.machine import disk, limits
+from app.machine import disk, disk_store
 from app.web import bodies, http_headers, routes
 from app.web.replies import Refusal
 from app.web.uploads import picture_in
-from tests.loops import awaited
+from tests.support.loops import awaited
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of Gradio, while the server runs
 REFUSED = (Path(__file__).parent / "refused_routes.txt").read_text("utf8").split("\n")
@@ -66,7 +66,7 @@ def blocks(tmp_path_factory):
 
     with pytest.MonkeyPatch.context() as patch:
         for name in ("uploads", "page_files"):
-            store = disk.Store(tmp_path_factory.mktemp(name), 0, 0)
+            store = disk_store.Store(tmp_path_factory.mktemp(name), 0, 0)
             patch.setattr(disk, name, lambda store=store: store)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -81,18 +81,6 @@ def blocks(tmp_path_factory):
 def client(blocks):
     with httpx.Client(base_url=blocks.url, timeout=30) as made:
         yield made
-
-
-@pytest.fixture
-def set_limits(monkeypatch):
-    def change(**variables: str) -> None:
-        for name, value in variables.items():
-            monkeypatch.setenv(name, value)
-        limits.limits.cache_clear()
-
-    yield change
-    monkeypatch.undo()
-    limits.limits.cache_clear()
 
 
 def png(color=(90, 160, 60), size=(60, 40)) -> bytes:
@@ -278,7 +266,7 @@ def test_no_plain_text_is_opened_or_fetched(client, secret, fetched, name):
 
 def test_no_tool_opens_or_fetches(blocks, secret, fetched):
     address, asked = fetched
-    from tests.test_mcp import asked as tools
+    from tests.app.web.test_mcp import asked as tools
 
     async def ask(session):
         return [

@@ -6,15 +6,16 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import PIL.Image
 import pytest
 
-from app.machine import disk
-from app.question import labels, pictures
+from app.machine import disk, disk_store
+from app.question import pictures, text
 from app.question.state import State, from_query
 from app.window import changes
-from featvis import WrongRequest
+from featvis import Embedding, WrongRequest
 
 OPENED: list[str] = []
 WATCHES = {"on": False}
@@ -41,7 +42,7 @@ def watched() -> Iterator[list[str]]:
 @pytest.fixture(autouse=True)
 def photo(tmp_path, monkeypatch) -> str:
     """A picture on the disk that nobody sent, in a folder beside the uploads."""
-    uploads = disk.Store(tmp_path / "uploads", 0, 0)
+    uploads = disk_store.Store(tmp_path / "uploads", 0, 0)
     monkeypatch.setattr(disk, "uploads", lambda: uploads)
     monkeypatch.chdir(tmp_path)
     PIL.Image.new("RGB", (8, 8)).save(tmp_path / "photo.png")
@@ -59,17 +60,13 @@ def names(photo: str) -> list[str]:
     return [*there, *(name.replace("photo", "nothing") for name in there)]
 
 
-class Embedding:
-    """A network without classes, whose target is a picture."""
-
-    embeds = True
+EMBEDDING = SimpleNamespace(output=Embedding(4))  # of a network whose target is a picture
 
 
 DOORS = {
     "a picture": pictures.get,
     "an upload": lambda name: changes.set_upload(State(), name),
-    "a likeness": lambda name: labels.likeness(Embedding(), name),
-    "a target": lambda name: labels.target_named(Embedding(), name),
+    "a target": lambda name: text.target_named(EMBEDDING, name),
 }
 
 

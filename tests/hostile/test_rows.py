@@ -20,7 +20,7 @@ from benchmarks.lures import SHAPES, lures, neutral, shows_secret
 from benchmarks.server import ROOT
 
 MODEL = "bundled:scenes-resnet"
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 
 def text_of(answer: Answer, *names: str) -> str:

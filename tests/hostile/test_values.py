@@ -22,16 +22,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import zoo_adapters
+from app.answers.subject import target_of
 from app.cli.pictures import named
 from app.machine import errors, values
 from app.machine.limits import check_model, limits
 from app.pages import picker, tabs, tries
-from app.question import labels, recipe
-from app.question.state import DISPLAY, State, from_query, param_text, to_query
+from app.question import recipe
+from app.question import text as texts
+from app.question.state import State, from_query, param_text, to_query
+from app.question.tabs import DISPLAY
 from app.web import api
 from app.window import changes
-from featvis import METHODS, WrongRequest
-from tests import tiny
+from featvis import METHODS, Embedding, WrongRequest
+from tests.support import tiny
 from zoo_adapters import registry
 
 MODEL = "bundled:scenes-resnet"
@@ -228,7 +231,7 @@ HERE = ("cls=99999", "cls=3-99999", "cls=99999-3", "cls=3-3", "cls=scene-3", "cl
 @pytest.mark.parametrize("link", HERE)
 def test_what_a_network_does_not_have_is_refused(link):
     state = from_query(f"m={MODEL}&method=cam,saliency&{link}")
-    refused = [answer(show, state) for show in (changes.explained_class, tabs.draw)]
+    refused = [answer(show, state) for show in (target_of, tabs.draw)]
     assert any(refused) or link in ("ch=99999", "pos=99999,99999")  # of no neuron: not used
 
 
@@ -289,7 +292,7 @@ def test_each_field_of_a_call(name):
 
 
 @pytest.mark.parametrize("text", ["", "[" * 100_000, "9" * 5000, '{"featvis": ' + "9" * 5000 + "}"])
-def test_what_is_no_recipe(text):
+def test_text_that_is_no_recipe_is_refused(text):
     assert answer(recipe.from_json, text)
 
 
@@ -374,17 +377,17 @@ TARGETS = ("/etc/passwd", "picture.png", "./picture.png", "../x", "/dev/zero", "
 
 def embedding():
     """A network without classes, whose target is a picture to be like."""
-    return replace(tiny.model(tiny.nets()["GAP + FC"]), embeds=True, labels=(), head=None)
+    return replace(tiny.model(tiny.nets()["GAP + FC"]), output=Embedding(4), head=None)
 
 
 @pytest.mark.parametrize("text", TARGETS)
 def test_a_target_is_no_path(trap, text):
-    assert answer(labels.target_named, embedding(), text)
+    assert answer(texts.target_named, embedding(), text)
     assert not OPENED
 
 
 def test_the_command_line_opens_the_picture_of_a_target(trap):
-    assert labels.target_named(embedding(), "picture.png", named).name == "picture.png"
+    assert texts.target_named(embedding(), "picture.png", named).name == "picture.png"
     assert OPENED
 
 
@@ -418,5 +421,5 @@ def test_a_public_server_names_no_path_and_no_secret(text):
 
 
 @pytest.mark.parametrize("text", SHOWN)
-def test_what_is_no_path_stays(text):
+def test_text_without_a_path_is_not_masked(text):
     assert errors.mask(text) == text
