@@ -65,9 +65,14 @@ def test_lists_are_those_of_a_literal_loop(index, maxima, layer):
         # pictures whose values are equal up to the rounding of a batch may change places
         assert rows[[at[hit.image] for hit in hits], channel].tolist() == wanted
         cut += hits[-1].value > 6
-        tied += index.ties(layer, channel) is not None
-    assert tied == 0
+        # a channel whose inputs are all 0 somewhere gives its bias there, in many pictures
+        last = rows[order[-1], channel]
+        equal = [int((some == last).sum()) for some in (rows[:, channel], rows[order, channel])]
+        ties = index.ties(layer, channel)
+        assert (ties.count if ties else equal[1]) == equal[0]
+        tied += ties is not None
     if layer == LAST:
+        assert tied == 0
         assert cut > 0.9 * rows.shape[1], "all nine were 6.0"
 
 
