@@ -180,7 +180,7 @@ def _strip(stages: Sequence[Stage], image: Image, base: PIL.Image.Image) -> str:
     for stage in stages:
         layer = render.over(stage.result, image)[0, :: _every(image), :: _every(image)]
         url = file_url(png(render.compose(picture, layer)), "stage.png")
-        value = f"{float(stage.correlation[0]):.2f}"
+        value = f"{float(stage.correlation[0, 0]):.2f}"  # of the draw that is shown
         name = escape(stage.down_to)
         made.append(
             f'<span title="Weights drawn anew from the head down to {name}: rank correlation '
