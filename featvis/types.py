@@ -121,6 +121,7 @@ class Result:
 
     values: Tensor
     notes: tuple[str, ...] = field(default=(), kw_only=True)
+    unit: str = field(default="", kw_only=True)  # "": of no other method's values
 
 
 @dataclass(frozen=True, eq=False)
