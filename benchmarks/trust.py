@@ -21,7 +21,7 @@ import zoo_adapters
 from featvis import METHODS, Aim, Method, VisionModel
 from featvis.measures.faithfulness import CELLS, STEPS
 from featvis.measures.localization import iou, surrounding
-from featvis.measures.sanity import FAILS
+from featvis.measures.sanity import DRAWS, FAILS, Verdict, verdict
 from featvis.types import Attribution, Heatmap, Rectangle
 from zoo_adapters.bundled.data import HELD_OUT
 from zoo_adapters.bundled.evaluate import draw
@@ -52,12 +52,12 @@ class Row(NamedTuple):
     iou: float
     insertion: float
     deletion: float
-    sanity: float | None  # None: not asked
+    sanity: Verdict | None  # None: not asked
     milliseconds: float | None
 
     def __str__(self) -> str:
-        sanity = "" if self.sanity is None else f"{self.sanity:.2f}"
-        if self.sanity is not None and self.sanity > FAILS:
+        sanity = "" if self.sanity is None else str(self.sanity.correlation)
+        if self.sanity is not None and self.sanity.fails:
             sanity = f"**{sanity}**"
         spent = "" if self.milliseconds is None else f"{self.milliseconds:.0f}"
         return (
@@ -77,7 +77,8 @@ def main() -> None:
             if method.family == "Class evidence" and not method.missing(model):
                 rows.append(measured(method, model, pictures))
                 print(f"{name} {rows[-1]}", flush=True)
-                if (rows[-1].sanity or 0) > FAILS:
+                check = rows[-1].sanity
+                if check is not None and check.fails:
                     failing.setdefault(method.title, []).append(name.partition(":")[2])
         table = "\n".join(map(str, rows))
         sections.append(f"## {name.partition(':')[2]}\n\n{HEAD}\n{table}\n")
@@ -126,9 +127,8 @@ def measured(method: Method, model: VisionModel, pictures: Pictures) -> Row:
         spent.append(1000 * (perf_counter() - begin))
     images, classes = pictures.images[:CHECKED], pictures.classes[:CHECKED]
     stages = featvis.sanity(lambda m: _run(method, m, images, classes), model, stages=2)
-    correlation = abs(float(stages[-1].correlation.mean()))
     figures = _figures(explain, model, pictures)
-    return Row(method.title, *figures, correlation, median(spent[1:]))
+    return Row(method.title, *figures, verdict(stages[-1]), median(spent[1:]))
 
 
 def _run(
@@ -175,9 +175,10 @@ right, with every method at its defaults and for the true class.
   cells, {CELLS} along a side, are put into a blurred picture, or painted over, the most important
   first, in {STEPS} steps. High is good for insertion and low for deletion; the random map says
   what no knowledge gives.
-- **sanity**: the rank correlation, without its sign, with the map of the same network with all its
-  weights drawn anew, mean of {CHECKED} pictures. Over {FAILS} it is bold: such a map looks much the
-  same whatever the network has learned. A low figure does not make a map right.
+- **sanity**: the rank correlation with the map of the same network with all its weights drawn anew,
+  mean of {CHECKED} pictures, and its 95 % interval over {DRAWS} draws. It is bold where all of the
+  interval lies over {FAILS}: such a map looks much the same whatever the network has learned. A low
+  figure does not make a map right.
 - **ms**: one picture, on {torch.get_num_threads()} processor threads, median of {TIMED}; roughly,
   as other work may have run beside it.
 

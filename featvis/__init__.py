@@ -16,7 +16,7 @@ from featvis.measures.sanity import sanity
 from featvis.model import Image, Layer, Preprocessing, VisionModel, WrongRequest
 from featvis.network.receptive_field import receptive_field
 from featvis.output import Output
-from featvis.record import record
+from featvis.record import record, record_units
 from featvis.spec import METHODS, Method, Param, Range, Tuning, method
 from featvis.target import Contrast, Likeness
 from featvis.types import Rectangle
@@ -78,6 +78,7 @@ __all__ = [
     "pointing",
     "receptive_field",
     "record",
+    "record_units",
     "render",
     "sanity",
     *METHODS,

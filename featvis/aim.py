@@ -8,7 +8,7 @@ from torch import Tensor, no_grad
 
 from featvis.model import VisionModel
 from featvis.neuron import Position, neuron
-from featvis.record import record
+from featvis.record import record_units
 from featvis.target import Contrast, Score, Target
 
 __all__ = ["Aim"]
@@ -29,7 +29,7 @@ class Aim:
         if self.layer is None and self.channel is None:
             return self.model.output.score(self.model(images), self.target)
         layer = self.layer or self.model.last_layer
-        maps = record(self.model, images, layer)[layer]
+        maps = record_units(self.model, images, layer)[layer]
         return neuron(self.model, layer, self.channel, self.position, maps)
 
     def settled(self, images: Tensor) -> tuple[Aim, Score]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from threading import get_ident
+from threading import get_ident, local
 from typing import Any
 
 from torch import Tensor, nn
@@ -16,9 +16,32 @@ from torch.utils._pytree import tree_flatten
 from featvis.progress import pulse
 from featvis.tensors import named_tensors
 
-__all__ = ["Seen", "fed", "first_tensor", "hooked", "pulsing"]
+__all__ = ["Seen", "fed", "first_tensor", "hooked", "in_hook", "pulsing"]
 
 Seen = Callable[[str, nn.Module, Any], Any]
+
+
+class _Here(local):
+    """Of a thread."""
+
+    depth = 0
+
+
+HERE = _Here()
+
+
+def in_hook() -> bool:
+    """Does a hook of ours run in this thread? What it calls is no part of the network."""
+    return HERE.depth > 0
+
+
+@contextmanager
+def _inside() -> Iterator[None]:
+    HERE.depth += 1
+    try:
+        yield
+    finally:
+        HERE.depth -= 1
 
 
 @contextmanager
@@ -30,7 +53,10 @@ def hooked(modules: Mapping[str, nn.Module], seen: Seen) -> Iterator[None]:
         for name, child in modules.items():
 
             def hook(child: nn.Module, _: Any, out: Any, name: str = name) -> Any:
-                return seen(name, child, out) if get_ident() == owner else None
+                if get_ident() != owner:
+                    return None
+                with _inside():
+                    return seen(name, child, out)
 
             handles.append(child.register_forward_hook(hook))
         yield
@@ -49,7 +75,8 @@ def fed(modules: Mapping[str, nn.Module], seen: Callable[[str, Tensor], None]) -
 
             def hook(child: nn.Module, given: Any, name: str = name) -> None:
                 if get_ident() == owner:
-                    seen(name, first_tensor(given))
+                    with _inside():
+                        seen(name, first_tensor(given))
 
             handles.append(child.register_forward_pre_hook(hook))
         yield

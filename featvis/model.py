@@ -16,6 +16,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from featvis.bounds import Bound
 from featvis.classes import Classes
 from featvis.output import Output, check_rows
 from featvis.types import ATTENTION, Layout, Place, WrongRequest, brief
@@ -49,6 +50,12 @@ class Layer:
     field: tuple[float, float]  # receptive field in pixels; inf where all positions are mixed
     gated: bool  # a global average (squeeze-excite) also lets every pixel matter
     mixed: str = ""  # by what: "attention", or "weights" (token mixing, recurrence)
+    bound: Bound | None = None  # the activation that its output comes out of, if that saturates
+
+    @property
+    def units(self) -> str:
+        """Its name where single units are meant: their values are those before a bound."""
+        return f"{self.name} before {self.bound}" if self.bound else self.name
 
     def __str__(self) -> str:
         h, w = self.size

@@ -34,13 +34,14 @@ def check_position(layer: str, position: tuple[int, int], size: tuple[int, int])
 def neuron(
     model: VisionModel, layer: str, channel: int | None, position: Position | Tensor, maps: Tensor
 ) -> Score:
-    """One channel of maps (B, C, h, w) at a position, or where each picture excites it most."""
+    """One channel of units (B, C, h, w) at a position, or where each picture excites it most."""
     if channel is None:
         last = model.layer(layer).channels - 1
         raise WrongRequest(f"which neuron of {layer}? give a channel too, 0 to {last}")
     plane = maps[:, check_channel(layer, channel, maps.shape[1])]
     nothing = torch.full((len(maps),), -1, dtype=torch.long, device=maps.device)
-    words, (h, w) = f"{layer}, channel {channel}", (plane.shape[1], plane.shape[2])
+    h, w = plane.shape[1:]
+    words = f"{model.layer(layer).units}, channel {channel}"
     if isinstance(position, tuple):
         check_position(layer, position, (h, w))
         words += f", position {position[0]},{position[1]}"

@@ -2,66 +2,117 @@
 
 A hook stores the output and gives back a clone of it: a following in-place activation would
 otherwise overwrite what was recorded, silently.
+
+There are two values of a layer. What it passes on is what the network works with: feature maps,
+class evidence and proofs are made of it. Its units are the same values before the activation that
+bounds them, where one does (`featvis.bounds`): whoever ranks, excites or explains single units
+takes these.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Collection, Iterable
+from contextlib import AbstractContextManager, nullcontext, suppress
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from featvis.bounds import Unbound, bound_of, value_before
 from featvis.hooks import first_tensor, hooked
 from featvis.model import Image, VisionModel, values
 
-__all__ = ["record", "record_logits", "record_output"]
+__all__ = [
+    "Recording",
+    "record",
+    "record_logits",
+    "record_units",
+    "recording",
+    "unbound",
+    "unit_maps",
+]
 
 
 class _Stop(Exception):
     """All that was asked for is recorded; the rest of the forward pass is not needed."""
 
 
+class Recording(NamedTuple):
+    """One forward pass: maps (B, C, h, w) by layer, with their graph."""
+
+    maps: dict[str, Tensor]  # as passed on
+    units: dict[str, Tensor]  # before what bounds them
+    output: Tensor | None  # of the network, (B, K)
+
+
 def record(model: VisionModel, image: Tensor | Image, *layers: str) -> dict[str, Tensor]:
-    """Maps (B, C, h, w) of the layers; the forward pass stops at the last one.
+    """Maps (B, C, h, w) of the layers as passed on; the forward pass stops at the last one.
 
     The graph is kept where gradients are enabled and `image` requires them.
     """
+    return recording(model, image, layers).maps
+
+
+def record_units(model: VisionModel, image: Tensor | Image, *layers: str) -> dict[str, Tensor]:
+    """Maps (B, C, h, w) of the layers' units; the same as `record` where nothing bounds them."""
+    return recording(model, image, units=layers).units
+
+
+def recording(
+    model: VisionModel,
+    image: Tensor | Image,
+    layers: Collection[str] = (),
+    units: Collection[str] = (),
+    *,
+    output: bool = False,
+) -> Recording:
+    """The maps of `layers`, and of the `units` of others or the same ones, from one pass.
+
+    With `output` the pass goes on to its end.
+    """
+    modules = {
+        name: model.module.get_submodule(model.layer(name).name) for name in (*layers, *units)
+    }
     maps: dict[str, Tensor] = {}
+    before: dict[str, Tensor] = {}
+    missing = set(modules)
 
     def seen(name: str, _: nn.Module, out: Any) -> Any:
-        if name in maps:  # a shared module: its first call is the layer
+        if name not in missing:  # a shared module: its first call is the layer
             return None
-        maps[name] = model.maps(name, first_tensor(out))
-        if len(maps) == len(set(layers)):
+        missing.remove(name)
+        raw = first_tensor(out)
+        if name in layers:
+            maps[name] = model.maps(name, raw)
+        if name in units:
+            before[name] = unit_maps(model, name, raw)
+        if not missing and not output:
             raise _Stop
-        return _clone(out)
+        return _replace(out, raw.clone())
 
-    modules = {name: model.module.get_submodule(model.layer(name).name) for name in layers}
-    with hooked(modules, seen):
-        try:
-            model(image)
-        except _Stop:
-            return {name: maps[name] for name in layers}
-    missing = ", ".join(set(layers) - set(maps))
-    raise RuntimeError(f"{model.name}: {missing} did not run in this forward pass")
+    result: Tensor | None = None
+    with suppress(_Stop), unbound(model, units), hooked(modules, seen):
+        result = model(image)
+    if missing:
+        names = ", ".join(sorted(missing))
+        raise RuntimeError(f"{model.name}: {names} did not run in this forward pass")
+    return Recording({n: maps[n] for n in layers}, {n: before[n] for n in units}, result)
 
 
-def record_output(
-    model: VisionModel, image: Tensor | Image, *layers: str
-) -> tuple[dict[str, Tensor], Tensor]:
-    """Maps (B, C, h, w) of the layers, with their graph, and the network's output (B, K)."""
-    maps: dict[str, Tensor] = {}
+def unbound(model: VisionModel, layers: Iterable[str]) -> AbstractContextManager[object]:
+    """Within: the outputs of these layers carry their units, for `unit_maps`."""
+    bounds = [bound for name in layers if (bound := model.layer(name).bound)]
+    calls = {call for bound in bounds for call in bound.calls}
+    return Unbound(calls) if calls else nullcontext()
 
-    def seen(name: str, _: nn.Module, out: Any) -> Any:
-        if name in maps:
-            return None
-        maps[name] = model.maps(name, first_tensor(out))
-        return _clone(out)
 
-    modules = {name: model.module.get_submodule(model.layer(name).name) for name in layers}
-    with hooked(modules, seen):
-        output = model(image)
-    return maps, output
+def unit_maps(model: VisionModel, layer: str, raw: Tensor) -> Tensor:
+    """Units (B, C, h, w) of the raw output of a layer, recorded within `unbound`."""
+    if model.layer(layer).bound and not bound_of(raw):
+        raise RuntimeError(
+            f"{model.name}: {layer} did not come out of {model.layer(layer).bound} in this pass"
+        )
+    return model.maps(layer, value_before(raw))
 
 
 def record_logits(
@@ -88,10 +139,6 @@ def record_logits(
         [model.maps(name, raws[name]).detach() for name in layers],
         logits,
     )
-
-
-def _clone(out: Any) -> Any:
-    return _replace(out, first_tensor(out).clone())
 
 
 def _replace(out: Any, tensor: Tensor) -> Any:

@@ -6,6 +6,7 @@ flat map stays flat, and a value that is not a number is grey.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import singledispatch
 from math import ceil, sqrt
 from typing import TYPE_CHECKING
@@ -107,11 +108,30 @@ def strokes(result: Attribution) -> Tensor:
 
 
 def limit(result: Result) -> float:
-    """The magnitude that gets the full colour: the largest, or the 99th percentile of gradients."""
+    """The magnitude that gets the full colour: the largest, or the 99th percentile of gradients.
+
+    Of these among the pixels that there is any at: a neuron sees a small part of the picture, and
+    what lies outside it is no reason to cut off nearly all that lies inside.
+    """
     if isinstance(result, Attribution):
         values = _finite(result.map).abs().flatten()
-        return float(values.kthvalue(max(1, int(0.99 * len(values)))).values)
+        values = values[values > 0]
+        return (
+            float(values.kthvalue(max(1, int(0.99 * len(values)))).values) if len(values) else 0.0
+        )
     return float(_finite(result.values).abs().max())
+
+
+def limits(results: Sequence[Result]) -> list[float]:
+    """The limit of each result, and of those in the same unit the largest of theirs."""
+    own = [limit(result) for result in results]
+    largest: dict[str, float] = {}
+    for result, top in zip(results, own, strict=True):
+        largest[result.unit] = max(largest.get(result.unit, 0.0), top)
+    return [
+        largest[result.unit] if result.unit else top
+        for result, top in zip(results, own, strict=True)
+    ]
 
 
 def tiles(result: Filters | FeatureMaps, *, scale: str = "shared", picture: int = 0) -> Tensor:

@@ -121,6 +121,7 @@ class Result:
 
     values: Tensor
     notes: tuple[str, ...] = field(default=(), kw_only=True)
+    unit: str = field(default="", kw_only=True)  # "": of no other method's values
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,6 +142,12 @@ class FeatureMaps(Result):
     place: Place
     order: Tensor  # (B, C) channel numbers, in the order to show them
     components: Tensor | None = None  # (B, 3, h, w) principal components of the channels, or None
+    before: Tensor | None = None  # (B, C, h, w) before the activation that bounds them, if any
+
+    @property
+    def units(self) -> Tensor:
+        """Units (B, C, h, w): by these channels are ranked."""
+        return self.values if self.before is None else self.before
 
 
 @dataclass(frozen=True, eq=False)

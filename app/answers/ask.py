@@ -12,7 +12,7 @@ from typing import Any
 
 from featvis import METHODS, Aim, Image, Likeness, Method, VisionModel
 from featvis.measures.faithfulness import STEPS
-from featvis.measures.sanity import STAGES
+from featvis.measures.sanity import DRAWS, STAGES
 
 from ..machine.broken import failures
 from ..machine.limits import allowed_params
@@ -73,7 +73,7 @@ class Ask:
         assert self.state is not None
         passes, choices = self.passes, self.state.choices
         if TABS[self.method.family].explains:
-            passes *= 1 + (1 + STAGES) * bool(choices["sanity"])
+            passes *= 1 + (STAGES + DRAWS) * bool(choices["sanity"])
             passes += 2 * (STEPS + 1) * bool(choices["trust"])
         return SECONDS.get(self.state.model, 0.0) * passes
 

@@ -6,14 +6,15 @@ the picture made for the one that is strongest in the picture at hand.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 import zoo_adapters
-from featvis import Image, Method, VisionModel, WrongRequest, render
+from featvis import Image, Method, VisionModel, WrongRequest
 from featvis.measures.agreement import Agreement, agreement
 from featvis.network.cost import multiplications
 from featvis.types import Attribution, Heatmap
@@ -55,6 +56,21 @@ class Row:
     prediction: str = ""
     reason: str = ""  # why there is nothing of it
     cells: tuple[Cell, ...] = field(default=())
+
+
+class Mapped(NamedTuple):
+    """A map of a network, and the picture that it lies on."""
+
+    row: Row
+    image: Image
+    result: Heatmap | Attribution
+
+
+class Agreed(NamedTuple):
+    """Networks that were asked the same, and how much their maps are alike."""
+
+    networks: list[str]
+    agreement: Agreement
 
 
 def networks(state: State) -> tuple[str, ...]:
@@ -187,27 +203,56 @@ def _reason(error: Exception) -> str:
     return sentence(error)
 
 
-def limits(rows: Sequence[Row]) -> dict[str, float]:
-    """Title of a column -> the strongest value in it, over all networks."""
-    found: dict[str, float] = {}
-    for row in rows:
-        for cell in row.cells:
-            if cell.answer and isinstance(cell.answer.result, Heatmap | Attribution):
-                top = render.limit(cell.answer.result)
-                found[cell.title] = max(found.get(cell.title, 0.0), top)
+def agreements(rows: Sequence[Row]) -> dict[str, Agreed]:
+    """Title of a column -> how much the maps in it that answer the same question are alike.
+
+    Where each network explains its own prediction, the maps of each class have an entry of their
+    own, and a map whose class no other network predicts has none.
+    """
+    found = {}
+    for title, questions in _questions(rows).items():
+        several = [maps for maps in questions.values() if len(maps) > 1]
+        for maps in several:
+            entry = title if len(several) == 1 else f"{title}: {maps[0].result.target}"
+            found[entry] = Agreed(
+                networks=[one.row.state.model for one in maps],
+                agreement=agreement(
+                    [torch.tensor(on_original(one.result, one.image)) for one in maps]
+                ),
+            )
     return found
 
 
-def agreements(rows: Sequence[Row]) -> dict[str, tuple[list[str], Agreement]]:
-    """Title of a column -> the networks that answered, and how much their maps are alike."""
-    columns: dict[str, list[tuple[str, torch.Tensor]]] = {}
+def alone(rows: Sequence[Row]) -> list[str]:
+    """The networks of which a map explains what no other network explains."""
+    found: dict[str, None] = {}
+    for questions in _questions(rows).values():
+        singles = [maps[0] for maps in questions.values() if len(maps) == 1]
+        if len(questions) > 1:
+            found |= {one.row.state.model: None for one in singles}
+    return list(found)
+
+
+def _questions(rows: Sequence[Row]) -> dict[str, dict[Hashable, list[Mapped]]]:
+    """Title of a column -> question -> the maps that answer it."""
+    columns: dict[str, dict[Hashable, list[Mapped]]] = {}
     for row in rows:
         for cell in row.cells:
             if row.image and cell.answer and isinstance(cell.answer.result, Heatmap | Attribution):
-                grid = torch.tensor(on_original(cell.answer.result, row.image))
-                columns.setdefault(cell.title, []).append((row.state.model, grid))
-    return {
-        title: ([name for name, _ in found], agreement([grid for _, grid in found]))
-        for title, found in columns.items()
-        if len(found) > 1
-    }
+                question = _question(row, cell.answer, rows[0])
+                maps = columns.setdefault(cell.title, {}).setdefault(question, [])
+                maps.append(Mapped(row, row.image, cell.answer.result))
+    return columns
+
+
+def _question(row: Row, answer: Answer, first: Row) -> Hashable:
+    """What a map explains: equal for two networks that were asked the same."""
+    if "target" not in answer.method.subject or row.state.target is not None:
+        return None
+    assert row.model is not None
+    output = row.model.output
+    target = output.goal(logits_of(row.state), None)
+    if isinstance(target, int) and first.model is not None:
+        with suppress(WrongRequest):  # the first network has no such class
+            return output.translate(target, first.model.output)
+    return answer.result.target  # type: ignore[no-any-return]

@@ -31,6 +31,7 @@ MOST = 20  # layers of a network that are compared
 NEAR = 10  # neighbours of each picture that are compared
 PICTURES = 10_000  # of an index that are compared, the first ones
 Say = Callable[[str], None]
+Read = Callable[..., dict[str, Tensor]]
 
 
 def counterparts_of(state: State, other: str, layer: str, channel: int, say: Say) -> tuple[
@@ -41,7 +42,8 @@ def counterparts_of(state: State, other: str, layer: str, channel: int, say: Say
     names = layers_of(state.but(model=other), model)
 
     def make() -> tuple[Counterpart, ...]:
-        return counterparts(_pairs(state.model, (layer,), other, names, say), layer, channel, k=4)
+        pairs = _pairs(state.model, (layer,), other, names, say, units=True)
+        return counterparts(pairs, layer, channel, k=4)
 
     return cached(("kin", state.model, other, layer, channel), state, make, 2 * COUNT)
 
@@ -97,17 +99,26 @@ def layers_of(state: State, model: VisionModel) -> tuple[str, ...]:
 
 
 def _pairs(
-    one: str, layers: Sequence[str], other: str, others: Sequence[str], say: Say
+    one: str,
+    layers: Sequence[str],
+    other: str,
+    others: Sequence[str],
+    say: Say,
+    *,
+    units: bool = False,
 ) -> Iterator[Pair]:
-    """What both make of the same scenes."""
+    """What both make of the same scenes: as passed on, or for single units before their bound."""
+    read = featvis.record_units if units else featvis.record
     for start in range(0, COUNT, BATCH):
         say(f"Showing both networks scene {start + 1} of {COUNT}")
         drawn = draw_together([f"scene-{FIRST + n}" for n in range(start, start + BATCH)])
-        yield Pair(_maps(one, layers, drawn), _maps(other, others, drawn))
+        yield Pair(_maps(one, layers, drawn, read), _maps(other, others, drawn, read))
 
 
-def _maps(name: str, layers: Sequence[str], drawn: Sequence[object]) -> dict[str, Tensor]:
+def _maps(
+    name: str, layers: Sequence[str], drawn: Sequence[object], read: Read
+) -> dict[str, Tensor]:
     model = model_of(name)
     images = torch.cat([read_image(p, model).values for p in drawn]).to(model.like)  # type: ignore[arg-type]
     with torch.no_grad():
-        return featvis.record(model, images, *layers)
+        return read(model, images, *layers)

@@ -45,7 +45,8 @@ def nearest(state: State, index: Index, count: int, say: Callable[[str], None] =
         query = indexed.embedding(state)
         how, near = "by the cosine of their embeddings", index.neighbours(query, count)
         return Found(near, index.count, how, "cosines", "embedding", query)
-    layer = layer_of(state, model_of(state.model))
+    model = model_of(state.model)
+    layer = layer_of(state, model)
     pool, own = indexed.pool_of(state, index, layer, say), indexed.pooled_of(state, layer)
     among = len(pool.images)
     if by == "layer":
@@ -53,7 +54,6 @@ def nearest(state: State, index: Index, count: int, say: Callable[[str], None] =
         return Found(by_layer(pool, own, count), among, how, "cosines", "means", own.mean[0])
     number = strongest_channel(state) if state.channel is None else state.channel
     alike = by_channel(pool, own, number, count)
-    how = (
-        f"by the maximum of channel {number} of {layer}: in yours {float(own.high[0, number]):.2f}"
-    )
+    peak, units = float(own.high[0, number]), model.layer(layer).units
+    how = f"by the maximum of channel {number} of {units}: in yours {peak:.2f}"
     return Found(alike, among, how, "maxima", "maximum", own.high[0, number])

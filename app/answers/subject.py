@@ -125,7 +125,7 @@ def strongest_channel(state: State) -> int:
     model = model_of(state.model)
     layer = layer_of(state, model)
     with short_job(), torch.no_grad():
-        maps = featvis.record(model, image_of(state).values.to(model.like), layer)[layer][0]
+        maps = featvis.record_units(model, image_of(state).values.to(model.like), layer)[layer][0]
     if state.position is None:
         return int(maps.flatten(1).amax(1).argmax())
     check_position(layer, state.position, (maps.shape[1], maps.shape[2]))

@@ -11,7 +11,8 @@ from torch import Tensor
 from featvis import Image, VisionModel, boxes, deletion, insertion, pointing, sanity
 from featvis.measures.faithfulness import STEPS
 from featvis.measures.localization import iou, surrounding
-from featvis.measures.sanity import FAILS, STAGES, Stage
+from featvis.measures.sanity import DRAWS, STAGES, Stage
+from featvis.measures.sanity import verdict as verdict_of
 from featvis.types import Attribution, Heatmap, Rectangle
 from zoo_adapters.bundled.scenes import scene
 
@@ -145,7 +146,7 @@ def stages(answer: Answer) -> list[Stage]:
 
         return [_slim(stage) for stage in sanity(explain, ask.model)]
 
-    return cached(("sanity", ask.key), state, measure, (1 + STAGES) * ask.passes)
+    return cached(("sanity", ask.key), state, measure, (STAGES + DRAWS) * ask.passes)
 
 
 def _slim(stage: Stage) -> Stage:
@@ -158,10 +159,10 @@ def _slim(stage: Stage) -> Stage:
 
 def verdict(found: list[Stage]) -> str:
     """What the last stage, where nothing learned is left, says of the method."""
-    last = float(found[-1].correlation[0])
-    if abs(last) > FAILS:
-        return (
-            f"fails the sanity check: with all weights random the map is much the same (rank "
-            f"correlation {last:.2f})"
-        )
-    return f"passes the sanity check: rank correlation {last:.2f} with all weights random"
+    result = verdict_of(found[-1])
+    drawn = f"{result.correlation} with all weights random, {result.draws} draws"
+    if result.fails:
+        return f"fails the sanity check, as the map is much the same: rank correlation {drawn}"
+    if result.passes:
+        return f"passes the sanity check: rank correlation {drawn}"
+    return f"the sanity check cannot tell: rank correlation {drawn}"

@@ -34,8 +34,8 @@ def add(commands: Any) -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument("--target", metavar="CLASS", help="a class of the first network, found by "
                         "its label in the others (default: what each one predicts)")  # fmt: skip
-    parser.add_argument("--scale", default="own", metavar="SCALE", help="own, or shared: within a "
-                        "column")  # fmt: skip
+    parser.add_argument("--scale", default="own", metavar="SCALE", help="own, or shared: among the "
+                        "maps of a network in the same unit")  # fmt: skip
     parser.add_argument("--trust", action="store_true", help="measure insertion and deletion")
     parser.add_argument("--layers", action="store_true", help="how alike all layers of the others "
                         "and of the first network are (CKA)")  # fmt: skip

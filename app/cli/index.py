@@ -117,7 +117,8 @@ def info(options: argparse.Namespace) -> None:
     print(f"layers ({len(index.layers)})")
     for layer in index.layers:
         h, w = told.sizes[layer]
-        print(f"  {layer} · {index.channels(layer)} ch · {h}x{w}")
+        before = f" · before {told.bounds[layer]}" if layer in told.bounds else ""
+        print(f"  {layer} · {index.channels(layer)} ch · {h}x{w}{before}")
 
 
 def query(options: argparse.Namespace) -> None:
@@ -135,7 +136,8 @@ def query(options: argparse.Namespace) -> None:
 def _channel(model: VisionModel, index: Index, options: argparse.Namespace) -> None:
     where = options.layer, options.channel
     stats, chosen = index.stats(*where), index.selectivity(*where)
-    print(f"{options.layer}, channel {options.channel}, over {index.count} pictures")
+    units = model.layer(options.layer).units
+    print(f"{units}, channel {options.channel}, over {index.count} pictures")
     print(f"  mean {stats.mean:.4g}, standard deviation {stats.std:.4g}, above zero at "
           f"{100 * stats.positive:.1f} % of the positions")  # fmt: skip
     if chosen:
@@ -146,8 +148,10 @@ def _channel(model: VisionModel, index: Index, options: argparse.Namespace) -> N
     alike = ", ".join(f"{c} ({r:.2f})" for c, r in index.similar(*where, 5))
     print(f"  alike: {alike}")
     hits = index.top(*where, options.k)
-    for title, some in (("strongest", hits), ("weakest", index.bottom(*where, options.k))):
-        print(title)
+    weak = index.bottom(*where, options.k)
+    for title, which, some in (("strongest", "top", hits), ("weakest", "bottom", weak)):
+        ties = index.ties(*where, options.k, which)
+        print(f"{title}: {ties.count} tie at {ties.value:.4g}" if ties else title)
         for image, value, (row, column) in some:
             print(f"  {image}  {value:.4g} at {row},{column}  {index.label(image)}")
     if options.out:

@@ -16,7 +16,7 @@ from featvis import render
 from featvis.types import Attribution, FeatureMaps, Heatmap, Synthesis
 
 from ..answers import kinship_numbers
-from ..answers.comparison import Cell, Row, agreements, compared, limits
+from ..answers.comparison import Cell, Row, agreements, compared
 from ..question import pictures
 from ..question.state import State
 
@@ -34,7 +34,7 @@ def sheet(state: State) -> PIL.Image.Image:
 
 def sheet_of(state: State, rows: Sequence[Row]) -> PIL.Image.Image:
     """Rows as one picture."""
-    tops = limits(rows) if state.display("maps") == "shared" else {}
+    shared = state.display("maps") == "shared"
     original = pictures.get(state.image)
     factor = SIDE / max(original.size)
     size = (max(1, round(original.width * factor)), max(1, round(original.height * factor)))
@@ -51,6 +51,7 @@ def sheet_of(state: State, rows: Sequence[Row]) -> PIL.Image.Image:
         made.paste(original.resize(size), (0, top + BAND))
         line(0, top + 5, row.state.model, INK, end=True)
         line(0, top + BAND + size[1] + 4, row.prediction or row.reason, SOFT)
+        tops = _limits(row) if shared else {}
         for c, cell in enumerate(row.cells):
             left = (c + 1) * (size[0] + 6)
             picture = _drawn(cell, row, original, tops)
@@ -86,6 +87,13 @@ def _said(cell: Cell) -> str:
     if cell.faith is not None:
         said.append(f"insertion {cell.faith.insertion:.2f}, deletion {cell.faith.deletion:.2f}")
     return ", ".join(filter(None, said))
+
+
+def _limits(row: Row) -> dict[str, float]:
+    """Title of a cell -> the limit of its colors; maps in the same unit have the same one."""
+    answers = {cell.title: cell.answer.result for cell in row.cells if cell.answer is not None}
+    maps = {t: r for t, r in answers.items() if isinstance(r, Heatmap | Attribution)}
+    return dict(zip(maps, render.limits([*maps.values()]), strict=True))
 
 
 def _drawn(

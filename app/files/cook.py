@@ -79,11 +79,12 @@ def drawn(
     maps = {n: r for n, r in results.items() if isinstance(r, Heatmap | Attribution)}
     if image is None or original is None or not maps:
         return render.to_pil(render.render(first))
-    shared = display.get("maps") == "shared"
-    top = max(render.limit(result) for result in maps.values()) if shared else None
+    tops = (
+        render.limits([*maps.values()]) if display.get("maps") == "shared" else [None] * len(maps)
+    )
     below = torch.from_numpy(np.array(original))
     layers = []
-    for result in maps.values():
+    for result, top in zip(maps.values(), tops, strict=True):
         layer = render.to_pil(render.compose(below, render.over(result, image, limit=top)[0]))
         found = box(result, image) if display.get("box") else None
         layers.append(pictures.framed(layer, found, image.original) if found else layer)

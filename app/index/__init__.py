@@ -6,6 +6,7 @@
     index.picture(hit.image), index.label(hit.image)
     index.patch(model, "layer3", hit.position, hit.image)      # Patch(box, effective, note)
     index.stats("layer3", 17)                     # Statistics: mean, std, histogram, ...
+    index.ties("layer3", 17, k=9)                 # Ties(count, value) of more than are listed
     index.percentile("layer3", 17, 2.5)           # of pictures whose maximum lies below 2.5
     index.selectivity("layer3", 17)               # per class: mean of the maxima
     index.parts("layer3", 17)                     # (Part(name, iou), ...), the best first
@@ -27,7 +28,7 @@ from .build import build
 from .opening import need_index, no_index, open_index
 from .pooled import Pool, by_channel, by_layer, pool
 from .reading import Index
-from .records import Hit, Match, Neighbour, Part, Selectivity, Similar, Statistics
+from .records import Hit, Match, Neighbour, Part, Selectivity, Similar, Statistics, Ties
 from .sources import source_of
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "Selectivity",
     "Similar",
     "Statistics",
+    "Ties",
     "build",
     "by_channel",
     "by_layer",

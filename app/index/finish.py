@@ -1,6 +1,7 @@
 """Finishing: what was counted becomes the arrays and the manifest that an index keeps.
 
-Arrays of layer number i, C channels: `i.top.image`, `.value`, `.position` (C, k), `i.bottom...`,
+Arrays of layer number i, C channels: `i.top.image`, `.value`, `.position` (C, k), `.ties` (C,) how
+many pictures have the value of the last one, `i.bottom...`,
 `i.maxima` (C, BINS), `i.moments` (5, C), `i.classes` (K, C), `i.alike` and `i.correlation` (C, 8),
 `i.part` and `i.iou` (C, 3); of N pictures: `images`, `labels` (N,), `embeddings` (N, D). In a small
 index they are `embeddings` (N, AXES) times `scales` (N,), along the principal `axes` (D, AXES), and
@@ -9,7 +10,7 @@ index they are `embeddings` (N, AXES) times `scales` (N,), along the principal `
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from featvis.probe import (
     dissect,
     embedder,
     moments,
+    ties_at,
 )
 from zoo_adapters.bundled.scenes import PARTS
 
@@ -79,7 +81,14 @@ def finished(
         embedding=embedder(model).what,
         parts=PARTS if dissected else (),
         dissected=dissected,
+        bounds=bounds(model, layers),
     ), arrays
+
+
+def bounds(model: VisionModel, layers: Iterable[str]) -> dict[str, str]:
+    """The layers whose units are those before a bound, and its name."""
+    pairs = ((name, model.layers.get(name)) for name in layers)
+    return {name: str(layer.bound) for name, layer in pairs if layer and layer.bound}
 
 
 def _pictures(shards: list[Shard], *, small: bool) -> dict[str, Array]:
@@ -128,6 +137,8 @@ def _best(key: str, best: Best, k: int, sign: int, small: bool) -> Iterator[tupl
     yield f"{key}.image", images.numpy().astype(_whole(int(images.max())))
     yield f"{key}.position", positions.numpy().astype(_whole(int(positions.max())))
     yield f"{key}.value", _real(values, small)
+    ties = ties_at(best, k - 1).cpu()
+    yield f"{key}.ties", ties.numpy().astype(_whole(int(ties.max())))
 
 
 def _real(values: Tensor, small: bool) -> Array:

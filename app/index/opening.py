@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from featvis import VisionModel, WrongRequest
 
 from . import store
+from .finish import bounds
 from .reading import Index
 
 OPENED: dict[tuple[str, float], Index] = {}
@@ -74,3 +76,16 @@ def _check(manifest: store.Manifest, model: VisionModel) -> None:
             f"another input size; build it again with: featvis index build "
             f"--model {manifest.model} --source {manifest.source}"
         )
+    now, then = bounds(model, manifest.layers), manifest.bounds
+    names = [name for name in manifest.layers if now.get(name) != then.get(name)]
+    if names:
+        raise WrongRequest(
+            f"the index of {manifest.model} over {manifest.source} ranks {names[0]} by the "
+            f"values {_where(then, names[0])}, and this version of featvis by those "
+            f"{_where(now, names[0])}; build it again with: featvis index build "
+            f"--model {manifest.model} --source {manifest.source}"
+        )
+
+
+def _where(bounds: Mapping[str, str], layer: str) -> str:
+    return f"before {bounds[layer]}" if layer in bounds else "that it passes on"

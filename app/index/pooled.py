@@ -24,6 +24,7 @@ from torch import Tensor
 from featvis import VisionModel, WrongRequest
 from featvis.neuron import check_channel
 from featvis.probe import Pooled, pooled
+from featvis.probe.exact import hashed
 from featvis.progress import tick
 from zoo_adapters import read_image
 
@@ -89,16 +90,22 @@ def by_layer(found: Pool, query: Pooled, k: int) -> tuple[Neighbour, ...]:
 
 
 def by_channel(found: Pool, query: Pooled, channel: int, k: int) -> tuple[Match, ...]:
-    """The pictures whose maximum of a channel is closest to the query's, the closest first."""
+    """The pictures whose maximum of a channel is closest to the query's, the closest first.
+
+    Of equal ones a random choice: behind a rectifier a channel is 0 in most pictures.
+    """
     check_channel(found.layer, channel, found.seen.high.shape[1])
     values = found.seen.high[:, channel]
-    order = (values - query.high[0, channel].cpu()).abs().argsort(stable=True)[:k].tolist()
+    mixed = hashed(torch.arange(len(values))).argsort(stable=True)
+    apart = (values - query.high[0, channel].cpu()).abs()
+    order = mixed[apart[mixed].argsort(stable=True)][:k].tolist()
     return tuple(Match(found.images[row], float(values[row])) for row in order)
 
 
 def _key(index: Index, names: Sequence[str]) -> str:
     told = index.manifest
     of = [store.FORMAT, told.weights, told.source, told.digest, told.layers, names]
+    of += [told.bounds] if told.bounds else []  # of most networks nothing is bounded
     return hashlib.sha256(json.dumps(of).encode("utf8", "surrogateescape")).hexdigest()[:32]
 
 

@@ -21,7 +21,7 @@ from zoo_adapters.pictures import framing
 from . import store
 from .finish import means_of
 from .neighbours import Nearest, nearest
-from .records import Hit, Neighbour, Part, Selectivity, Similar, Statistics
+from .records import Hit, Neighbour, Part, Selectivity, Similar, Statistics, Ties
 from .scenes import FIRST
 from .source import Source
 from .sources import source_of
@@ -77,6 +77,22 @@ class Index:
     def bottom(self, layer: str, channel: int, k: int = 9) -> tuple[Hit, ...]:
         """The pictures in which it is weakest, where it is; all 0 behind a rectifier."""
         return self._hits("bottom", layer, channel, k)
+
+    def ties(self, layer: str, channel: int, k: int = 9, which: str = "top") -> Ties | None:
+        """The pictures that tie with the last one of `top`, or `bottom`, if more do than it lists.
+
+        None also from an index that was built before they were counted.
+        """
+        hits = self._hits(which, layer, channel, k)
+        if not hits or f"{self.number(layer)}.{which}.ties" not in self.arrays:
+            return None
+        value = hits[-1].value
+        every = self._hits(which, layer, channel, self.manifest.k)
+        count = sum(hit.value == value for hit in every)
+        if value == every[-1].value:
+            count = max(count, int(self._row_of(layer, f"{which}.ties", channel)))
+        listed = sum(hit.value == value for hit in hits)
+        return Ties(count, value) if count > listed else None
 
     def picture(self, image: str) -> PIL.Image.Image:
         """The whole picture: a scene is drawn again, a file is read."""

@@ -16,6 +16,13 @@ class Hit(NamedTuple):
     position: tuple[int, int]  # row and column in the layer's map
 
 
+class Ties(NamedTuple):
+    """Pictures in which a channel has one and the same value, of which a sample is listed."""
+
+    count: int
+    value: float
+
+
 class Statistics(NamedTuple):
     """One channel over all pictures."""
 

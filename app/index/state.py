@@ -12,7 +12,7 @@ from torch import Tensor
 from featvis.probe import Best, Probe, Tally
 
 SPLIT = ("ends",)
-STATE = 3  # the form of all this: a state in another one is not gone on with
+STATE = 4  # the form of all this: a state in another one is not gone on with
 
 
 def packed(probe: Probe) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -33,7 +33,6 @@ def packed(probe: Probe) -> tuple[dict[str, Tensor], dict[str, Any]]:
         "counted": list(probe.tallies),
         "same": probe.same,
         "pictures": probe.pictures,
-        "newest": probe.newest,
     }
     return tensors, rest
 
@@ -59,7 +58,6 @@ def unpacked(
         tallies=tallies,
         same=dict(rest["same"]),
         pictures=rest["pictures"],
-        newest=rest["newest"],
         per_class=tensors["per_class"],
         sampled=tensors["sampled"],
     )

@@ -17,7 +17,7 @@ import os
 import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,7 @@ class Manifest:
     embedding: str  # what it is, in words
     parts: tuple[str, ...]  # that were looked for, () where pictures have no masks
     dissected: int  # pictures over which they were
+    bounds: dict[str, str] = field(default_factory=dict)  # layer -> before what its units are taken
 
 
 def root() -> Path:

@@ -13,7 +13,7 @@ from featvis.types import Attribution, FeatureMaps, Heatmap, Place, Synthesis
 from zoo_adapters import Facts
 
 from ..answers import trust
-from ..answers.comparison import DEPTHS, Cell, Row, agreements, compared, limits
+from ..answers.comparison import DEPTHS, Cell, Row, agreements, alone, compared
 from ..files import encode
 from ..machine.disk import file_url
 from ..question import pictures, trainings
@@ -38,11 +38,8 @@ def page(
     drawn: list[str] = []  # of the rows before the last one: they do not change any more
     for rows in compared(state):
         say(f"Asking {rows[-1].state.model}")
-        drawn = [*drawn[: len(rows) - 1], _row(state, rows[-1], {}, first=len(rows) == 1)]
+        drawn = [*drawn[: len(rows) - 1], _row(state, rows[-1], first=len(rows) == 1)]
         show(Shown(_page(state, drawn)))
-    if state.display("maps") == "shared":  # known at the end alone
-        tops = limits(rows)
-        drawn = [_row(state, row, tops, first=row is rows[0]) for row in rows]
     drawn.append(_agreement(state, rows))
     asked = [section for name, section in KIN.items() if state.display(name)]
     for row in (row for row in rows[1:] if row.model is not None):
@@ -70,19 +67,20 @@ def _trainings(state: State) -> str:
     )
 
 
-def _row(state: State, row: Row, tops: dict[str, float], *, first: bool) -> str:
+def _row(state: State, row: Row, *, first: bool) -> str:
     name = escape(row.state.model)
     if row.model is None or row.image is None:
         words = escape(texts.sentence(row.reason or "loading"))
         return f'<section class="fv-off"><h3>{name}</h3><p>{words}</p></section>'
     facts = f"<h3>{name} <em>{escape(row.prediction)}</em></h3>{views.line(_facts(row.facts, row))}"
-    shown = [_panel(cell, row, state, tops) for cell in row.cells]
+    shown = [_panel(cell, row, state) for cell in row.cells]
     over = panels(
         row.image,
         state.image,
         shown,
         None,
         of=row.state.model,
+        shared=state.display("maps") == "shared",
         slider=first and state.display("columns") != "synthesis",
     )
     columns = len(state.shown_methods if state.has_methods else DEPTHS)
@@ -103,7 +101,7 @@ def _facts(facts: Facts | None, row: Row) -> list[str]:
     return [texts.count(row.model.parameters), cost, f"{h}x{w} px", taught, licence, head]
 
 
-def _panel(cell: Cell, row: Row, state: State, tops: dict[str, float]) -> Panel:
+def _panel(cell: Cell, row: Row, state: State) -> Panel:
     if cell.answer is None:
         return Panel(cell.title, reason=cell.reason)
     result = cell.answer.result
@@ -121,8 +119,7 @@ def _panel(cell: Cell, row: Row, state: State, tops: dict[str, float]) -> Panel:
     lines = [f"<b>{escape(result.target)}</b>{evidence.score(result, cell.answer.ask)}"]
     if cell.faith is not None:
         lines.append(trust.faith_words(cell.faith))
-    top = tops.get(cell.title)
-    return Panel(cell.title, result, lines, cell.answer.seconds, top=top)
+    return Panel(cell.title, result, lines, cell.answer.seconds)
 
 
 def _made(cell: Cell, row: Row, state: State, result: Synthesis) -> Panel:
@@ -159,15 +156,27 @@ def _agreement(state: State, rows: Sequence[Row]) -> str:
             "they disagree: bright places rank differently</figcaption></figure>"
         )
     if not made:
-        return ""
+        return _apart(rows)
     words = (
         "rank correlation of the maps over all places of the picture, and below it the overlap "
         "(IoU) of the strongest fifth of each; between random maps both are about 0 and 0.11"
     )
     return (
         f"<section><h3>How much they agree</h3><p>{escape(texts.sentence(words))}</p>"
-        f'<div class="fv-agree">{made}</div></section>'
+        f'<div class="fv-agree">{made}</div>{_apart(rows)}</section>'
     )
+
+
+def _apart(rows: Sequence[Row]) -> str:
+    """A sentence on the networks whose maps cannot be compared."""
+    names = alone(rows)
+    if not names:
+        return ""
+    words = (
+        "maps of different classes are not compared: no other network predicts the class of "
+        f"{', '.join(names)}; choose a class to compare all maps"
+    )
+    return f'<p class="fv-note">{escape(texts.sentence(words))}</p>'
 
 
 def _cell(correlation: torch.Tensor, overlap: torch.Tensor, i: int, j: int) -> str:

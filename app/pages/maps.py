@@ -55,7 +55,7 @@ def neuron(state: State) -> Answer:
 def chosen(result: FeatureMaps, state: State) -> int:
     """The chosen channel, or the one that is most active anywhere."""
     if state.channel is None:
-        return int(result.values[0].flatten(1).amax(1).argmax())
+        return int(result.units[0].flatten(1).amax(1).argmax())
     return check_channel(result.layer, state.channel, result.values.shape[1])
 
 

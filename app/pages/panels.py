@@ -49,7 +49,6 @@ class Panel:
     place: Place | None = field(default=None, kw_only=True)
     box: Rectangle | None = field(default=None, kw_only=True)  # round the evidence, on the original
     strip: Sequence[Stage] = field(default=(), kw_only=True)  # of the sanity check
-    top: float | None = field(default=None, kw_only=True)  # of the colours, if others set it
     alone: Tensor | None = field(default=None, kw_only=True)  # (h, w, 3), a picture of its own
 
 
@@ -63,8 +62,9 @@ def panels(
     shared: bool = False,
     slider: bool = True,
 ) -> str:
-    """Results over the picture of a name, side by side; `shared`: the strongest sets all scales.
+    """Results over the picture of a name, side by side.
 
+    `shared`: maps in the same unit have one scale.
     `of`: the network, for who cannot see them. `slider`: one for the opacity of all maps below.
     """
     base, data = _base(picture)
@@ -73,10 +73,10 @@ def panels(
     if marker is not None:
         x, y = (f"{100 * min(max(at, 0), 1):.2f}%" for at in marker)
         marks += f'<i class="fv-mark" style="left:{x};top:{y}"></i>'
-    tops = [render.limit(panel.result) for panel in shown if panel.result is not None]
-    top = max(tops, default=0.0) if shared else None
+    results = [panel.result for panel in shown if panel.result is not None]
+    tops = dict(zip(results, render.limits(results), strict=True)) if shared else {}
     figures = "".join(
-        _figure(panel, image, base, below, marks, panel.top if top is None else top, of)
+        _figure(panel, image, base, below, marks, panel.result and tops.get(panel.result), of)
         for panel in shown
     )
     return (OPACITY if slider else "") + f'<div class="fv-row">{figures}</div>'
@@ -180,7 +180,7 @@ def _strip(stages: Sequence[Stage], image: Image, base: PIL.Image.Image) -> str:
     for stage in stages:
         layer = render.over(stage.result, image)[0, :: _every(image), :: _every(image)]
         url = file_url(png(render.compose(picture, layer)), "stage.png")
-        value = f"{float(stage.correlation[0]):.2f}"
+        value = f"{float(stage.correlation[0, 0]):.2f}"  # of the draw that is shown
         name = escape(stage.down_to)
         made.append(
             f'<span title="Weights drawn anew from the head down to {name}: rank correlation '

@@ -37,7 +37,7 @@ def section(title: str, body: str, words: str = "") -> str:
 
 def head(state: State, result: FeatureMaps, number: int, index: Index | None) -> str:
     """What can be said of the channel in a line or two."""
-    peak = float(result.values[0, number].max())
+    peak = float(result.units[0, number].max())
     said = [f"<b>{peak:.3g}</b> at most in your picture"]
     if index is not None:
         found = index.stats(result.layer, number)
@@ -52,6 +52,10 @@ def head(state: State, result: FeatureMaps, number: int, index: Index | None) ->
         if detected:
             words = ", ".join(f"<b>{escape(p.name)}</b> (IoU {p.iou:.2f})" for p in detected)
             said.append(f"detects {words}")
+    bound = model_of(state.model).layer(result.layer).bound
+    if bound is not None:
+        which = "strong values" if bound.whole else "strong values of some channels"
+        said.append(f"measured before <b>{bound}</b>, which makes {which} equal, or nearly so")
     lines = "".join(f"<li>{line}</li>" for line in said)
     title = f"{escape(result.layer)} <span>channel {number}</span>"
     return f'<header><h2>{title}</h2><ul class="fv-said">{lines}</ul></header>'
@@ -73,9 +77,18 @@ def strongest(state: State, index: Index, layer: str, number: int) -> str:
     note = index.patch(model, layer, sights[0].hit.position, sights[0].hit.image).note
     words = (
         f"the strongest of {index.count:,} pictures, one patch each; below each the guided "
-        f"backpropagation of that neuron; {note}"
+        f"backpropagation of that neuron; {note}{describe_ties(index, layer, number, TOP)}"
     )
     return section("What excites it the most", strip(tiles, "Strongest patches"), words)
+
+
+def describe_ties(index: Index, layer: str, number: int, count: int, which: str = "top") -> str:
+    """How many pictures tie with the last one shown, if more do than are shown."""
+    ties = index.ties(layer, number, count, which)
+    if ties is None:
+        return ""
+    pictures = f"{ties.count:,} of {index.count:,} pictures"
+    return f"; {pictures} tie at {ties.value:.3g}, of which a sample is shown"
 
 
 def weakest(state: State, index: Index, layer: str, number: int) -> str:
@@ -89,12 +102,13 @@ def weakest(state: State, index: Index, layer: str, number: int) -> str:
         for hit, picture in zip(hits, whole, strict=True)
     ]  # fmt: skip
     words = "pictures in which even its largest value is the lowest"
+    words += describe_ties(index, layer, number, BOTTOM, "bottom")
     return section("What excites it the least", strip(tiles, "Weakest pictures", side=64), words)
 
 
 def distribution(result: FeatureMaps, index: Index, layer: str, number: int) -> str:
     found = index.stats(layer, number)
-    peak = float(result.values[0, number].max())
+    peak = float(result.units[0, number].max())
     words = (
         f"the largest value in each of {index.count:,} pictures; heights are square roots; over "
         f"all positions the mean is {found.mean:.3g} and the standard deviation {found.std:.3g}"

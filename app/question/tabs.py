@@ -21,8 +21,8 @@ DISPLAY = {
               None, ("shared", "own")),
         Param("explain", str, "class", "What the maps explain; a click on the picture picks a "
               "neuron", None, ("class", "neuron")),
-        Param("maps", str, "own", "Colours of the maps: each its own scale, or one for all",
-              None, ("own", "shared")),
+        Param("maps", str, "own", "Colours of the maps: each its own scale, or one for those in "
+              "the same unit", None, ("own", "shared")),
         Param("box", bool, False, "A box round the strongest evidence, over 20 % of the maximum"),
         Param("trust", bool, False, "Does the prediction follow what the map calls important?"),
         Param("sanity", bool, False, "The maps while the network's weights are drawn anew, step by "
@@ -124,14 +124,14 @@ principal components. With *synthesis* the columns are the same layers, each by 
 your picture excites the most there, as the picture made to excite it: some seconds for each.
 
 What is explained is the class that you choose, found by its label in each network's own list, or,
-if none is chosen, what each network predicts: then look at the words below a map before you
-compare it. Every network sees the picture as it was trained to, cropped and at its own size; maps
-are placed on the original picture.
+if none is chosen, what each network predicts: only maps of the same class are then compared. Every
+network sees the picture as it was trained to, cropped and at its own size; maps are placed on the
+original picture.
 
-*Own* colours show where each map is strong; *shared* ones how strong, within a column. The logits
-of two networks have no common unit, so agreement is measured by ranks: Spearman's correlation over
-all places, and the overlap of the strongest fifth. Agreement does not make a map right: networks
-of one data set share its accidents."""
+*Own* colours show where each map is strong; *shared* ones how strong, among the maps of a network
+that are in the same unit. The logits of two networks have no common unit, so agreement is measured
+by ranks: Spearman's correlation over all places, and the overlap of the strongest fifth. Agreement
+does not make a map right: networks of one data set share its accidents."""
 
 RECORDS = (
     Tab(

@@ -182,8 +182,11 @@ def channel(model: str, layer: str, channel: int, count: int = 9) -> dict[str, A
     index = indexed.need_index(state)
     count = min(count, MOST)
     stats, chosen = index.stats(layer, channel), index.selectivity(layer, channel)
+    ties = index.ties(layer, channel, count)
     return {
         "pictures": index.count,
+        "before": index.manifest.bounds.get(layer, ""),
+        "ties": ties._asdict() if ties else {},
         "top": [hit._asdict() for hit in index.top(layer, channel, count)],
         "bottom": [hit._asdict() for hit in index.bottom(layer, channel, count)],
         "mean": stats.mean,

@@ -2,7 +2,8 @@
 
 Functions of the form config -> `Objective`, and an objective is `Seen -> (B,)`: one number for each
 picture that the network sees. `seen("layer4")` gives its maps (B, C, h, w) whatever the layout,
-`seen.output` the logits. They add up and scale:
+`seen.units["layer4"]` the same before an activation that bounds them, `seen.output` the logits.
+They add up and scale:
 
     channel("layer3", 17) + 0.5 * channel("layer3", 40) - 0.1 * total_variation()
 
@@ -12,14 +13,14 @@ All are public: an ascent of your own takes any of them, also `direction`, which
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from featvis.model import VisionModel, WrongRequest
-from featvis.record import record, record_output
+from featvis.record import recording
 
 __all__ = [
     "Objective",
@@ -47,6 +48,7 @@ class Seen:
     image: Tensor  # (B, 3, H, W) in [0, 1]
     maps: dict[str, Tensor]
     logits: Tensor | None
+    units: dict[str, Tensor] = field(default_factory=dict)  # before what bounds them
 
     def __call__(self, name: str) -> Tensor:
         """Maps (B, C, h, w) of a layer."""
@@ -67,6 +69,7 @@ class Objective:
     value: Callable[[Seen], Tensor]  # -> (B,)
     layers: tuple[str, ...] = ()
     output: bool = False  # it needs the network's output too
+    units: tuple[str, ...] = ()  # layers of which it needs single units
 
     def __call__(self, seen: Seen) -> Tensor:
         """The values (B,)."""
@@ -77,10 +80,11 @@ class Objective:
             lambda seen: self.value(seen) + other.value(seen),
             tuple(dict.fromkeys(self.layers + other.layers)),
             self.output or other.output,
+            tuple(dict.fromkeys(self.units + other.units)),
         )
 
     def __mul__(self, factor: float) -> Objective:
-        return Objective(lambda seen: factor * self.value(seen), self.layers, self.output)
+        return replace(self, value=lambda seen: factor * self.value(seen))
 
     __rmul__ = __mul__
 
@@ -93,15 +97,16 @@ class Objective:
 
 def watch(model: VisionModel, images: Tensor, objective: Objective) -> Seen:
     """What `objective` asks for of images (B, 3, H, W); no more of the network runs than that."""
-    if objective.output:
-        return Seen(images, *record_output(model, images, *objective.layers))
-    maps = record(model, images, *objective.layers) if objective.layers else {}
-    return Seen(images, maps, None)
+    output, layers, units = objective.output, objective.layers, objective.units
+    if not (output or layers or units):
+        return Seen(images, {}, None)
+    maps, before, logits = recording(model, images, layers, units, output=output)
+    return Seen(images, maps, logits, before)
 
 
 def channel(layer: str, channels: int | Sequence[int]) -> Objective:
     """The mean of a channel over all positions; one channel, or one for each picture."""
-    return Objective(lambda seen: _picked(seen(layer), channels).mean((1, 2)), (layer,))
+    return Objective(lambda seen: _picked(seen.units[layer], channels).mean((1, 2)), units=(layer,))
 
 
 def excitation(layer: str, channels: int | Sequence[int]) -> Objective:
@@ -110,7 +115,9 @@ def excitation(layer: str, channels: int | Sequence[int]) -> Objective:
     Of a linear filter the plain mean is that of the picture's flat colour: what it answers to an
     edge on one side of it cancels on the other.
     """
-    return Objective(lambda seen: _picked(seen(layer), channels).relu().mean((1, 2)), (layer,))
+    return Objective(
+        lambda seen: _picked(seen.units[layer], channels).relu().mean((1, 2)), units=(layer,)
+    )
 
 
 def neuron(
@@ -125,14 +132,14 @@ def neuron(
     """
 
     def value(seen: Seen) -> Tensor:
-        plane = _picked(seen(layer), channels)
+        plane = _picked(seen.units[layer], channels)
         h, w = plane.shape[1:]
         row, column = position or (h // 2, w // 2)
         if position and size:
             row, column = row * h // size[0], column * w // size[1]
         return plane[:, row, column]
 
-    return Objective(value, (layer,))
+    return Objective(value, units=(layer,))
 
 
 def logit(classes: int | Sequence[int]) -> Objective:

@@ -74,7 +74,8 @@ def settled(sight: Sight, pictures: Tensor, precision: str) -> Sight:
     """The same sight at less cost, as far as its gradients at `pictures` stay the same."""
     size = seen_size(sight.model, (pictures.shape[2], pictures.shape[3]))
     one = warp(pictures[:1], torch.eye(3).double()[None], size)
-    layers = dict.fromkeys((*sight.objective.layers, *(sight.apart.layers if sight.apart else ())))
+    objective = sight.objective + sight.apart if sight.apart else sight.objective
+    layers = dict.fromkeys(objective.layers + objective.units)
     quick = replace(sight, model=folded(sight.model, one, tuple(layers)))
     if not possible(precision, pictures):
         return quick

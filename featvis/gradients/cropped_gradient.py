@@ -19,10 +19,18 @@ from torch import Tensor
 from featvis.aim import Aim
 from featvis.target import Score
 
-__all__ = ["slope"]
+__all__ = ["slope", "zero_notes"]
 
 SMALL = 0.7  # share of the picture up to which a part is worth a second forward pass
 CLOSE = 1e-3  # of the score: what a part may differ from the whole, by rounding
+
+
+ZERO = "the gradient is zero everywhere: a rectifier stops all of it, or the score is constant here"
+
+
+def zero_notes(gradient: Tensor) -> tuple[str, ...]:
+    """What must be known of a gradient (B, 3, H, W) that is zero for one of the pictures."""
+    return () if bool(gradient.flatten(1).any(1).all()) else (ZERO,)
 
 
 class Part(NamedTuple):

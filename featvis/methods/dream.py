@@ -165,7 +165,7 @@ def _objective(
     if channel is None:
         return objectives.layer(name), name
     number = check_channel(name, channel, model.layer(name).channels)
-    return objectives.excitation(name, number), f"{name}, channel {number}"
+    return objectives.excitation(name, number), f"{model.layer(name).units}, channel {number}"
 
 
 def _tile(model: VisionModel, size: Size) -> Size:

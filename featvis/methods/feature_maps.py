@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from featvis.model import Image, VisionModel
-from featvis.record import record
+from featvis.record import recording
 from featvis.spec import method
 from featvis.types import FeatureMaps
 
@@ -35,12 +35,21 @@ def feature_maps(
     A bright map does not say that the channel matters for the prediction; see Class evidence.
     """
     with torch.no_grad():
-        maps = record(model, image, layer)[layer]
-    strongest = maps.flatten(2).amax(2)  # (B, C)
+        passed, before, _ = recording(model, image, [layer], units=[layer])
+    maps, units = passed[layer], before[layer]
+    strongest = units.flatten(2).amax(2)  # (B, C)
     order = torch.arange(maps.shape[1]).expand(len(maps), -1)
     if sort == "strength":
         order = strongest.argsort(dim=1, descending=True, stable=True)
-    return FeatureMaps(maps, layer, model.layer(layer).place, order, components(maps))
+    facts = model.layer(layer)
+    return FeatureMaps(
+        maps,
+        layer,
+        facts.place,
+        order,
+        components(maps),
+        before=units if facts.bound else None,
+    )
 
 
 def components(maps: Tensor) -> Tensor:

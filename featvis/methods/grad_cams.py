@@ -20,6 +20,7 @@ __all__ = ["default_layers", "fused", "grad_cam", "grad_cam_plus_plus", "hires_c
 Layers = str | Sequence[str] | None
 Stages = Annotated[int, Range(1, 5), "Stages fused, from the last one up, if no layer is chosen"]
 Weigh = Callable[[Tensor, Tensor], Tensor]  # maps and gradients (B, C, h, w) -> (B, h, w)
+PER_POSITION = "score per position of {layer}"  # activation times gradient, as they are
 UNSEEN = "the class does not depend on this layer here: its gradient is zero everywhere"
 
 
@@ -75,7 +76,7 @@ def grad_cam_plus_plus(
     Of several objects of a class the smaller ones are not drowned by the largest. The weights
     follow from an exponential of the logit and are a heuristic: the map adds up to nothing.
     """
-    return _weighted(model, image, target, layer, stages, _plus_plus)
+    return _weighted(model, image, target, layer, stages, _plus_plus, unit="")
 
 
 def _plus_plus(maps: Tensor, g: Tensor) -> Tensor:
@@ -137,6 +138,7 @@ def _weighted(
     weigh: Weigh,
     *,
     signed: bool = False,
+    unit: str = PER_POSITION,
 ) -> Heatmap:
     """One forward pass, one backward pass from the score to the layers, and what `weigh` makes."""
     images = values(image)
@@ -159,8 +161,9 @@ def _weighted(
     if not seen:
         last = (names or default_layers(model))[-1]
         empty = {last: maps[-1].sum(1) * 0}
-        return _heat(model, empty, found, signed, (UNSEEN,))
-    return _heat(model, {n: weigh(*pair) for n, pair in seen.items()}, found, signed, ())
+        return _heat(model, empty, found, signed, unit, (UNSEEN,))
+    weighed = {n: weigh(*pair) for n, pair in seen.items()}
+    return _heat(model, weighed, found, signed, unit, ())
 
 
 def chosen_layers(model: VisionModel, layer: Layers) -> list[str]:
@@ -190,6 +193,7 @@ def _heat(
     maps: dict[str, Tensor],
     found: Score,
     signed: bool,
+    unit: str,
     notes: tuple[str, ...],
 ) -> Heatmap:
     made, place = fused(model, maps)
@@ -205,6 +209,7 @@ def _heat(
         found.classes,
         signed,
         notes=notes,
+        unit=unit.format(layer=name) if len(maps) == 1 else "",
     )
 
 

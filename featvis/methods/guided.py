@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from featvis.aim import Aim
-from featvis.gradients.cropped_gradient import slope
+from featvis.gradients.cropped_gradient import slope, zero_notes
 from featvis.methods.grad_cams import grad_cam
 from featvis.model import Image, VisionModel, values
 from featvis.network.rules import operation
@@ -172,5 +172,5 @@ def _guided(model: VisionModel, images: Tensor, aim: Aim, gated: bool) -> Attrib
         score.values,
         gradient.abs().amax(1),
         colors=True,
-        notes=rules.notes(title),
+        notes=(*rules.notes(title), *zero_notes(gradient)),
     )

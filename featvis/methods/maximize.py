@@ -213,7 +213,7 @@ def goal(
         return lambda numbers: objectives.layer(name), [0], [name]
     count = model.layer(name).channels
     channels = [check_channel(name, n, count) for n in _numbers(0 if channel is None else channel)]
-    words = [f"{name}, channel {number}" for number in channels]
+    words = [f"{model.layer(name).units}, channel {number}" for number in channels]
     if position is None:
         return lambda numbers: objectives.excitation(name, numbers), channels, words
     size = model.layer(name).size

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from featvis.aim import Aim
-from featvis.gradients.cropped_gradient import slope
+from featvis.gradients.cropped_gradient import slope, zero_notes
 from featvis.gradients.precision import Precision
 from featvis.gradients.samples import baseline as made
 from featvis.gradients.samples import summed_gradients
@@ -22,6 +22,9 @@ __all__ = ["gradient_x_input", "integrated_gradients", "saliency", "smoothgrad"]
 
 Baseline = Annotated[Literal["black", "mean", "blur"], "The picture without information, in pixels"]
 Batch = Annotated[int, Range(1, 1024), Tuning("Pictures computed at once: bounds the memory only")]
+
+PER_PIXEL = "score per pixel"  # all pixels together make up the score, or its rise
+PER_PIXEL_VALUE = "score per value of a pixel"  # a gradient
 
 
 @method("Saliency", family="Class evidence", paper="Simonyan et al. 2013, arXiv:1312.6034", cost=3)
@@ -42,7 +45,10 @@ def saliency(
     in deep networks, and a bright pixel may speak for or against the class.
     """
     gradient, score = slope(Aim(model, target, layer, channel, position), values(image).detach())
-    return Attribution(gradient, score.words, score.values, gradient.abs().amax(1))
+    shown, notes = gradient.abs().amax(1), zero_notes(gradient)
+    return Attribution(
+        gradient, score.words, score.values, shown, notes=notes, unit=PER_PIXEL_VALUE
+    )
 
 
 @method(
@@ -72,7 +78,15 @@ def gradient_x_input(
     pixels = values(image).detach()
     found = saliency(model, pixels, target, layer, channel, position)
     parts = found.values * (pixels - made(baseline, pixels, model.mean))
-    return Attribution(parts, found.target, found.score, parts.sum(1), signed=True)
+    return Attribution(
+        parts,
+        found.target,
+        found.score,
+        parts.sum(1),
+        signed=True,
+        notes=found.notes,
+        unit=PER_PIXEL,
+    )
 
 
 @method(
@@ -114,7 +128,9 @@ def smoothgrad(
     weights = torch.full((samples,), 1 / samples, dtype=pixels.dtype)
     found = summed_gradients(aim, pixels, noisy, weights, batch, precision)
     shown = found.values.abs().amax(1)
-    return Attribution(found.values, score.words, score.values, shown, notes=found.notes)
+    return Attribution(
+        found.values, score.words, score.values, shown, notes=found.notes, unit=PER_PIXEL_VALUE
+    )
 
 
 def _grain(seed: int, sample: int, like: Tensor) -> Tensor:
@@ -173,6 +189,7 @@ def integrated_gradients(
         signed=True,
         gap=gap,
         notes=found.notes,
+        unit=PER_PIXEL,
     )
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from featvis.model import VisionModel
 from featvis.neuron import check_position
-from featvis.record import record
+from featvis.record import record_units
 from featvis.types import ATTENTION, ReceptiveField, Rectangle
 
 __all__ = ["field_box", "receptive_field"]
@@ -62,7 +62,7 @@ def _influence(model: VisionModel, layer: str, position: tuple[int, int], seed: 
     noise = torch.rand(PICTURES, 3, *model.size, generator=make).to(model.like)
     leaf = noise.requires_grad_()
     with torch.enable_grad():
-        maps = record(model, leaf, layer)[layer]
+        maps = record_units(model, leaf, layer)[layer]
         signs = torch.randn(maps.shape[1], generator=make).to(maps)  # channels must not cancel
         score = torch.einsum("bc,c->", maps[:, :, position[0], position[1]], signs)
         gradient = torch.autograd.grad(score, leaf)[0]

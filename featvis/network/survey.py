@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from featvis.bounds import Bound, Unbound, bound_of
 from featvis.classes import Classes
 from featvis.final import Calls
 from featvis.hooks import first_tensor, hooked
@@ -44,12 +45,13 @@ class Survey:
 
 @dataclass(frozen=True)
 class Call:
-    """The first call of a module: its output's shape and node."""
+    """The first call of a module: its output's shape, node and bound."""
 
     name: str
     module: nn.Module
     shape: tuple[int, ...]
     node: Node | None
+    bound: Bound | None
 
 
 def survey(
@@ -100,7 +102,7 @@ class Pass:
         """Run the module, then settle how its output is read."""
         modules = {name: child for name, child in self.module.named_modules() if name}
         calls = Calls(output.left_out if isinstance(output, Classes) else ())
-        with torch.no_grad(), hooked(modules, self._see), calls, self.graph:
+        with torch.no_grad(), hooked(modules, self._see), Unbound(), calls, self.graph:
             try:
                 raw = self.module(self.images)
             except Exception as error:
@@ -114,7 +116,8 @@ class Pass:
             _recurrent(tensors[0])
         if name not in self.calls and tensors and isinstance(tensors[0], Tensor):
             first = tensors[0]
-            self.calls[name] = Call(name, child, tuple(first.shape), node(first))
+            bound = bound_of(first)
+            self.calls[name] = Call(name, child, tuple(first.shape), node(first), bound)
 
 
 def _not_run(network: str, images: Tensor, error: Exception) -> WrongRequest:
@@ -270,4 +273,5 @@ def _layer(
         field=infinite if seen.mixed else seen.field,
         gated=seen.gated,
         mixed=seen.mixed,
+        bound=call.bound,
     )

@@ -8,6 +8,7 @@
 `combined` merges what was seen on several machines; see `featvis.probe.tally` for what is kept.
 """
 
+from featvis.probe.best import Best, ties_at
 from featvis.probe.dissect import Masked, dissect
 from featvis.probe.embed import embed, embedder
 from featvis.probe.patch import Patch, patch
@@ -22,7 +23,7 @@ from featvis.probe.query import (
     strongest,
 )
 from featvis.probe.scan import Batch, Embedded, Probe, combined, probe, scan
-from featvis.probe.tally import Best, Tally
+from featvis.probe.tally import Tally
 
 __all__ = [
     "Batch",
@@ -48,4 +49,5 @@ __all__ = [
     "quantile",
     "scan",
     "strongest",
+    "ties_at",
 ]

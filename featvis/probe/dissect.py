@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from featvis.model import Layer, VisionModel
-from featvis.record import record_output
+from featvis.record import record_units
 
 __all__ = ["GRID", "Masked", "dissect"]
 
@@ -39,7 +39,7 @@ def dissect(
     parts: Tensor | float = 0.0
     with torch.no_grad():
         for batch in batches:
-            maps, _ = record_output(model, batch.pixels.to(model.like), *thresholds)
+            maps = record_units(model, batch.pixels.to(model.like), *thresholds)
             shares = batch.shares.to(model.like).flatten(2)  # (B, P, cells)
             parts = parts + shares.sum((0, 2), dtype=torch.double)
             shown = [m.nonzero()[:, 0] for m in shares.sum(2) > 0]  # few parts are in a picture

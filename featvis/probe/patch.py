@@ -32,6 +32,10 @@ MIXED = {
     "the influence",
 }
 LARGE = "the receptive field is as large as the picture: the patch holds 95 % of the influence"
+NEARLY = (
+    "the receptive field is nearly as large as the picture: the patch holds 95 % of the influence"
+)
+MOST = 0.75  # of the picture's sides: a field beyond it says no more than one of all of it
 MEASURED: WeakKeyDictionary[VisionModel, dict[str, Rectangle]] = WeakKeyDictionary()
 
 
@@ -40,21 +44,24 @@ def patch(
 ) -> Patch:
     """What a position sees: its receptive field, cut off at the edges of the picture.
 
-    Where all positions are mixed, or the field covers the whole picture, it is the effective
-    box, which holds 95 % of the influence; it is measured in the middle of the map and moved to the
-    position. In pixels of the original where an image is given, else of the network's input.
+    Where all positions are mixed, or the field covers the whole picture or nearly, it is the
+    effective box, which holds 95 % of the influence; it is measured in the middle of the map and
+    moved to the position. In pixels of the original where an image is given, else of the network's
+    input.
     """
     facts = model.layer(layer)
     check_position(layer, position, facts.size)
     center = facts.place.center(position)
     mixed = bool(facts.mixed)
-    large = not mixed and all(f >= s for f, s in zip(facts.field, model.size, strict=True))
-    if mixed or large:
+    share = min(field / side for field, side in zip(facts.field, model.size, strict=True))
+    if mixed or share >= MOST:
         box = _moved(_effective(model, layer), center, model.size)
     else:
         box = field_box(center, facts.field, model.size)
-    note = MIXED[facts.mixed] if mixed else LARGE if large else GATED if facts.gated else EXACT
-    return Patch(box if image is None else on_original(image, box), mixed or large, note)
+    exact = GATED if facts.gated else EXACT
+    note = exact if share < MOST else NEARLY if share < 1 else LARGE
+    box = box if image is None else on_original(image, box)
+    return Patch(box, mixed or share >= MOST, MIXED[facts.mixed] if mixed else note)
 
 
 def _effective(model: VisionModel, layer: str) -> Rectangle:

@@ -7,8 +7,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from featvis.probe.best import EMPTY, Best
 from featvis.probe.exact import BINS, added, edges
-from featvis.probe.tally import EMPTY, Best, Tally
+from featvis.probe.tally import Tally
 
 __all__ = ["Moments", "alike", "class_means", "moments", "percentile", "quantile", "strongest"]
 

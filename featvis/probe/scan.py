@@ -15,10 +15,12 @@ from torch import Tensor, nn
 
 from featvis.hooks import first_tensor, hooked
 from featvis.model import VisionModel
+from featvis.probe.best import EMPTY
 from featvis.probe.embed import Embedder, embedder
 from featvis.probe.exact import hashed
 from featvis.probe.reduction import Reduced, reduced
-from featvis.probe.tally import EMPTY, Tally, drawn, empty, fold, joined, merged
+from featvis.probe.tally import Tally, drawn, empty, fold, joined, merged
+from featvis.record import unbound, unit_maps
 
 __all__ = ["Batch", "Embedded", "Probe", "combined", "probe", "scan"]
 
@@ -54,7 +56,6 @@ class Probe:
     tallies: dict[str, Tally] = field(default_factory=dict)
     same: dict[str, str] = field(default_factory=dict)  # layer -> the layer that gives its output
     pictures: int = 0
-    newest: int = -1  # the largest number of them
     per_class: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.long))  # (K,)
     sampled: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.long))  # (S,)
     # of layers that are counted together, whose tallies are parts of it
@@ -119,7 +120,6 @@ def _seen(
     images, labels = batch.images.to(pixels.device), batch.labels.to(pixels.device)
     sampled, chosen = _sampled(into.sampled, batch.images)
     chosen = None if chosen is None else chosen.to(pixels.device)
-    later = _rises(into.newest, batch.images)
     done: set[str] = set()
     places: dict[int, Tensor] = {}  # drawn once for all layers of a size
     before: list[tuple[Tensor, int, str]] = []  # the last output: a container gives it again
@@ -134,7 +134,7 @@ def _seen(
             into.same[name] = before[0][2]
             return
         before[:] = [(raw, raw._version, name)]
-        maps = model.maps(name, raw).detach()
+        maps = unit_maps(model, name, raw).detach()
         size = maps.shape[2] * maps.shape[3]
         if size not in places:
             places[size] = drawn(images, size)
@@ -145,24 +145,18 @@ def _seen(
 
     def count() -> None:
         if found:
-            fold(into.together(found), [*found.values()], images, labels, chosen, later)
+            fold(into.together(found), [*found.values()], images, labels, chosen)
             found.clear()
 
-    with hooked(modules, seen):
+    with unbound(model, modules), hooked(modules, seen):
         embedding = how.run(pixels)
     count()
     into.pictures += len(images)
-    into.newest = max(into.newest, int(batch.images.max()))
     into.sampled = sampled
     known = batch.labels[batch.labels >= 0]
     if into.classes:
         into.per_class += torch.bincount(known, minlength=into.classes)
     return Embedded(batch.images, batch.labels, embedding)
-
-
-def _rises(newest: int, images: Tensor) -> bool:
-    """Do the numbers rise from one that is larger than all before?"""
-    return int(images[0]) > newest and bool((images[1:] > images[:-1]).all())
 
 
 def _sampled(old: Tensor, new: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -192,7 +186,4 @@ def combined(a: Probe, b: Probe) -> Probe:
         for name in a.tallies
     }
     pictures, per_class = a.pictures + b.pictures, a.per_class + b.per_class
-    newest = max(a.newest, b.newest)
-    return Probe(
-        a.k, a.classes, a.layers, tallies, dict(a.same), pictures, newest, per_class, sampled
-    )
+    return Probe(a.k, a.classes, a.layers, tallies, dict(a.same), pictures, per_class, sampled)

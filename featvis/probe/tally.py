@@ -12,26 +12,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from featvis.probe.best import EMPTY, Best, enter, strongest_of, tensors
 from featvis.probe.exact import BINS, bins, hashed, limbs
 from featvis.probe.reduction import NONE, Reduced
 
-__all__ = ["EMPTY", "POSITIONS", "Best", "Tally", "drawn", "empty", "fold", "joined", "merged"]
+__all__ = ["POSITIONS", "Tally", "drawn", "empty", "fold", "joined", "merged"]
 
-EMPTY = 2**62  # the image of a place that is not taken
 POSITIONS = 16  # of each map whose values are counted, drawn by the number of the picture
 AXES = {"sums": 2, "maxima": 0, "values": 0, "classes": 2, "sample": 1}  # of the channels
-
-
-@dataclass(frozen=True, eq=False)
-class Best:
-    """The k strongest pictures of each channel, one place each, the strongest first.
-
-    Of equal values the picture with the smaller number is the stronger.
-    """
-
-    values: Tensor  # (..., C, k)
-    images: Tensor  # (..., C, k) numbers of pictures, EMPTY where there are fewer than k
-    positions: Tensor  # (..., C, k) row * w + column of the first position with that value
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,12 +36,12 @@ class Tally:
     @property
     def top(self) -> Best:
         """The pictures with the largest maxima."""
-        return Best(*(part[0] for part in _tensors(self.ends)))
+        return Best(*(part[0] for part in tensors(self.ends)))
 
     @property
     def bottom(self) -> Best:
         """Those with the smallest minima; the values are minus these."""
-        return Best(*(part[1] for part in _tensors(self.ends)))
+        return Best(*(part[1] for part in tensors(self.ends)))
 
 
 def empty(channels: int, *, k: int, classes: int, sample: int, like: Tensor) -> Tally:
@@ -66,7 +54,12 @@ def empty(channels: int, *, k: int, classes: int, sample: int, like: Tensor) -> 
 
     none = torch.full((2, channels, k), NONE, dtype=kind, device=device)
     return Tally(
-        ends=Best(none, zeros(2, channels, k) + EMPTY, zeros(2, channels, k)),
+        ends=Best(
+            values=none,
+            images=zeros(2, channels, k) + EMPTY,
+            positions=zeros(2, channels, k),
+            ties=zeros(2, channels),
+        ),
         sums=zeros(2, 3, channels),
         maxima=zeros(channels, BINS, dtype=torch.int32),
         values=zeros(channels, BINS, dtype=torch.int32),
@@ -78,13 +71,13 @@ def empty(channels: int, *, k: int, classes: int, sample: int, like: Tensor) -> 
 def joined(tallies: Sequence[Tally]) -> tuple[Tally, list[Tally]]:
     """All channels in one tally, so that they are counted together, and each one's part of it."""
     counts = [len(tally.maxima) for tally in tallies]
-    ends = zip(*(_tensors(tally.ends) for tally in tallies), strict=True)
+    ends = zip(*(tensors(tally.ends) for tally in tallies), strict=True)
     best = Best(*(torch.cat(parts, 1) for parts in ends))
     whole = Tally(best, **{
         name: torch.cat([getattr(tally, name) for tally in tallies], axis)
         for name, axis in AXES.items()
     })  # fmt: skip
-    bests = zip(*(part.split(counts, 1) for part in _tensors(best)), strict=True)
+    bests = zip(*(part.split(counts, 1) for part in tensors(best)), strict=True)
     rest = (getattr(whole, name).split(counts, axis) for name, axis in AXES.items())
     parts = zip(bests, *rest, strict=True)
     return whole, [Tally(Best(*one), *others) for one, *others in parts]
@@ -96,20 +89,18 @@ def fold(
     images: Tensor,
     labels: Tensor,
     chosen: Tensor | None,
-    later: bool = False,
 ) -> None:
     """Add what was found in the maps of pictures, layer by layer as they are joined in the tally.
 
     Of the pictures there are the numbers and the classes (B,), -1 for no class. `chosen` (S,):
-    which rows of the sample followed by the batch are the sample from now on. `later`: the numbers
-    rise, and are larger than all before: of equal values the old one stays.
+    which rows of the sample followed by the batch are the sample from now on.
     """
     ends = torch.cat([one.ends for one in found], 2)
     first = torch.cat([one.first for one in found], 2)
     sums = torch.cat([one.sums for one in found], 2)
     high = ends[:, 0]
-    flat = Best(*(part.view(-1, part.shape[2]) for part in _tensors(tally.ends)))
-    _raise(flat, ends.flatten(1), first.flatten(1), images, later)
+    flat = Best(*(part.view(-1, *part.shape[2:]) for part in tensors(tally.ends)))
+    enter(flat, ends.flatten(1), first.flatten(1), images)
     tally.sums.add_(limbs(sums).sum(2).transpose(0, 1))
     _count(tally.maxima, high.unsqueeze(2))
     counts = tally.values.split([one.values.shape[1] for one in found])
@@ -131,48 +122,6 @@ def drawn(images: Tensor, size: int) -> Tensor:
     return begin + hashed(images[:, None] * POSITIONS + part) % (end - begin)
 
 
-def _raise(best: Best, found: Tensor, first: Tensor, images: Tensor, later: bool) -> None:
-    """Let the values found (B, C), at the positions `first`, take their places."""
-    last, owner = best.values[:, -1], best.images[:, -1]
-    peak = found.amax(0)
-    may = peak > last  # few channels have one that may enter
-    if not later:
-        may |= (peak == last) & (images.amin() < owner) & (peak > NONE)
-    channels = may.nonzero()[:, 0]
-    if not len(channels):
-        return
-    some, where = (new.index_select(1, channels).T for new in (found, first))  # (n, B)
-    given = [some, images.expand_as(some), where]
-    if not later:
-        last, owner = last[channels, None], owner[channels, None]
-        out = (some < last) | ((some == last) & (images > owner)) | (some == NONE)
-        none = (NONE, EMPTY, 0)  # where it does not enter
-        given = [new.masked_fill(out, blank) for new, blank in zip(given, none, strict=True)]
-    pairs = zip(_tensors(best), given, strict=True)
-    joint = Best(*(torch.cat([old.index_select(0, channels), new], 1) for old, new in pairs))
-    kept = _strongest(joint, best.values.shape[1], in_order=later)
-    for whole, part in zip(_tensors(best), _tensors(kept), strict=True):
-        whole.index_copy_(0, channels, part)
-
-
-def _strongest(best: Best, k: int, *, in_order: bool = False) -> Best:
-    """The k strongest: larger values first, and of equal ones the smaller number.
-
-    `in_order`: of equal values those with the smaller number come first already.
-    """
-    if in_order:
-        order = best.values.argsort(dim=-1, descending=True, stable=True)[..., :k]
-    else:
-        order = best.images.argsort(dim=-1, stable=True)
-        by_value = best.values.gather(-1, order).argsort(dim=-1, descending=True, stable=True)
-        order = order.gather(-1, by_value)[..., :k]
-    return Best(*(part.gather(-1, order) for part in _tensors(best)))
-
-
-def _tensors(best: Best) -> tuple[Tensor, Tensor, Tensor]:
-    return best.values, best.images, best.positions
-
-
 def _count(counts: Tensor, values: Tensor) -> None:
     """Add values (B, C, n) to the bins of their channels (C, BINS)."""
     begins = BINS * torch.arange(len(counts), device=values.device)[:, None]
@@ -185,14 +134,9 @@ def _count(counts: Tensor, values: Tensor) -> None:
 
 def merged(a: Tally, b: Tally, chosen: Tensor) -> Tally:
     """Both tallies in one; `chosen` (S,) of the two samples, a's before b's, is the sample."""
-
-    def best(x: Best, y: Best) -> Best:
-        pairs = zip(_tensors(x), _tensors(y), strict=True)
-        return _strongest(Best(*(torch.cat(pair, -1) for pair in pairs)), x.values.shape[-1])
-
     added = {name: getattr(a, name) + getattr(b, name) for name in AXES if name != "sample"}
     return Tally(
-        ends=best(a.ends, b.ends),
+        ends=strongest_of(a.ends, b.ends),
         sample=torch.cat([a.sample, b.sample])[chosen],
         **added,
     )

@@ -21,8 +21,9 @@ from featvis.probe import (
     scan,
     strongest,
 )
+from featvis.probe.best import EMPTY, enter, strongest_of
 from featvis.probe.exact import BINS, edges
-from featvis.probe.tally import drawn
+from featvis.probe.tally import drawn, empty
 from tests.support import tiny
 
 COUNT, K, CLASSES = 11, 4, 3
@@ -73,18 +74,21 @@ def test_everything_is_what_a_literal_loop_finds(kind):
             for n in range(COUNT):
                 places = list(product(range(h), range(w)))
                 values = [float(maps[n, c, y, x]) for y, x in places]
-                best.append((-max(values), numbers[n], values.index(max(values))))
-                worst.append((min(values), numbers[n], values.index(min(values))))
+                order = rank(numbers[n]), numbers[n]
+                best.append((-max(values), *order, values.index(max(values))))
+                worst.append((min(values), *order, values.index(min(values))))
                 total += math.fsum(values)
                 square += math.fsum(v * v for v in values)
                 positive += max(values) > 0
                 sums.setdefault(numbers[n] % (CLASSES + 1) - 1, []).append(max(values))
             for found, expected, sign in ((tally.top, best, -1), (tally.bottom, worst, -1)):
                 rows = strongest(found, c)
-                expected = sorted(expected)[:K]
-                assert [row[0] for row in rows] == [row[1] for row in expected]
-                assert [row[2] for row in rows] == [row[2] for row in expected]
-                wanted = [sign * row[0] for row in expected]
+                first = sorted(expected)[:K]
+                assert [row[0] for row in rows] == [row[2] for row in first]
+                assert [row[2] for row in rows] == [row[3] for row in first]
+                tied = sum(row[0] == first[-1][0] for row in expected)
+                assert int(found.ties[c]) == tied
+                wanted = [sign * row[0] for row in first]
                 assert [row[1] for row in rows] == pytest.approx(wanted, rel=1e-12, abs=1e-12)
             count = COUNT * h * w
             assert float(moment.mean[c]) == pytest.approx(total / count, rel=1e-9, abs=1e-12)
@@ -116,6 +120,15 @@ def test_counts_are_those_of_a_literal_loop(kind):
             assert state.tally(name).values[c].tolist() == values
 
 
+def rank(number):
+    """Of equal values the picture with the smaller one comes first: splitmix64, by hand."""
+    word = 2**64
+    x = (number + 12 * 0x632BE59B) * 0x9E3779B97F4A7C15 % word
+    x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9 % word
+    x = (x ^ (x >> 27)) * 0x94D049BB133111EB % word
+    return (x ^ (x >> 31)) % 2**62
+
+
 def same(a, b):
     """Are two probes equal, bit for bit?"""
     assert (a.pictures, a.same, a.per_class.tolist()) == (b.pictures, b.same, b.per_class.tolist())
@@ -124,7 +137,7 @@ def same(a, b):
         x, y = a.tallies[name], b.tallies[name]
         for key in ("sums", "maxima", "values", "classes", "sample"):
             assert torch.equal(getattr(x, key), getattr(y, key)), (name, key)
-        for key, part in product(("top", "bottom"), ("values", "images", "positions")):
+        for key, part in product(("top", "bottom"), ("values", "images", "positions", "ties")):
             one, other = getattr(getattr(x, key), part), getattr(getattr(y, key), part)
             assert torch.equal(one, other), (name, key, part)
 
@@ -177,7 +190,7 @@ def test_layers_that_are_counted_together_or_alone_give_the_same(monkeypatch):
     same(state, whole)
 
 
-def test_of_equal_values_the_smaller_number_stays():
+def test_ties_are_counted_and_show_a_sample_of_the_pictures():
     model = tiny.model(NETS["GAP + FC"])
     pixels = tiny.images(1).expand(COUNT, -1, -1, -1)
     order = [7, 3, 9, 1, 4, 0, 2, 10, 5, 6, 8]
@@ -185,7 +198,35 @@ def test_of_equal_values_the_smaller_number_stays():
     parts = [Batch(pixels[:1], torch.tensor([n]), torch.tensor([-1])) for n in order]
     list(scan(model, parts, into=state))
     for best in (state.tally("trunk").top, state.tally("trunk").bottom):
-        assert best.images.tolist() == [[0, 1, 2, 3]] * 6
+        assert best.images.tolist() == [sorted(order, key=rank)[:K]] * 6
+        assert best.ties.tolist() == [COUNT] * 6
+    shown = sorted(range(2000), key=rank)[:9]
+    assert min(shown) > 20
+    assert 600 < sum(shown) / 9 < 1400
+
+
+def test_ties_of_the_last_place_are_counted_however_they_come():
+    """Three values among pictures that come in batches of random sizes, or in merged halves."""
+    make = torch.Generator().manual_seed(0)
+    for _ in range(40):
+        count, channels, k = int(torch.randint(1, 30, (), generator=make)), 5, 4
+        values = torch.randint(0, 3, (count, channels), generator=make).float()
+        numbers = torch.randperm(100, generator=make)[:count]
+        states = []
+        for part in torch.arange(count).tensor_split(2):
+            state = empty(channels, k=k, classes=0, sample=0, like=values).top
+            for few in part.split(3):
+                if len(few):
+                    enter(state, values[few], torch.zeros(len(few), channels).long(), numbers[few])
+            states.append(state)
+        found = strongest_of(*states)
+        for c in range(channels):
+            pairs = zip(values[:, c].tolist(), numbers.tolist(), strict=True)
+            rows = sorted((-value, rank(number), number) for value, number in pairs)
+            kept = [n for n in found.images[c].tolist() if n != EMPTY]
+            assert kept == [n for _, _, n in rows[:k]]
+            last = rows[k - 1][0] if count >= k else None
+            assert int(found.ties[c]) == sum(row[0] == last for row in rows)
 
 
 def test_fewer_pictures_than_k_leave_places_empty():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import statistics
 from dataclasses import replace
 
 import pytest
@@ -11,12 +12,12 @@ import torch
 from torch import nn
 
 import featvis
-from featvis import Aim, Contrast
+from featvis import Aim, Contrast, WrongRequest
 from featvis.measures.faithfulness import ranks
 from featvis.measures.localization import iou, largest_region, peaks, surrounding
-from featvis.measures.sanity import weighted_modules
+from featvis.measures.sanity import Stage, verdict, weighted_modules
 from featvis.progress import watched
-from featvis.statistics import rank_correlation
+from featvis.statistics import mean_interval, rank_correlation
 from featvis.types import Attribution, Heatmap, Place, Rectangle
 from tests.support import tiny
 
@@ -239,9 +240,74 @@ def test_sanity_finds_a_map_that_ignores_the_network(model):
         return replace(heat(values, Place((0.5, 0.5), (1.0, 1.0))))
 
     for stage in featvis.sanity(edges, model):
-        assert stage.correlation.tolist() == pytest.approx([1.0, 1.0])
+        assert stage.correlation.flatten().tolist() == pytest.approx(
+            [1.0] * stage.correlation.numel()
+        )
+    assert verdict(stage).correlation == pytest.approx((1, 0))
+    assert verdict(stage).fails
     last = featvis.sanity(lambda m: featvis.saliency(m, image, 1), model)[-1]
     assert (last.correlation.abs() < 0.9).all()
+    assert not verdict(last).fails
+
+
+def mean_ranks(values):
+    """By comparing each value with each."""
+    flat = values.flatten()
+    above, equal = (flat[:, None] > flat).sum(1), (flat[:, None] == flat).sum(1)
+    return above.double() + equal.double() / 2
+
+
+def test_each_draw_of_all_weights_is_another_and_counts(model):
+    image, maps = tiny.images(2), []
+
+    def explain(network):
+        maps.append(featvis.saliency(network, image, 1).map)
+        return featvis.saliency(network, image, 1)
+
+    last = featvis.sanity(explain, model, stages=2, draws=5)[-1]
+    assert last.correlation.shape == (5, 2)
+    drawn = [maps[2], *maps[3:]]  # after the network as it is, and that with its head drawn
+    for row, found in zip(last.correlation, drawn, strict=True):
+        for i in range(2):
+            both = torch.stack([mean_ranks(maps[0][i]), mean_ranks(found[i])])
+            assert float(row[i]) == pytest.approx(float(torch.corrcoef(both)[0, 1]), abs=1e-6)
+    assert len({tuple(row.tolist()) for row in last.correlation}) == 5
+
+
+@pytest.mark.parametrize(
+    ("count", "quantile"), [(4, 3.182446), (5, 2.776445), (8, 2.364624), (20, 2.093024)]
+)
+def test_the_interval_is_that_of_students_t(count, quantile):
+    values = torch.randn(count, generator=torch.Generator().manual_seed(count)).tolist()
+    found = mean_interval(torch.tensor(values))
+    assert found.mean == pytest.approx(statistics.mean(values), abs=1e-6)
+    error = statistics.stdev(values) / math.sqrt(count)
+    assert found.half == pytest.approx(quantile * error, rel=0.01)
+
+
+CASES = {  # correlations of the draws -> what can be said
+    "surely the same": ([0.9, 0.8, 0.85, 0.95], "fails"),
+    "surely another": ([0.1, -0.1, 0.0, 0.2], "passes"),
+    "the opposite is another": ([-0.8, -0.7, -0.78, -0.9], "passes"),
+    "one high draw of a coarse map": ([0.78, -0.3, 0.4, -0.5, 0.1, 0.2, -0.6, 0.3], "passes"),
+    "too much spread": ([0.9, 0.2, 0.8, 0.1], ""),
+    "about the limit": ([0.52, 0.5, 0.48, 0.51], ""),
+}
+
+
+@pytest.mark.parametrize(("values", "said"), CASES.values(), ids=CASES.keys())
+def test_a_verdict_needs_an_interval_on_one_side(values, said):
+    stage = Stage(
+        "conv", heat(torch.rand(1, 4, 4), Place((0.5, 0.5), (1, 1))), torch.tensor(values)[:, None]
+    )
+    found = verdict(stage)
+    assert (found.fails, found.passes) == (said == "fails", said == "passes")
+
+
+@pytest.mark.parametrize("asked", [{"draws": 3}, {"stages": 1}, {"draws": 0}])
+def test_too_few_draws_or_stages_are_refused(model, asked):
+    with pytest.raises(WrongRequest, match="2 stages and 4 draws at least"):
+        featvis.sanity(lambda m: featvis.cam(m, tiny.images(1), 1), model, **asked)
 
 
 def test_it_can_be_stopped_between_stages(model):

@@ -12,10 +12,12 @@ import PIL.ImageDraw
 import pytest
 import torch
 
+import featvis
 import zoo_adapters
 from app.answers import kinship
 from app.answers.ask import ask_of
-from app.answers.comparison import agreements, compared, limits
+from app.answers.comparison import agreements, alone, compared
+from app.answers.prediction import image_of, logits_of
 from app.answers.run import run
 from app.cli import commands
 from app.files import compare_sheet, save
@@ -23,7 +25,8 @@ from app.machine.cache import MODELS, PASSES, RESULTS, model_of
 from app.pages import tabs
 from app.question.state import State, from_query, to_query
 from app.window import changes
-from featvis import Classes, Contrast, WrongRequest
+from app.words import translate
+from featvis import METHODS, Classes, Contrast, WrongRequest, render
 
 ONE, TWO, VIT = "bundled:scenes-resnet", "bundled:scenes-alexnet", "bundled:scenes-vit"
 QUICK = {"steps": 2, "size": 64}  # of a picture that is made
@@ -44,8 +47,8 @@ def test_each_answer_is_the_one_that_the_network_gives_alone():
     assert [row.state.model for row in rows] == [ONE, TWO]
     for row in rows:
         for cell, name in zip(row.cells, ("cam", "saliency"), strict=True):
-            alone = run(ask_of(name, State(model=row.state.model))).result.values
-            assert torch.equal(cell.answer.result.values, alone)
+            single = run(ask_of(name, State(model=row.state.model))).result.values
+            assert torch.equal(cell.answer.result.values, single)
 
 
 def test_words_of_the_sheet_stay_in_their_column():
@@ -105,7 +108,7 @@ def test_agreement_is_1_with_the_same_maps_and_falls_with_random_weights():
         MODELS[TWO] = random
         RESULTS.clear()
         PASSES.clear()
-        _, by_chance = agreements(rows_of(asked(TWO)))["CAM"]
+        _, by_chance = agreements(rows_of(asked(TWO).but(target="3")))["CAM"]
     finally:
         MODELS[TWO] = before
         RESULTS.clear()
@@ -113,11 +116,97 @@ def test_agreement_is_1_with_the_same_maps_and_falls_with_random_weights():
     assert by_chance.correlation[0, 1] < found.correlation[0, 1] - 0.3
 
 
-def test_a_shared_scale_is_the_strongest_of_a_column():
-    rows = rows_of(asked(TWO))
-    tops = limits(rows)
-    alone = [float(row.cells[0].answer.result.values.abs().max()) for row in rows]
-    assert tops["CAM"] == pytest.approx(max(alone))
+CONVNEXT = "bundled:scenes-convnext"
+
+
+@pytest.fixture
+def confused():
+    """One network with random weights, under two names; the class that it predicts."""
+    random = zoo_adapters.load(VIT, pretrained=False)
+    before = {name: MODELS.get(name) for name in (VIT, CONVNEXT)}
+    for name in before:
+        MODELS[name] = random
+    yield random.labels[int(logits_of(State(model=VIT)).argmax())]
+    for name, model in before.items():
+        MODELS.pop(name, None)
+        if model is not None:
+            MODELS[name] = model
+    RESULTS.clear()
+    PASSES.clear()
+
+
+SALIENCY = {"target": None, "methods": ("saliency",)}
+GROUPS = {  # networks beside the first -> entries, those alone
+    "all the same": ((TWO,), {"Saliency": [ONE, TWO]}, []),
+    "one of three differs": ((TWO, VIT), {"Saliency": [ONE, TWO]}, [VIT]),
+    "both differ": ((VIT,), {}, [ONE, VIT]),
+    "the first alone": ((VIT, CONVNEXT), {"Saliency": [VIT, CONVNEXT]}, [ONE]),
+    "two and two": (
+        (VIT, TWO, CONVNEXT),
+        {"Saliency: strawberry": [ONE, TWO], "Saliency: {other}": [VIT, CONVNEXT]},
+        [],
+    ),
+}
+
+
+@pytest.mark.parametrize(("others", "entries", "singles"), GROUPS.values(), ids=GROUPS)
+def test_only_maps_of_the_same_class_are_compared(confused, others, entries, singles):
+    assert confused != "strawberry"
+    rows = rows_of(asked(*others).but(**SALIENCY))
+    entries = {title.format(other=confused): names for title, names in entries.items()}
+    assert {title: found.networks for title, found in agreements(rows).items()} == entries
+    assert alone(rows) == singles
+    chosen = rows_of(asked(*others).but(target="3", methods=("saliency",)))
+    assert agreements(chosen)["Saliency"].networks == [ONE, *others]
+    assert alone(chosen) == []
+
+
+def test_maps_that_explain_no_class_are_always_compared(confused):
+    rows = rows_of(asked(VIT).but(target=None, methods=("eigen_cam",)))
+    assert agreements(rows)["Eigen-CAM"].networks == [ONE, VIT]
+    assert alone(rows) == []
+
+
+def test_the_page_says_which_maps_are_not_compared(confused):
+    view = tabs.draw(asked(VIT).but(**SALIENCY)).view
+    words = f"No other network predicts the class of {ONE}, {VIT}; choose a class"
+    assert words.lower() in view.lower()
+    assert "How much they agree" not in view
+    assert "no other network" not in translate.html(view, "ko").lower()
+
+
+UNITS = {  # two methods -> do they share a scale?
+    ("saliency", "smoothgrad"): True,
+    ("gradient_x_input", "integrated_gradients"): True,
+    ("grad_cam", "hires_cam"): True,
+    ("layer_cam", "hires_cam"): True,
+    ("cam", "grad_cam"): False,
+    ("cam", "hires_cam"): False,
+    ("grad_cam", "grad_cam_plus_plus"): False,
+    ("saliency", "gradient_x_input"): False,
+    ("saliency", "cam"): False,
+    ("eigen_cam", "layer_cam"): False,
+    ("guided_backprop", "deconvnet"): False,
+    ("occlusion", "integrated_gradients"): False,
+}
+
+
+@pytest.mark.parametrize(("methods", "share"), UNITS.items(), ids=map("-".join, UNITS))
+def test_a_scale_is_shared_only_where_the_unit_is_the_same(methods, share):
+    model = model_of(ONE)
+    image = image_of(State(model=ONE, image="scene-24"))
+    results = [METHODS[name].run(model, image, **({} if name == "eigen_cam" else {"target": 3}))
+               for name in methods]  # fmt: skip
+    own = [render.limit(result) for result in results]
+    assert own[0] != own[1]
+    assert render.limits(results) == ([max(own)] * 2 if share else own)
+
+
+def test_maps_of_other_layers_or_several_have_no_common_scale():
+    model, image = model_of(ONE), image_of(State(model=ONE, image="scene-24"))
+    results = [featvis.grad_cam(model, image, 3, layer) for layer in ("layer2", "layer3")]
+    results.append(featvis.hires_cam(model, image, 3, "layer2,layer3"))
+    assert render.limits(results) == [render.limit(result) for result in results]
 
 
 def test_depth_shows_layers_at_the_same_share_of_the_way():

@@ -41,7 +41,7 @@ def test_all_layers_are_there_and_hits_are_where_the_network_has_them(index, mob
     for layer, channel, hits in picks(index, list(index.layers)[::16]):
         for hit in hits[:2]:
             image = zoo_adapters.read_image(real_data / "images" / hit.image, mobilenet)
-            maps = featvis.record(mobilenet, image, layer)[layer][0, channel]
+            maps = featvis.record_units(mobilenet, image, layer)[layer][0, channel]
             assert float(maps.max()) == pytest.approx(hit.value, rel=1e-3, abs=1e-3)
             assert float(maps[hit.position]) == pytest.approx(hit.value, rel=1e-3, abs=1e-3)
 
@@ -57,7 +57,7 @@ def test_what_lies_outside_a_patch_does_not_matter(index, mobilenet, real_data):
         columns = slice(math.floor(box.left), math.ceil(box.right))
         other = torch.rand(image.shape, generator=torch.Generator().manual_seed(0))
         other[:, :, rows, columns] = image[:, :, rows, columns]
-        maps = featvis.record(mobilenet, other, layer)[layer][0, channel]
+        maps = featvis.record_units(mobilenet, other, layer)[layer][0, channel]
         found = float(maps[hits[0].position])
         assert found == pytest.approx(hits[0].value, rel=1e-3, abs=1e-3), layer
 
