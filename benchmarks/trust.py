@@ -21,7 +21,7 @@ import zoo_adapters
 from featvis import METHODS, Aim, Method, VisionModel
 from featvis.measures.faithfulness import CELLS, STEPS
 from featvis.measures.localization import iou, surrounding
-from featvis.measures.sanity import DRAWS, FAILS, Verdict, verdict
+from featvis.measures.sanity import DRAWS, FAILS, Verdict
 from featvis.types import Attribution, Heatmap, Rectangle
 from zoo_adapters.bundled.data import HELD_OUT
 from zoo_adapters.bundled.evaluate import draw
@@ -128,7 +128,7 @@ def measured(method: Method, model: VisionModel, pictures: Pictures) -> Row:
     images, classes = pictures.images[:CHECKED], pictures.classes[:CHECKED]
     stages = featvis.sanity(lambda m: _run(method, m, images, classes), model, stages=2)
     figures = _figures(explain, model, pictures)
-    return Row(method.title, *figures, verdict(stages[-1]), median(spent[1:]))
+    return Row(method.title, *figures, stages[-1].verdict, median(spent[1:]))
 
 
 def _run(

@@ -51,7 +51,7 @@ from featvis.methods.inversion import caricature as caricature, inversion as inv
 from featvis.methods.dream import deepdream as deepdream
 # isort: on
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "METHODS",

@@ -12,7 +12,6 @@ from featvis import Image, VisionModel, boxes, deletion, insertion, pointing, sa
 from featvis.measures.faithfulness import STEPS
 from featvis.measures.localization import iou, surrounding
 from featvis.measures.sanity import DRAWS, STAGES, Stage
-from featvis.measures.sanity import verdict as verdict_of
 from featvis.types import Attribution, Heatmap, Rectangle
 from zoo_adapters.bundled.scenes import scene
 
@@ -159,7 +158,7 @@ def _slim(stage: Stage) -> Stage:
 
 def verdict(found: list[Stage]) -> str:
     """What the last stage, where nothing learned is left, says of the method."""
-    result = verdict_of(found[-1])
+    result = found[-1].verdict
     drawn = f"{result.correlation} with all weights random, {result.draws} draws"
     if result.fails:
         return f"fails the sanity check, as the map is much the same: rank correlation {drawn}"

@@ -36,7 +36,7 @@ DRAWN = ("scale", "maps", "box")  # those choices of DISPLAY that change a saved
 VERSION = re.compile(r"\d{1,6}(\.\d{1,6}){0,3}", re.ASCII)
 SUBJECT = ("target", "layer", "channel", "position")
 # Versions from which on a recipe gives other pictures than before; CHANGELOG.md says which.
-REPAINTED: tuple[str, ...] = ()
+REPAINTED: tuple[str, ...] = ("0.2.0",)
 PACKAGES = ("torch", "torchvision", "timm", "transformers", "pillow")
 
 

@@ -25,22 +25,13 @@ from featvis.progress import tick
 from featvis.statistics import Interval, mean_interval, rank_correlation
 from featvis.types import Attribution, Heatmap, WrongRequest
 
-__all__ = ["DRAWS", "FAILS", "Stage", "Verdict", "sanity", "verdict", "weighted_modules"]
+__all__ = ["DRAWS", "FAILS", "Stage", "Verdict", "sanity", "weighted_modules"]
 
 STAGES = 5
 DRAWS = 8
 # At a rank correlation of 0.5 a quarter of the ranks' variance is explained by a network that
 # knows nothing. The paper draws no line; we have to, and say where it is.
 FAILS = 0.5
-
-
-@dataclass(frozen=True, eq=False)
-class Stage:
-    """The map with the weights from the head down to a module drawn anew."""
-
-    down_to: str  # name of the module
-    result: Heatmap | Attribution  # of the first draw
-    correlation: Tensor  # (draws, B) Spearman's, with the map of the network as it is
 
 
 class Verdict(NamedTuple):
@@ -60,10 +51,19 @@ class Verdict(NamedTuple):
         return self.correlation.mean + self.correlation.half < FAILS
 
 
-def verdict(last: Stage) -> Verdict:
-    """The verdict of the stage in which all weights are random."""
-    values = last.correlation.mean(1)
-    return Verdict(mean_interval(values), len(values))
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """The map with the weights from the head down to a module drawn anew."""
+
+    down_to: str  # name of the module
+    result: Heatmap | Attribution  # of the first draw
+    correlation: Tensor  # (draws, B) Spearman's, with the map of the network as it is
+
+    @property
+    def verdict(self) -> Verdict:
+        """Over all draws; that of the last stage, in which all weights are random, counts."""
+        values = self.correlation.mean(1)
+        return Verdict(mean_interval(values), len(values))
 
 
 def sanity(
@@ -78,7 +78,7 @@ def sanity(
 
     All is done on one copy: `model` stays as it is. The first stage randomizes the head alone, the
     last one everything, and those between about equal numbers of modules. All weights are then
-    drawn several times more: `verdict` of the last stage needs them.
+    drawn several times more: the `verdict` of the last stage needs them.
 
     Args:
         explain: a method of a model, such as `lambda m: grad_cam(m, image, 3)`. The target must be

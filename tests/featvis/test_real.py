@@ -54,6 +54,15 @@ def test_hiding_the_evidence_lowers_the_logit_more_than_hiding_the_rest(
     assert right >= 0.9 * len(photographs)
 
 
+def test_the_sanity_verdict_passes_an_exact_cam(mobilenet, photographs):
+    for image, target in photographs[:4]:
+        last = featvis.sanity(lambda m, i=image, t=target: featvis.cam(m, i, t), mobilenet)[-1]
+        verdict = last.verdict
+        assert verdict.passes
+        single = last.correlation[:, 0].abs()
+        assert abs(verdict.correlation.mean) < float(single.max()), "one draw says less"
+
+
 def test_first_layer_filters_are_edges_and_colours_not_noise(mobilenet):
     weights = featvis.filters(mobilenet).values
     assert weights.shape == (32, 3, 3, 3)

@@ -15,7 +15,7 @@ import featvis
 from featvis import Aim, Contrast, WrongRequest
 from featvis.measures.faithfulness import ranks
 from featvis.measures.localization import iou, largest_region, peaks, surrounding
-from featvis.measures.sanity import Stage, verdict, weighted_modules
+from featvis.measures.sanity import Stage, weighted_modules
 from featvis.progress import watched
 from featvis.statistics import mean_interval, rank_correlation
 from featvis.types import Attribution, Heatmap, Place, Rectangle
@@ -243,11 +243,11 @@ def test_sanity_finds_a_map_that_ignores_the_network(model):
         assert stage.correlation.flatten().tolist() == pytest.approx(
             [1.0] * stage.correlation.numel()
         )
-    assert verdict(stage).correlation == pytest.approx((1, 0))
-    assert verdict(stage).fails
+    assert stage.verdict.correlation == pytest.approx((1, 0))
+    assert stage.verdict.fails
     last = featvis.sanity(lambda m: featvis.saliency(m, image, 1), model)[-1]
     assert (last.correlation.abs() < 0.9).all()
-    assert not verdict(last).fails
+    assert not last.verdict.fails
 
 
 def mean_ranks(values):
@@ -300,7 +300,7 @@ def test_a_verdict_needs_an_interval_on_one_side(values, said):
     stage = Stage(
         "conv", heat(torch.rand(1, 4, 4), Place((0.5, 0.5), (1, 1))), torch.tensor(values)[:, None]
     )
-    found = verdict(stage)
+    found = stage.verdict
     assert (found.fails, found.passes) == (said == "fails", said == "passes")
 
 
