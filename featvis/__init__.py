@@ -7,9 +7,9 @@
 """
 
 from featvis import render
-from featvis.aim import Aim
 from featvis.classes import Classes
 from featvis.embedding import Embedding
+from featvis.gradients.aim import Aim
 from featvis.measures.faithfulness import deletion, insertion
 from featvis.measures.localization import boxes, pointing
 from featvis.measures.sanity import sanity

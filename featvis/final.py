@@ -15,8 +15,6 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from featvis.network.node import Node, node
-
 __all__ = ["NAMES", "PROBABILITY", "Calls", "probabilities"]
 
 # Function of torch -> activation. A logarithm, a limit and a division are none by themselves, but
@@ -89,16 +87,12 @@ def probabilities(values: Tensor, final: str) -> Tensor | None:
 
 
 class Calls(TorchFunctionMode):
-    """Within: calls of `FUNCTIONS` are counted from 0, and those `left_out` return their input.
-
-    `made_by` tells the call, by its activation and number, that a tensor of the pass came out of.
-    """
+    """Within: calls of `FUNCTIONS` are counted from 0, and those `left_out` return their input."""
 
     def __init__(self, left_out: Sequence[int] = ()) -> None:
         super().__init__()
         self.left_out = frozenset(left_out)
         self.count = 0
-        self._made: dict[int, tuple[Node, str, int]] = {}
 
     def __torch_function__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
@@ -113,15 +107,11 @@ class Calls(TorchFunctionMode):
             value = args[0] if args else kwargs["input"]
             return -value if name == "softmin" else value
         out = func(*args, **kwargs)
-        operation = node(out)
-        if operation is not None:
-            self._made[id(operation)] = (operation, FUNCTIONS[name], number)
+        self.note(out, FUNCTIONS[name], number)
         return out
 
-    def made_by(self, operation: Node) -> tuple[str, int] | None:
-        """The activation and the number of the call that ended in an operation, or None."""
-        found = self._made.get(id(operation))
-        return (found[1], found[2]) if found else None
+    def note(self, out: Any, name: str, number: int) -> None:
+        """Take note of an activation and the number of its call; here nothing is done."""
 
 
 def _name(func: Any) -> str:

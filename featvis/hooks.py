@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten
 
 from featvis.progress import pulse
-from featvis.tensors import named_tensors
+from featvis.selection import named_tensors
 
 __all__ = ["Seen", "fed", "first_tensor", "hooked", "in_hook", "pulsing"]
 

@@ -18,13 +18,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from featvis import selection
-from featvis.selection import Key
+from featvis.selection import Key, batch_shape
 from featvis.target import Likeness, Score, Target
-from featvis.tensors import batch_shape
 from featvis.types import WrongRequest
 
 __all__ = [
     "Answer",
+    "Key",
     "Output",
     "OutputOf",
     "Prediction",

@@ -6,15 +6,24 @@ then on the tensor is read by its path.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
 from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from featvis.tensors import named_parts, named_tensors, shapes
 from featvis.types import WrongRequest, brief
 
-__all__ = ["Key", "Selection", "read", "rows", "select"]
+__all__ = [
+    "Key",
+    "Selection",
+    "batch_shape",
+    "named_tensors",
+    "read",
+    "rows",
+    "select",
+    "shapes",
+]
 
 # A path or index, or a function of the raw output; None: the rule decides.
 Key = str | int | Callable[[Any], Tensor] | None
@@ -118,3 +127,44 @@ def _applied(network: str, raw: Any, function: Callable[[Any], Any]) -> Tensor:
             f"and is given {shapes(named_tensors(raw))}"
         )
     return tensor
+
+
+def named_parts(raw: Any) -> Iterator[tuple[str, Any]]:
+    """The parts of a container with their names: keys, fields, or positions counted from 0."""
+    if isinstance(raw, Mapping):
+        yield from ((str(key), part) for key, part in raw.items())
+    elif isinstance(raw, tuple) and hasattr(raw, "_fields"):
+        yield from zip(raw._fields, raw, strict=True)
+    elif isinstance(raw, list | tuple):
+        yield from ((str(number), part) for number, part in enumerate(raw))
+    elif is_dataclass(raw) and not isinstance(raw, type):
+        yield from ((field.name, getattr(raw, field.name)) for field in fields(raw))
+    elif hasattr(raw, "__dict__"):  # a plain record, such as types.SimpleNamespace
+        yield from vars(raw).items()
+
+
+def named_tensors(raw: Any) -> dict[str, Tensor]:
+    """All tensors in `raw` by their paths, in order; a tensor by itself has the path ""."""
+    if isinstance(raw, Tensor):
+        return {"": raw}
+    found: dict[str, Tensor] = {}
+    for name, part in named_parts(raw):
+        for path, tensor in named_tensors(part).items():
+            found[f"{name}.{path}" if path else name] = tensor
+    return found
+
+
+def shapes(tensors: Mapping[str, Tensor], pictures: int = 0) -> str:
+    """Tensors in words, for an output of so many pictures: "features (B, 512), logits (B, 10)"."""
+    words = (f"{path} {_shape(tensor, pictures)}".strip() for path, tensor in tensors.items())
+    return ", ".join(words) or "no tensor"
+
+
+def batch_shape(tensor: Tensor) -> str:
+    """The shape of a tensor with one row for each picture in words: "(B, 10)"."""
+    return f"({', '.join(['B', *map(str, tensor.shape[1:])])}{',' if tensor.ndim == 1 else ''})"
+
+
+def _shape(tensor: Tensor, pictures: int) -> str:
+    rows = tensor.ndim > 0 and pictures > 0 and len(tensor) == pictures
+    return batch_shape(tensor) if rows else str(tuple(tensor.shape))

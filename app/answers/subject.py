@@ -13,7 +13,7 @@ from torch import Tensor
 import featvis
 from featvis import Aim, Image, Method, VisionModel
 from featvis.methods.filters import first_layer
-from featvis.neuron import check_position
+from featvis.network.neuron import check_position
 from featvis.target import Target
 
 from ..machine.cache import model_of

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from featvis import VisionModel, WrongRequest
-from featvis.neuron import check_channel
+from featvis.network.neuron import check_channel
 from featvis.probe import Pooled, pooled
 from featvis.probe.exact import hashed
 from featvis.progress import tick

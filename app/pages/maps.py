@@ -7,7 +7,7 @@ from html import escape
 import torch
 
 from featvis import render
-from featvis.neuron import check_channel
+from featvis.network.neuron import check_channel
 from featvis.types import Attribution, FeatureMaps, Heatmap
 
 from ..answers.ask import ask_of

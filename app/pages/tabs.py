@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from featvis import VisionModel, render
-from featvis.neuron import check_channel
+from featvis.network.neuron import check_channel
 from featvis.types import FeatureMaps, Filters, Synthesis
 
 from ..answers import baseline

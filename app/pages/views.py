@@ -61,7 +61,7 @@ def line(items: Sequence[str]) -> str:
 
 
 def prediction(model: VisionModel, logits: Tensor, target: Target) -> str:
-    """The strongest answers with their probabilities; each is a button."""
+    """The strongest answers with their probabilities, or else scores; each is a button."""
     predicted = model.output.predict(logits, target)
     if not predicted.answers:
         return f'<p class="fv-note">{escape(predicted.note or predicted.words)}</p>'
@@ -71,13 +71,15 @@ def prediction(model: VisionModel, logits: Tensor, target: Target) -> str:
 
 def _answer(answer: Answer) -> str:
     name, number = escape(answer.label), escape(answer.target)
-    percent = 100 * answer.share
-    shown = f"{percent:.1f}" if percent >= 0.1 else "&lt; 0.1"
+    percent = 100 * (answer.share or 0)
+    shown = f"{percent:.1f} %" if percent >= 0.1 else "&lt; 0.1 %"
+    if answer.share is None:
+        shown = f"{answer.value:.2f}"
     return (
         f'<button class="fv-class" data-pick="{number}" '
         f'aria-pressed="{str(answer.chosen).lower()}" '
         f'title="Explain class {number}, {name}: logit {answer.value:.2f}">'
-        f'<i style="width:{percent:.1f}%"></i><span>{name}</span><em>{shown} %</em></button>'
+        f'<i style="width:{percent:.1f}%"></i><span>{name}</span><em>{shown}</em></button>'
     )
 
 

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from featvis import WrongRequest
-from featvis.neuron import check_channel
+from featvis.network.neuron import check_channel
 
 from ..answers import indexed
 from ..answers.prediction import image_of, logits_of

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from featvis.aim import Aim
+from featvis.gradients.aim import Aim
 from featvis.target import Score
 
 __all__ = ["slope", "zero_notes"]

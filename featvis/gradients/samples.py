@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from featvis.aim import Aim
+from featvis.gradients.aim import Aim
 from featvis.gradients.precision import ENOUGH, alike, possible, reduced, said
 from featvis.progress import tick
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from featvis.aim import Aim
+from featvis.gradients.aim import Aim
 from featvis.gradients.samples import baseline, batches
 from featvis.model import Image, WrongRequest, values
 from featvis.render import on_input

@@ -20,7 +20,7 @@ from featvis.ascent.viewer import Sight, settled
 from featvis.classes import Classes
 from featvis.hooks import pulsing
 from featvis.model import Image, VisionModel, WrongRequest, values
-from featvis.neuron import check_channel
+from featvis.network.neuron import check_channel
 from featvis.progress import tick
 from featvis.spec import Range, Tuning, method
 from featvis.types import Synthesis

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from featvis.model import VisionModel, WrongRequest
 from featvis.network.graph import Weights
-from featvis.neuron import check_channel
+from featvis.network.neuron import check_channel
 from featvis.spec import method
 from featvis.types import Filters
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from featvis.aim import Aim
+from featvis.gradients.aim import Aim
 from featvis.gradients.precision import ENOUGH, Precision, possible, reduced, said
 from featvis.gradients.samples import batches
 from featvis.methods.grad_cams import chosen_layers, default_layers

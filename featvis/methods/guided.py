@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from featvis.aim import Aim
+from featvis.gradients.aim import Aim
 from featvis.gradients.cropped_gradient import slope, zero_notes
 from featvis.methods.grad_cams import grad_cam
 from featvis.model import Image, VisionModel, values
+from featvis.network.neuron import Position
 from featvis.network.rules import operation
-from featvis.neuron import Position
 from featvis.render import on_input
 from featvis.spec import method
 from featvis.target import Target

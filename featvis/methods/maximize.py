@@ -16,7 +16,7 @@ from featvis.ascent.param import Canvas
 from featvis.ascent.viewer import Sight
 from featvis.classes import Classes
 from featvis.model import VisionModel, WrongRequest
-from featvis.neuron import check_channel, check_position
+from featvis.network.neuron import check_channel, check_position
 from featvis.spec import Range, Tuning, method
 from featvis.target import Likeness
 from featvis.types import Synthesis

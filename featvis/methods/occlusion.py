@@ -8,12 +8,12 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor
 
-from featvis.aim import Aim
+from featvis.gradients.aim import Aim
 from featvis.gradients.samples import baseline as made
 from featvis.gradients.samples import batches
 from featvis.methods.saliency import Baseline, Batch
 from featvis.model import Image, VisionModel, values
-from featvis.neuron import Position
+from featvis.network.neuron import Position
 from featvis.spec import Range, method
 from featvis.target import Target
 from featvis.types import Heatmap, Place

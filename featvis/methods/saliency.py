@@ -7,13 +7,13 @@ from typing import Annotated, Literal
 import torch
 from torch import Tensor
 
-from featvis.aim import Aim
+from featvis.gradients.aim import Aim
 from featvis.gradients.cropped_gradient import slope, zero_notes
 from featvis.gradients.precision import Precision
 from featvis.gradients.samples import baseline as made
 from featvis.gradients.samples import summed_gradients
 from featvis.model import Image, VisionModel, values
-from featvis.neuron import Position
+from featvis.network.neuron import Position
 from featvis.spec import Range, Tuning, method
 from featvis.target import Target
 from featvis.types import Attribution

@@ -9,8 +9,7 @@ from torch import Tensor
 
 from featvis.classes import Classes
 from featvis.embedding import Embedding
-from featvis.final import Calls
-from featvis.network.find_final import find_final
+from featvis.network.find_final import WatchedCalls, find_final
 from featvis.output import Output
 from featvis.selection import rows, select
 from featvis.types import WrongRequest
@@ -31,7 +30,7 @@ class Ending:
     again: bool = False  # a final activation was found: without it the values are other ones
 
 
-def settle(output: Output, raw: Any, calls: Calls, pictures: int) -> Ending:
+def settle(output: Output, raw: Any, calls: WatchedCalls, pictures: int) -> Ending:
     """Settle, within the pass that `calls` watches, how the raw output of a module is read."""
     others = ""
     if type(output).read is Output.read:  # else a kind of output that reads by itself

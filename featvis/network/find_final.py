@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
 from featvis.final import PROBABILITY, Calls
 from featvis.network.node import Node, node
 
-__all__ = ["Final", "find_final"]
+__all__ = ["Final", "WatchedCalls", "find_final"]
 
 # Operations that move numbers and change none; `lift_fresh` and `alias` hand a tensor on.
 MOVES = frozenset([
     "view", "_unsafe_view", "reshape", "_reshape_alias", "flatten", "unsqueeze", "squeeze",
-    "expand", "permute", "transpose", "t", "select", "slice", "split", "split_with_sizes", "unbind", "cat",
-    "stack", "clone", "detach", "alias", "contiguous", "_to_copy", "lift_fresh", "copy",
-    "native_dropout",
+    "expand", "permute", "transpose", "t", "select", "slice", "split", "split_with_sizes",
+    "unbind", "cat", "stack", "clone", "detach", "alias", "contiguous", "_to_copy", "lift_fresh",
+    "copy", "native_dropout",
 ])  # fmt: skip
 OVER_CLASSES = ("softmax", "log_softmax")  # these take all classes together
 FOLLOWERS = ("log", "clamp", "div")  # what may follow an activation and is none by itself
@@ -34,6 +34,25 @@ TINY = 1e-3  # what is added before a logarithm so that it stays finite
 ROUNDING = 1e-3  # by which probabilities of 16-bit numbers miss a sum of 1
 
 
+class WatchedCalls(Calls):
+    """Calls that are told again by the operation in which they ended."""
+
+    def __init__(self, left_out: Sequence[int] = ()) -> None:
+        super().__init__(left_out)
+        self._of: dict[int, tuple[Node, str, int]] = {}
+
+    def note(self, out: Any, name: str, number: int) -> None:
+        """Keep which operation an activation's call ended in."""
+        operation = node(out)
+        if operation is not None:
+            self._of[id(operation)] = (operation, name, number)
+
+    def ended_in(self, operation: Node) -> tuple[str, int] | None:
+        """The activation and the number of the call that ended in an operation, or None."""
+        found = self._of.get(id(operation))
+        return (found[1], found[2]) if found else None
+
+
 class Final(NamedTuple):
     """The final activation, and the calls to leave out for the value before it."""
 
@@ -41,7 +60,7 @@ class Final(NamedTuple):
     calls: tuple[int, ...] = ()
 
 
-def find_final(scores: Tensor, calls: Calls) -> Final:
+def find_final(scores: Tensor, calls: WatchedCalls) -> Final:
     """The final activation of scores (2, K), from the pass that `calls` watched.
 
     Where the scores are probabilities that no call can be left out of, as averages of several
@@ -69,11 +88,10 @@ class Step(NamedTuple):
     whole: bool  # a softmax over all classes, of which none was left out or joined
 
 
-def _steps(end: Node, calls: Calls, pictures: int) -> list[Step]:
+def _steps(end: Node, calls: WatchedCalls, pictures: int) -> list[Step]:
     """The activations that end the pass and are one together, or only the last of them."""
     first = _sources(end)
-    made = [calls.made_by(source) for source in first]
-    known = [one for one in made if one is not None]
+    known = [one for source in first if (one := calls.ended_in(source))]
     if not known or len(known) < len(first) or len({name for name, _ in known}) > 1:
         return []
     name = known[0][0]
@@ -119,7 +137,16 @@ def _normalizes(division: Node) -> bool:
     over, under = (_sources(parent) for parent in division.parents)
     if len(over) != 1 or len(under) != 1 or under[0].name != "sum":
         return False
-    return [id(n) for n in over] == [id(n) for n in _sources(under[0].parents[0])]
+    summed = _sources(under[0].parents[0])
+    return len(summed) == 1 and _same(over[0], summed[0])
+
+
+def _same(one: Node, other: Node) -> bool:
+    """Is it one exponential, or the same one computed twice?"""
+    if one is other:
+        return True
+    twice = one.name == other.name == "exp" and one.parents and other.parents
+    return bool(twice) and _sources(one.parents[0])[0] is _sources(other.parents[0])[0]
 
 
 def _over(here: Node, classes: int) -> bool:

@@ -8,6 +8,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from featvis.classes import Classes
+from featvis.final import PROBABILITY
 from featvis.model import Head, Source
 from featvis.network import rules
 from featvis.network.axes import of_places
@@ -15,7 +17,7 @@ from featvis.network.graph import place
 from featvis.network.head import Evidence, watch
 from featvis.network.node import Node, node
 from featvis.output import Output
-from featvis.tensors import batch_shape
+from featvis.selection import batch_shape
 from featvis.types import Layout
 
 __all__ = ["BESIDE", "Ends", "found_head"]
@@ -62,6 +64,8 @@ def found_head(
     end = node(logits)
     if end is None:
         return None, "its scores do not come from the picture by operations that can be followed"
+    if isinstance(output, Classes) and output.final == PROBABILITY:
+        return None, "its output is probabilities, and the scores before them are out of reach"
     try:
         return _head(module, images, end, size, layout, ends, output)
     except Exception as error:  # of operations that a frozen head cannot repeat

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from featvis.model import VisionModel
-from featvis.neuron import check_position
+from featvis.network.neuron import check_position
 from featvis.record import record_units
 from featvis.types import ATTENTION, ReceptiveField, Rectangle
 

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 
 from featvis.bounds import Bound, Unbound, bound_of
 from featvis.classes import Classes
-from featvis.final import Calls
 from featvis.hooks import first_tensor, hooked
 from featvis.model import Head, Layer, VisionModel
 from featvis.network.axes import mixes, of_places
 from featvis.network.ending import Ending, settle
+from featvis.network.find_final import WatchedCalls
 from featvis.network.find_head import Ends, found_head
 from featvis.network.graph import Graph, place
 from featvis.network.node import Node, mark, node
@@ -101,7 +101,7 @@ class Pass:
     def run(self, output: Output) -> Ending:
         """Run the module, then settle how its output is read."""
         modules = {name: child for name, child in self.module.named_modules() if name}
-        calls = Calls(output.left_out if isinstance(output, Classes) else ())
+        calls = WatchedCalls(output.left_out if isinstance(output, Classes) else ())
         with torch.no_grad(), hooked(modules, self._see), Unbound(), calls, self.graph:
             try:
                 raw = self.module(self.images)

@@ -48,7 +48,8 @@ def embedder(model: VisionModel) -> Embedder:
 
         def pooled(images: Tensor) -> Tensor:
             if direct is None:
-                raw = watch(model.module, model.normalize(images), head.source).raw
+                normalized = model.normalize(images)
+                raw = watch(model.module, normalized, head.source, model.output).raw
             else:  # a hook alone costs less than a watch
                 raw = _after(model, direct, images)
             return head.layout.to_maps(raw, head.size).mean((2, 3))

@@ -6,8 +6,8 @@ from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 from featvis.model import Image, VisionModel
+from featvis.network.neuron import check_position
 from featvis.network.receptive_field import field_box, receptive_field
-from featvis.neuron import check_position
 from featvis.types import ATTENTION, WEIGHTS, Rectangle
 
 __all__ = ["Patch", "on_original", "patch"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor, no_grad
 
 from featvis.model import VisionModel
-from featvis.neuron import Position, neuron
+from featvis.network.neuron import Position, neuron
 from featvis.record import record_units
 from featvis.target import Contrast, Score, Target
 
