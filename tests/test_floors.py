@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 # A package -> its floors, lower ones first: a folder imports from the floors below its own, and
 # from no other folder of its floor. "." are the files that lie in the package itself.
 FLOORS = {
-    "featvis": (".", "network", "gradients", "ascent measures probe", "methods"),
+    "featvis": (".", "network render", "gradients", "ascent measures probe", "methods"),
     "app": (
         "machine words", "question index", "answers", "files", "pages", "window", "web", "cli", ".",
     ),
@@ -156,7 +156,7 @@ def test_a_wrong_import_is_found(tmp_path, file, line):
         ("featvis/model.py", "import json, torch\nfrom featvis.types import Layout"),
         ("featvis/methods/a.py", "from featvis import model, network\nimport featvis.ascent.param"),
         ("featvis/probe/a.py", "from . import b\nfrom ..network import head"),
-        ("featvis/render.py", "def f():\n    from PIL import Image"),
+        ("featvis/render/__init__.py", "def f():\n    from PIL import Image"),
         ("zoo_adapters/a.py", "def f():\n    from huggingface_hub.errors import HTTPError"),
         ("zoo_adapters/bundled/a.py", "from zoo_adapters import registry"),
         ("app/docs.py", "from .pages.starts import page\nfrom .cli import main"),

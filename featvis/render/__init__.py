@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample, interpolate
 
-from featvis import color
+from featvis.render import color
 from featvis.model import Image
 from featvis.types import (
     Attribution,
