@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
@@ -103,6 +103,10 @@ class Image:
     original: tuple[int, int]  # height, width of the original picture
 
 
+def _nothing() -> None:
+    """Give nothing back: the module is nobody's own."""
+
+
 @dataclass(frozen=True, eq=False)
 class VisionModel:
     """A frozen network, its named layers, and the facts needed to explain it."""
@@ -118,6 +122,8 @@ class VisionModel:
     head_reason: str  # why head is None, or what kind of head it is, in one sentence
     input: Preprocessing = Preprocessing()
     info: Mapping[str, str | int | float] = field(default_factory=lambda: MappingProxyType({}))
+    # gives the module back in the modes in which it was taken
+    give_back: Callable[[], None] = field(default=_nothing, repr=False)
 
     def __call__(self, image: Tensor | Image) -> Tensor:
         """Logits (B, K), or an embedding (B, D), of images (B, 3, H, W), RGB in [0, 1].
@@ -125,7 +131,28 @@ class VisionModel:
         Of a network that ends in a sigmoid, a softmax or the like, the values before that; of one
         with a single logit its negative and itself, the two sides (B, 2).
         """
-        return self.output.of(self.module, self.normalize(values(image)))
+        if self.module.training:
+            raise WrongRequest(
+                f"{self.name} is in train mode again; wrap it once more, or put it in eval mode: "
+                "model.module.eval()"
+            )
+        pixels = values(image)
+        scores = self.output.of(self.module, self.normalize(pixels))
+        return scores.to(torch.promote_types(pixels.dtype, torch.float32))
+
+    def release(self) -> None:
+        """Give the module back as it was before it was wrapped: in train mode, not frozen.
+
+        `with zoo_adapters.wrap(module, ...) as model:` does so at the end. The model should not be
+        used afterwards.
+        """
+        self.give_back()
+
+    def __enter__(self) -> VisionModel:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.release()
 
     def probabilities(self, image: Tensor | Image) -> Tensor:
         """The network's own probabilities (B, K) of its classes for images (B, 3, H, W)."""
@@ -142,8 +169,9 @@ class VisionModel:
         return self.output.labels if isinstance(self.output, Classes) else ()
 
     def normalize(self, image: Tensor) -> Tensor:
-        """Pixels in [0, 1] -> what the module takes."""
-        return (image - self.mean.to(image)) / self.std.to(image)
+        """Pixels in [0, 1] -> what the module takes, in its dtype and on its device."""
+        normalized = (image - self.mean.to(image)) / self.std.to(image)
+        return normalized.to(normalized if self._weights is None else self._weights)
 
     def layer(self, name: str) -> Layer:
         """The layer of that name; an unknown name is refused with the nearest ones."""
@@ -156,9 +184,9 @@ class VisionModel:
         )
 
     def maps(self, name: str, raw: Tensor) -> Tensor:
-        """Raw output of layer `name` -> (B, C, h, w), also at other input sizes."""
+        """Raw output of layer `name` -> (B, C, h, w), float32 at least, at any input size."""
         layer = self.layer(name)
-        return layer.layout.to_maps(raw, layer.size)
+        return precise(layer.layout.to_maps(raw, layer.size))
 
     @property
     def tokens(self) -> Layer | None:
@@ -191,8 +219,23 @@ class VisionModel:
 
     @property
     def like(self) -> Tensor:
-        """A tensor with the dtype and the device of the weights, for images made here."""
-        return next((p for p in self.module.parameters() if p.is_floating_point()), self.mean)
+        """A tensor with the device of the weights and their dtype, or float32 if that is lower.
+
+        Images that are made here are like it.
+        """
+        weights = self._weights
+        if weights is None:
+            return self.mean
+        return weights if precise(weights) is weights else weights.new_empty(0, dtype=torch.float32)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the weights, in which the network computes; without any that of its mean."""
+        return self.mean.dtype if self._weights is None else self._weights.dtype
+
+    @property
+    def _weights(self) -> Tensor | None:
+        return next((p for p in self.module.parameters() if p.is_floating_point()), None)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -208,6 +251,11 @@ class VisionModel:
     def parameters(self) -> int:
         """Number of weights; counted once, as a store weighs its networks again and again."""
         return sum(p.numel() for p in self.module.parameters())
+
+
+def precise(tensor: Tensor) -> Tensor:
+    """The tensor, in float32 if it is in float16 or bfloat16."""
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
 def values(image: Tensor | Image) -> Tensor:

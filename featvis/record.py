@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from featvis.autograd import in_own_mode
 from featvis.bounds import Unbound, bound_of, value_before
 from featvis.hooks import first_tensor, hooked
 from featvis.model import Image, VisionModel, values
@@ -45,6 +46,7 @@ class Recording(NamedTuple):
     output: Tensor | None  # of the network, (B, K)
 
 
+@in_own_mode
 def record(model: VisionModel, image: Tensor | Image, *layers: str) -> dict[str, Tensor]:
     """Maps (B, C, h, w) of the layers as passed on; the forward pass stops at the last one.
 
@@ -53,6 +55,7 @@ def record(model: VisionModel, image: Tensor | Image, *layers: str) -> dict[str,
     return recording(model, image, layers).maps
 
 
+@in_own_mode
 def record_units(model: VisionModel, image: Tensor | Image, *layers: str) -> dict[str, Tensor]:
     """Maps (B, C, h, w) of the layers' units; the same as `record` where nothing bounds them."""
     return recording(model, image, units=layers).units

@@ -24,6 +24,7 @@ from typing import (
     get_type_hints,
 )
 
+from featvis.autograd import in_own_mode
 from featvis.model import VisionModel, WrongRequest, brief
 
 __all__ = ["METHODS", "SUBJECT", "Method", "Param", "Range", "Tuning", "method"]
@@ -134,7 +135,7 @@ def method(
     cost: float | Cost = 1,
     first: bool = False,
 ) -> Callable[[F], F]:
-    """Declare a plain function as a method; it is returned unchanged and listed in METHODS.
+    """Declare a plain function as a method, listed in METHODS, which runs in `own_mode`.
 
     `cost`: the forward passes it takes, a backward pass counted as two; or how they are found.
     `first`: it is among those that the window shows until others are chosen.
@@ -142,9 +143,10 @@ def method(
     passes: Cost = cost if callable(cost) else lambda model, arguments: float(cost)
 
     def declare(run: F) -> F:
-        record = _method(run, title, family, paper, requires, passes, first)
+        own = in_own_mode(run)
+        record = _method(own, title, family, paper, requires, passes, first)
         METHODS[record.name] = record
-        return run
+        return own
 
     return declare
 

@@ -115,7 +115,7 @@ IMPORTS = {
 }
 # Files -> all that they may import besides the standard library and their own package.
 ALLOWED = {
-    "featvis/render/*": ["torch", "PIL"],
+    "featvis/render/__init__.py": ["torch", "PIL"],
     "featvis/*": ["torch"],
     "zoo_adapters/checks.py": ["featvis", "torch", "PIL"],
     "zoo_adapters/bundled/evaluate.py": ["featvis", "numpy", "torch"],  # it measures a method
@@ -124,9 +124,9 @@ ALLOWED = {
     ],
     "zoo_adapters/bundled/*": ["featvis.model", "numpy", "PIL", "safetensors", "timm", "torch"],
     "zoo_adapters/*": [
-        "featvis.classes", "featvis.embedding", "featvis.model", "featvis.network.survey",
-        "featvis.output", "huggingface_hub", "numpy", "PIL", "psutil", "safetensors", "timm",
-        "torch", "torchvision", "transformers",
+        "featvis.autograd", "featvis.classes", "featvis.embedding", "featvis.model",
+        "featvis.network.survey", "featvis.output", "huggingface_hub", "numpy", "PIL", "psutil",
+        "safetensors", "timm", "torch", "torchvision", "transformers",
     ],
 }  # fmt: skip
 

@@ -9,17 +9,21 @@ from types import MappingProxyType
 import torch
 from torch import Tensor, nn
 
+from featvis.autograd import in_own_mode
 from featvis.classes import Classes
 from featvis.embedding import Embedding
 from featvis.model import Preprocessing, VisionModel, WrongRequest
 from featvis.network.survey import survey
 from featvis.output import Key, Output
 
+from .holding import hold, releasing, unwrapped
+
 __all__ = ["wrap"]
 
 EMBEDS = "it has no classes: its output is an embedding, not the sum of evidence for something"
 
 
+@in_own_mode
 def wrap(
     module: nn.Module,
     *,
@@ -41,7 +45,9 @@ def wrap(
     `output`: where the scores are in a dict, tuple or record, a key ("logits", "aux.0"), an index
     or a function of the raw output; by default `featvis.selection` chooses. An `Output` instead
     says that it is of another kind.
-    The module itself is used, not a copy: it is put in eval mode and its parameters are frozen.
+    The module itself is used, not a copy: it is put in eval mode and its parameters are frozen,
+    until `model.release()` or the end of `with wrap(...) as model:` gives it back as it was.
+    `nn.DataParallel` and `torch.compile` are taken off it for as long.
     A forward pass of two pictures finds its layers and proves its head. A final sigmoid, softmax
     or the like is found too: the values before it are explained, and the probabilities are its.
     """
@@ -50,21 +56,18 @@ def wrap(
             f"{name}: mean and std are three numbers each, for red, green and blue, and std is "
             f"positive; not {tuple(mean)} and {tuple(std)}"
         )
-    module.eval().requires_grad_(requires_grad=False)
+    module = unwrapped(module)
+    give_back = hold(module)
     planes = _planes(mean), _planes(std)
-    facts = survey(
-        module,
-        size=size,
-        mean=planes[0],
-        std=planes[1],
-        output=replace(_kind(output, labels, embeds=embeds), network=name),
-    )
-    named = facts.output.labels if isinstance(facts.output, Classes) else ()
-    if named and facts.classes and len(named) != facts.classes:
-        raise WrongRequest(
-            f"{name} has {facts.classes} outputs but {len(labels)} labels; give one per output, "
-            "in the order of the outputs, or none"
-        )
+    kind = replace(_kind(output, labels, embeds=embeds), network=name)
+    with releasing(give_back):
+        facts = survey(module, size=size, mean=planes[0], std=planes[1], output=kind)
+        named = facts.output.labels if isinstance(facts.output, Classes) else ()
+        if named and facts.classes and len(named) != facts.classes:
+            raise WrongRequest(
+                f"{name} has {facts.classes} outputs but {len(labels)} labels; give one per "
+                "output, in the order of the outputs, or none"
+            )
     embeds = isinstance(facts.output, Embedding)
     if facts.others:
         info = {**info, "output": facts.others}
@@ -81,6 +84,7 @@ def wrap(
         head_reason=EMBEDS if embeds else facts.head_reason,
         input=input,
         info=MappingProxyType({"parameters": count, **info}),
+        give_back=give_back,
     )
 
 

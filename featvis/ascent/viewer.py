@@ -77,7 +77,7 @@ def settled(sight: Sight, pictures: Tensor, precision: str) -> Sight:
     objective = sight.objective + sight.apart if sight.apart else sight.objective
     layers = dict.fromkeys(objective.layers + objective.units)
     quick = replace(sight, model=folded(sight.model, one, tuple(layers)))
-    if not possible(precision, pictures):
+    if not possible(precision, sight.model):
         return quick
     half = replace(quick, half=True)
     full, reduced_ = (_gradient(either, pictures).flatten(1) for either in (quick, half))

@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 import torch
 from torch import Tensor
 
+from featvis.model import VisionModel
 from featvis.spec import Tuning
 from featvis.statistics import rank_correlation
 
@@ -35,9 +36,9 @@ def native(device: str) -> bool:
     return device == "cpu" and bool(known.get("avx512_bf16") or known.get("amx_bf16"))
 
 
-def possible(precision: str, like: Tensor) -> bool:
-    """May bfloat16 be tried for tensors such as `like`?"""
-    return precision == "auto" and like.dtype == torch.float32 and native(like.device.type)
+def possible(precision: str, model: VisionModel) -> bool:
+    """May bfloat16 be tried for this network? One in another precision than float32 keeps it."""
+    return precision == "auto" and model.dtype == torch.float32 and native(model.like.device.type)
 
 
 def reduced(device: str, *, on: bool) -> torch.autocast:

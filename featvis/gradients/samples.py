@@ -63,7 +63,7 @@ def summed_gradients(
             tick(number * len(weights) + int(sample[0]), len(images) * len(weights))
             picture = torch.full_like(sample, number)
             made = gradient(picture, sample, half=half)
-            if at == 0 and len(weights) > 2 * batch and possible(precision, images):
+            if at == 0 and len(weights) > 2 * batch and possible(precision, aim.model):
                 agreed.append(alike(gradient(picture, sample, half=True), made))
                 half = agreed[-1] >= ENOUGH
             total[number] += made

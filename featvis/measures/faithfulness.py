@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from featvis.autograd import in_own_mode
 from featvis.gradients.aim import Aim
 from featvis.gradients.samples import baseline, batches
 from featvis.model import Image, WrongRequest, values
@@ -31,6 +32,7 @@ class Curve(NamedTuple):
     auc: Tensor  # (N,) its mean over the shares, by trapezoids
 
 
+@in_own_mode
 def insertion(
     aim: Aim,
     image: Tensor | Image,
@@ -62,6 +64,7 @@ def insertion(
     return _curve(aim, values(image), evidence, "blur", steps, cells, batch, putting_in=True)
 
 
+@in_own_mode
 def deletion(
     aim: Aim,
     image: Tensor | Image,

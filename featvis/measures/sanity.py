@@ -19,6 +19,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from featvis.autograd import in_own_mode
 from featvis.hooks import hooked
 from featvis.model import VisionModel
 from featvis.progress import tick
@@ -66,6 +67,7 @@ class Stage:
         return Verdict(mean_interval(values), len(values))
 
 
+@in_own_mode
 def sanity(
     explain: Callable[[VisionModel], Heatmap | Attribution],
     model: VisionModel,

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from featvis.model import Image, VisionModel, WrongRequest, values
+from featvis.model import Image, VisionModel, WrongRequest, precise, values
 from featvis.network.rules import operation
 from featvis.spec import method
 from featvis.types import Heatmap
@@ -33,10 +33,10 @@ class Watch(TorchDispatchMode):
             if query.ndim > 3 and query.shape[-2] == key.shape[-2] == self.count:
                 # its own softmax is none of the network's
                 with torch.no_grad(), torch._C.DisableTorchFunction():
-                    weights = (query * scale @ key.transpose(-2, -1)).softmax(-1)
+                    weights = (precise(query) * scale @ precise(key).transpose(-2, -1)).softmax(-1)
                 self.found.append(weights.flatten(1, -3).mean(1))
         elif name in ("_softmax", "_safe_softmax") and out.shape[-2:] == (self.count, self.count):
-            seen = out.detach()  # (B[, heads[, 1 window]], N, N)
+            seen = precise(out.detach())  # (B[, heads[, 1 window]], N, N)
             self.found.append(seen.flatten(1, -3).mean(1) if seen.ndim > 3 else seen)
         return out
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from featvis.model import Image, VisionModel, values
+from featvis.model import Image, VisionModel, precise, values
 from featvis.network.find_head import BESIDE
 from featvis.network.head import Evidence, read_head
 from featvis.spec import method
@@ -50,7 +50,8 @@ def cam_of(model: VisionModel, evidence: Evidence, target: Target = None) -> Hea
     if isinstance(target, Contrast):  # the head is affine, so a difference of maps is a map
         other = evidence.weights(torch.full_like(found.classes, target.against), picture)
         gradients, bias = gradients - other[0], bias - other[1]
-    contributions = head.layout.to_maps(evidence.raw[picture] * gradients, head.size).sum(1)
+    products = precise(evidence.raw[picture]) * precise(gradients)
+    contributions = head.layout.to_maps(products, head.size).sum(1)
     maps = contributions * contributions[0].numel()  # mean instead of sum: as in the paper
     error = (maps.mean((1, 2)) + bias - found.values).abs()
     residual = error / evidence.logits[picture].abs().amax(1).clamp_min(1e-12)

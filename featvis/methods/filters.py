@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import torch
 from torch import Tensor, nn
 
-from featvis.model import VisionModel, WrongRequest
+from featvis.model import VisionModel, WrongRequest, precise
 from featvis.network.graph import Weights
 from featvis.network.neuron import check_channel
 from featvis.spec import method
@@ -41,6 +41,7 @@ def filters(
     weight = applied_weight(conv)
     rgb = weight.shape[1] == 3 and conv.groups == 1 and model.layer(name).depth <= 0.5
     notes = _notes(model, name, conv, weight, rgb)
+    weight = precise(weight)
     if rgb:
         weight = weight / model.std.to(weight)
     elif weight.shape[1] > 1:

@@ -127,11 +127,11 @@ def _masked(
 
     def combined(found: Tensor) -> Tensor:
         weights = found.softmax(0)
-        return torch.einsum("k,khw->hw", weights, maps[alive[: len(found)]]).relu()
+        return torch.einsum("k,khw->hw", weights.to(maps), maps[alive[: len(found)]]).relu()
 
     for _, part in batches(1, len(alive), batch):
         scores.append(answers(part, half=half))
-        if len(scores) == 1 and len(alive) > 2 * batch and possible(precision, picture):
+        if len(scores) == 1 and len(alive) > 2 * batch and possible(precision, aim.model):
             trial = combined(answers(part, half=True))
             agreed = float(rank_correlation(trial[None], combined(scores[0])[None]))
             half = agreed >= ENOUGH

@@ -23,6 +23,7 @@ from featvis.types import Layout
 __all__ = ["BESIDE", "Ends", "found_head"]
 
 TOLERANCE = 1e-4  # of max |logit|, float32
+ROUNDINGS = 4  # in lower precision: by so many units in the last place the logit may be missed
 POOLS = ("mean", "sum", "avg_pool2d", "_adaptive_avg_pool2d")
 LayoutOf = Callable[[tuple[int, ...], bool], "tuple[Layout, tuple[int, int]] | None"]
 
@@ -180,7 +181,7 @@ def _prove(
     if not evidence.logits.isfinite().all():
         return None, "its logits are not finite, so that nothing can be proved of its head"
     residual = _residual(evidence)
-    if not residual <= TOLERANCE:
+    if not residual <= max(TOLERANCE, ROUNDINGS * torch.finfo(evidence.raw.dtype).eps):
         return None, f"its head is not affine in the pooled map: the residual is {residual:.1e}"
     kind = rules.frozen_kind([rules.operation(step.func) for step in evidence.tape.steps])
     channels = source.shape[{"NCHW": 1, "NCL": 1, "NHWC": 3, "NLC": 2}[layout.kind]]

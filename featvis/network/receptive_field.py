@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from featvis.autograd import in_own_mode
 from featvis.model import VisionModel
 from featvis.network.neuron import check_position
 from featvis.record import record_units
@@ -15,6 +16,7 @@ __all__ = ["field_box", "receptive_field"]
 PICTURES = 4  # of noise, over which the influence is averaged
 
 
+@in_own_mode
 def receptive_field(
     model: VisionModel, layer: str, position: tuple[int, int], *, seed: int = 0
 ) -> ReceptiveField:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from featvis.autograd import in_own_mode
 from featvis.model import Layer, VisionModel
 from featvis.record import record_units
 
@@ -30,6 +31,7 @@ class Masked:
     shares: Tensor  # (B, P, GRID, GRID) share of each cell that each part covers
 
 
+@in_own_mode
 def dissect(
     model: VisionModel, batches: Iterable[Masked], thresholds: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:

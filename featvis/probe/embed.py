@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
+from featvis.autograd import in_own_mode
 from featvis.embedding import Embedding
 from featvis.hooks import fed, first_tensor, hooked
 from featvis.model import Head, Image, VisionModel, values
@@ -29,6 +30,7 @@ class Embedder:
     what: str  # in words
 
 
+@in_own_mode
 def embed(model: VisionModel, image: Tensor | Image) -> Tensor:
     """The embedding (B, D) of images (B, 3, H, W) in [0, 1]; `embedder` says what it is."""
     with torch.no_grad():

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample, interpolate
 
-from featvis.render import color
 from featvis.model import Image
+from featvis.render import color
 from featvis.types import (
     Attribution,
     FeatureMaps,
