@@ -12,12 +12,16 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import is_dataclass, replace
 from functools import wraps
+from threading import Lock
 from typing import Any, TypeVar, cast
 
 import torch
+import torch.utils.checkpoint
 from torch import Tensor
 
-__all__ = ["differentiable", "in_own_mode", "own_mode"]
+from featvis.types import WrongRequest
+
+__all__ = ["differentiable", "gradient_at", "in_own_mode", "no_gradient", "own_mode"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 AUTOCAST = ("cpu", "cuda", "mps", "xpu")
@@ -32,7 +36,42 @@ def own_mode() -> Iterator[None]:
         for device in AUTOCAST:
             if torch.is_autocast_enabled(device):
                 stack.enter_context(torch.autocast(device, enabled=False))
+        stack.enter_context(_direct_checkpoints())
         yield
+
+
+class _Direct:
+    """Stands in for reentrant checkpoints: the block runs as if there were none."""
+
+    @staticmethod
+    def apply(run: Callable[..., Any], _: bool, *args: Any) -> Any:
+        return run(*args)
+
+
+class _Stand:
+    """How many threads need the stand-in at the moment, and what it stands in for."""
+
+    lock = Lock()
+    users = 0
+    original = torch.utils.checkpoint.CheckpointFunction
+
+
+@contextmanager
+def _direct_checkpoints() -> Iterator[None]:
+    """Within: reentrant checkpoints keep what they compute; `torch.autograd.grad` refuses them.
+
+    Another thread that trains meanwhile gets the same gradients, and needs more memory.
+    """
+    with _Stand.lock:
+        _Stand.users += 1
+        torch.utils.checkpoint.CheckpointFunction = _Direct  # type: ignore[misc, assignment]
+    try:
+        yield
+    finally:
+        with _Stand.lock:
+            _Stand.users -= 1
+            if not _Stand.users:
+                torch.utils.checkpoint.CheckpointFunction = _Stand.original  # type: ignore[misc]
 
 
 def in_own_mode(run: F) -> F:
@@ -81,3 +120,23 @@ def _differentiable(value: Any) -> Any:
         changed = {n: v.clone() for n, v in tensors.items() if v.is_inference()}
         return replace(value, **changed) if changed else value
     return value
+
+
+def gradient_at(score: Tensor, leaf: Tensor, *, retain_graph: bool = False) -> Tensor:
+    """The gradient of the sum of a score at a leaf; without a way back to it a WrongRequest."""
+    if score.requires_grad:
+        slopes = torch.autograd.grad(
+            score.sum(), leaf, retain_graph=retain_graph, allow_unused=True
+        )
+        if slopes[0] is not None:
+            return slopes[0]
+    raise no_gradient()
+
+
+def no_gradient() -> WrongRequest:
+    """That the network cannot be differentiated, and what can be done."""
+    return WrongRequest(
+        "no gradient reaches the picture: the network has operations that cannot be "
+        "differentiated, as quantized ones; methods that only run it forward work, such as "
+        "occlusion and feature maps"
+    )

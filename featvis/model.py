@@ -131,7 +131,7 @@ class VisionModel:
         Of a network that ends in a sigmoid, a softmax or the like, the values before that; of one
         with a single logit its negative and itself, the two sides (B, 2).
         """
-        if self.module.training:
+        if getattr(self.module, "training", False):  # a frozen script has no modes
             raise WrongRequest(
                 f"{self.name} is in train mode again; wrap it once more, or put it in eval mode: "
                 "model.module.eval()"
@@ -177,6 +177,8 @@ class VisionModel:
         """The layer of that name; an unknown name is refused with the nearest ones."""
         if name in self.layers:
             return self.layers[name]
+        if not self.layers:
+            raise self._no_layers()
         near = difflib.get_close_matches(name, self.layers, n=3, cutoff=0.3)
         raise WrongRequest(
             f"{self.name} has no layer {name!r}; the nearest are {', '.join(near or self.layers)}. "
@@ -191,7 +193,11 @@ class VisionModel:
     @property
     def tokens(self) -> Layer | None:
         """The last layer whose positions are tokens that all see one another, if there is one."""
-        found = [x for x in self.layers.values() if x.layout.kind == "NLC" and x.mixed == ATTENTION]
+        found = [
+            x
+            for x in self.layers.values()
+            if x.layout.kind in ("NLC", "LNC") and x.mixed == ATTENTION
+        ]
         return found[-1] if found else None
 
     @property
@@ -203,8 +209,14 @@ class VisionModel:
     def layer_list(self) -> list[Layer]:
         """The layers in execution order; a network without any is refused."""
         if not self.layers:
-            raise WrongRequest(f"{self.name} has no layer whose output is a map of the picture")
+            raise self._no_layers()
         return list(self.layers.values())
+
+    def _no_layers(self) -> WrongRequest:
+        return WrongRequest(
+            f"{self.name} has no layer whose output is a map of the picture; methods that need "
+            "none work, such as saliency and occlusion"
+        )
 
     @property
     def last_layer(self) -> str:

@@ -99,8 +99,19 @@ class Place(NamedTuple):
 class Layout(NamedTuple):
     """How the raw output of a layer becomes (B, C, h, w)."""
 
-    kind: str  # "NCHW", "NHWC", "NLC" (tokens first) or "NCL" (channels first)
+    kind: str  # axes: "NCHW", "NHWC", of tokens "NLC", "NCL" or "LNC"
     prefix: int = 0  # tokens before the grid: class token, registers
+    suffix: int = 0  # tokens behind it
+
+    @property
+    def batch(self) -> int:
+        """The axis of the pictures."""
+        return self.kind.index("N")
+
+    @property
+    def channels(self) -> int:
+        """The axis of the channels."""
+        return self.kind.index("C")
 
     def to_maps(self, raw: Tensor, size: tuple[int, int]) -> Tensor:
         """Raw output -> (B, C, h, w); `size` is (h, w), needed for tokens only."""
@@ -108,11 +119,13 @@ class Layout(NamedTuple):
             return raw
         if self.kind == "NHWC":
             return raw.permute(0, 3, 1, 2)
+        if self.kind == "LNC":
+            raw = raw.permute(1, 2, 0)
         if self.kind == "NLC":
             raw = raw.transpose(1, 2)
         if raw.ndim == 4:  # (B, C, 1, L), on its way through a pool of two axes
             raw = raw.flatten(2)
-        return raw[:, :, self.prefix :].unflatten(2, size)
+        return raw[:, :, self.prefix : raw.shape[2] - self.suffix].unflatten(2, size)
 
 
 @dataclass(frozen=True, eq=False)

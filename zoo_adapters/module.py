@@ -16,10 +16,11 @@ from featvis.model import Preprocessing, VisionModel, WrongRequest
 from featvis.network.survey import survey
 from featvis.output import Key, Output
 
-from .holding import hold, releasing, unwrapped
+from .holding import Call, hold, releasing, unwrapped
 
 __all__ = ["wrap"]
 
+LARGER = 32  # pixels by which a picture is larger to try whether the network takes it
 EMBEDS = "it has no classes: its output is an embedding, not the sum of evidence for something"
 
 
@@ -35,6 +36,7 @@ def wrap(
     input: Preprocessing = Preprocessing(),  # noqa: B008
     embeds: bool = False,
     output: Output | Key = None,
+    call: Call | None = None,
     info: Mapping[str, str | int | float] = MappingProxyType({}),
 ) -> VisionModel:
     """Any network that takes (B, 3, H, W) and gives logits (B, K).
@@ -45,6 +47,8 @@ def wrap(
     `output`: where the scores are in a dict, tuple or record, a key ("logits", "aux.0"), an index
     or a function of the raw output; by default `featvis.selection` chooses. An `Output` instead
     says that it is of another kind.
+    `call`: how the network is run on pictures where they are not its only argument, as
+    `lambda run, pictures: run(pictures, reference)`; `run` is its own `forward`.
     The module itself is used, not a copy: it is put in eval mode and its parameters are frozen,
     until `model.release()` or the end of `with wrap(...) as model:` gives it back as it was.
     `nn.DataParallel` and `torch.compile` are taken off it for as long.
@@ -57,7 +61,7 @@ def wrap(
             f"positive; not {tuple(mean)} and {tuple(std)}"
         )
     module = unwrapped(module)
-    give_back = hold(module)
+    give_back = hold(module, call)
     planes = _planes(mean), _planes(std)
     kind = replace(_kind(output, labels, embeds=embeds), network=name)
     with releasing(give_back):
@@ -68,6 +72,8 @@ def wrap(
                 f"{name} has {facts.classes} outputs but {len(labels)} labels; give one per "
                 "output, in the order of the outputs, or none"
             )
+    if facts.head is None and not input.fixed_size and not _takes_others(module, planes, size):
+        input = replace(input, fixed_size=True)
     embeds = isinstance(facts.output, Embedding)
     if facts.others:
         info = {**info, "output": facts.others}
@@ -86,6 +92,18 @@ def wrap(
         info=MappingProxyType({"parameters": count, **info}),
         give_back=give_back,
     )
+
+
+def _takes_others(module: nn.Module, planes: tuple[Tensor, Tensor], size: tuple[int, int]) -> bool:
+    """Does the network run on pictures of another size, too? One that flattens its map does not."""
+    weights = next(module.parameters(), planes[0])
+    gray = torch.zeros(1, 3, size[0] + LARGER, size[1] + LARGER).to(weights)
+    try:
+        with torch.no_grad():
+            module(gray)
+    except Exception:
+        return False
+    return True
 
 
 def _planes(numbers: Sequence[float]) -> Tensor:

@@ -21,6 +21,7 @@ from featvis.ascent.param import Canvas
 from featvis.ascent.regularize import Prior, Regularizer
 from featvis.ascent.transform import Draw, still
 from featvis.ascent.viewer import Sight, seen_size, settled
+from featvis.autograd import gradient_at
 from featvis.hooks import pulsing
 from featvis.model import VisionModel
 from featvis.progress import tick
@@ -214,7 +215,7 @@ class Climb:
 
     def _back(self, total: Tensor, picture: Tensor) -> Tensor:
         """The gradient at the pictures; of those of which rectifiers stop all, one that leaks."""
-        gradient = torch.autograd.grad(total, picture, retain_graph=self.waking)[0]
+        gradient = gradient_at(total, picture, retain_graph=self.waking)
         if not self.waking or bool((lives := gradient.flatten(1).any(1)).all()):
             return gradient
         self.woken = True

@@ -17,6 +17,7 @@ from torch import Tensor
 from featvis.ascent.fused_copy import folded
 from featvis.ascent.objectives import Objective, watch
 from featvis.ascent.transform import warp
+from featvis.autograd import gradient_at
 from featvis.gradients.precision import possible, reduced
 from featvis.model import VisionModel
 
@@ -77,10 +78,16 @@ def settled(sight: Sight, pictures: Tensor, precision: str) -> Sight:
     objective = sight.objective + sight.apart if sight.apart else sight.objective
     layers = dict.fromkeys(objective.layers + objective.units)
     quick = replace(sight, model=folded(sight.model, one, tuple(layers)))
+    full = _gradient(quick, pictures).flatten(1)
+    if not full.any():  # the copy's own operations give zeros where there is no gradient at all
+        _gradient(sight, pictures)
     if not possible(precision, sight.model):
         return quick
     half = replace(quick, half=True)
-    full, reduced_ = (_gradient(either, pictures).flatten(1) for either in (quick, half))
+    try:
+        reduced_ = _gradient(half, pictures).flatten(1)
+    except RuntimeError:  # an operation that computes in float32 only
+        return quick
     known = full.any(1)  # a rectifier may stop a whole gradient: such a row says nothing
     cosine = torch.cosine_similarity(full, reduced_, dim=1)[known]
     lowest = float(cosine.min()) if len(cosine) else 0.0
@@ -91,4 +98,4 @@ def _gradient(sight: Sight, pictures: Tensor) -> Tensor:
     leaf = pictures.detach().requires_grad_()
     with torch.enable_grad():
         value = sight(leaf, torch.eye(3).double()[None])[0]
-    return torch.autograd.grad(value.sum(), leaf)[0]
+    return gradient_at(value, leaf)

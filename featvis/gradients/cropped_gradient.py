@@ -16,6 +16,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from featvis.autograd import gradient_at
 from featvis.gradients.aim import Aim
 from featvis.target import Score
 
@@ -55,7 +56,7 @@ def slope(
         if not torch.allclose(found.values, score.values, rtol=CLOSE, atol=0):
             return _whole(settled, images, rules)  # the field is not all that matters
         with rules or nullcontext():
-            pieces = torch.autograd.grad(found.values.sum(), leaf)[0]
+            pieces = gradient_at(found.values, leaf)
     gradient = torch.zeros_like(images)
     for whole, piece, (top, left) in zip(gradient, pieces, part.corners, strict=True):
         whole[:, top : top + side[0], left : left + side[1]] = piece
@@ -68,7 +69,7 @@ def _whole(
     with enabled(images) as leaf:
         score = aim(leaf)
         with rules or nullcontext():
-            gradient = torch.autograd.grad(score.values.sum(), leaf)[0]
+            gradient = gradient_at(score.values, leaf)
     return gradient, score._replace(values=score.values.detach())
 
 

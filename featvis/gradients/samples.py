@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from featvis.autograd import gradient_at
 from featvis.gradients.aim import Aim
 from featvis.gradients.precision import ENOUGH, alike, possible, reduced, said
 from featvis.progress import tick
@@ -53,7 +54,7 @@ def summed_gradients(
         leaf = leaf.contiguous(memory_format=torch.channels_last).requires_grad_()
         with torch.enable_grad(), reduced(device, on=half):
             score = aim.of(picture)(leaf).values
-        found = torch.autograd.grad(score.sum(), leaf)[0]
+        found = gradient_at(score, leaf)
         return (found * _column(weights[sample].to(found))).sum(0)
 
     total, agreed = torch.zeros_like(images), []

@@ -19,9 +19,9 @@ __all__ = ["attention_rollout"]
 class Watch(TorchDispatchMode):
     """Within: keeps the attention (B, N, N), averaged over the heads, of `count` tokens."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, pictures: int) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.count = count
+        self.count, self.pictures = count, pictures
         self.found: list[Tensor] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -37,6 +37,8 @@ class Watch(TorchDispatchMode):
                 self.found.append(weights.flatten(1, -3).mean(1))
         elif name in ("_softmax", "_safe_softmax") and out.shape[-2:] == (self.count, self.count):
             seen = precise(out.detach())  # (B[, heads[, 1 window]], N, N)
+            if seen.ndim == 3 and len(seen) % self.pictures == 0:  # (B * heads, N, N)
+                seen = seen.unflatten(0, (self.pictures, -1))
             self.found.append(seen.flatten(1, -3).mean(1) if seen.ndim > 3 else seen)
         return out
 
@@ -60,18 +62,21 @@ def attention_rollout(model: VisionModel, image: Tensor | Image) -> Heatmap:
     if layer is None:
         raise WrongRequest(f"{model.name} has no attention rollout: {model.tokens_reason}")
     images = values(image)
-    prefix, (h, w) = layer.layout.prefix, layer.size
+    (_, prefix, suffix), (h, w) = layer.layout, layer.size
+    count = prefix + h * w + suffix
     # nn.MultiheadAttention has a fused path without visible attention where no gradient is wanted
-    with torch.enable_grad(), Watch(prefix + h * w) as watch:
+    with torch.enable_grad(), Watch(count, len(images)) as watch:
         model(images.detach().requires_grad_())
     found = [a for a in watch.found if len(a) == len(images)]
     if not found:
         raise WrongRequest(f"{model.name} has no attention over all of its {h * w} positions")
-    still = torch.eye(prefix + h * w).to(found[0])
+    still = torch.eye(count).to(found[0])
     flow = still
     for attention in found:
         flow = (attention + still) / 2 @ flow
-    reached = flow[:, 0, prefix:] if prefix else flow.mean(1)
+    summary = 0 if prefix else -1  # the class token
+    reached = flow[:, summary] if prefix or suffix else flow.mean(1)
+    reached = reached[:, prefix : count - suffix]
     nothing = torch.full((len(images),), -1, dtype=torch.long, device=images.device)
     return Heatmap(
         reached.unflatten(1, (h, w)),

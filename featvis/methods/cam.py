@@ -50,7 +50,7 @@ def cam_of(model: VisionModel, evidence: Evidence, target: Target = None) -> Hea
     if isinstance(target, Contrast):  # the head is affine, so a difference of maps is a map
         other = evidence.weights(torch.full_like(found.classes, target.against), picture)
         gradients, bias = gradients - other[0], bias - other[1]
-    products = precise(evidence.raw[picture]) * precise(gradients)
+    products = precise(evidence.maps_of(picture)) * precise(gradients)
     contributions = head.layout.to_maps(products, head.size).sum(1)
     maps = contributions * contributions[0].numel()  # mean instead of sum: as in the paper
     error = (maps.mean((1, 2)) + bias - found.values).abs()

@@ -17,6 +17,7 @@ from featvis.ascent.memory import check_memory
 from featvis.ascent.objectives import Objective
 from featvis.ascent.param import noise
 from featvis.ascent.viewer import Sight, settled
+from featvis.autograd import gradient_at
 from featvis.classes import Classes
 from featvis.hooks import pulsing
 from featvis.model import Image, VisionModel, WrongRequest, values
@@ -132,7 +133,7 @@ class Dream:
                 if not self.begun:
                     self.sight, self.begun = settled(self.sight, seen.detach(), "auto"), True
                 value = self.sight(seen, plain)[0] / len(corners)
-                part = torch.autograd.grad(value.sum(), tile)[0]
+                part = gradient_at(value, tile)
             gradient[:, :, top : top + th, left : left + tw] += part
             total = total + value.detach()
         self.seconds = (time.monotonic() - begin) / len(corners)

@@ -8,6 +8,7 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
+from featvis.autograd import gradient_at
 from featvis.model import Image, VisionModel, WrongRequest, values
 from featvis.record import record_logits
 from featvis.render import sample
@@ -150,6 +151,8 @@ def _weighted(
     gradients: tuple[Tensor | None, ...] = (None,) * len(raws)
     if found.values.requires_grad:  # otherwise none of the layers leads to the class
         gradients = torch.autograd.grad(found.values.sum(), raws, allow_unused=True)
+    if all(gradient is None for gradient in gradients):
+        _check_gradient(model, images[:1])
     slopes = {
         name: (a, model.maps(name, g))
         for name, a, g in zip(names or default_layers(model), maps, gradients, strict=True)
@@ -164,6 +167,12 @@ def _weighted(
         return _heat(model, empty, found, signed, unit, (UNSEEN,))
     weighed = {n: weigh(*pair) for n, pair in seen.items()}
     return _heat(model, weighed, found, signed, unit, ())
+
+
+def _check_gradient(model: VisionModel, images: Tensor) -> None:
+    """Refuse a network of which no gradient can be taken at all."""
+    leaf = images.detach().requires_grad_()
+    gradient_at(model(leaf), leaf)
 
 
 def chosen_layers(model: VisionModel, layer: Layers) -> list[str]:
@@ -183,8 +192,8 @@ def stage_ends(model: VisionModel, stages: int) -> list[str]:
 
 def default_layers(model: VisionModel) -> list[str]:
     """The last layer; behind a class token the last ones, as the very last may have no gradient."""
-    names = list(model.layers)
-    tokens = model.layers[names[-1]].layout.kind == "NLC" and model.head is None
+    names = [layer.name for layer in model.layer_list]
+    tokens = model.layers[names[-1]].layout.kind in ("NLC", "LNC") and model.head is None
     return names[-8:] if tokens else names[-1:]
 
 

@@ -177,18 +177,17 @@ def _prove(
     if images.is_meta:
         return None, "a head is proved by numbers, and on the meta device there are none"
     where = ends.source(pool)
-    evidence = watch(module, images, where, output)
+    evidence = watch(module, images, where, output, layout.batch)
     if not evidence.logits.isfinite().all():
         return None, "its logits are not finite, so that nothing can be proved of its head"
     residual = _residual(evidence)
     if not residual <= max(TOLERANCE, ROUNDINGS * torch.finfo(evidence.raw.dtype).eps):
         return None, f"its head is not affine in the pooled map: the residual is {residual:.1e}"
     kind = rules.frozen_kind([rules.operation(step.func) for step in evidence.tape.steps])
-    channels = source.shape[{"NCHW": 1, "NCL": 1, "NHWC": 3, "NLC": 2}[layout.kind]]
     head = Head(
         kind=kind,
         source=where,
-        channels=channels,
+        channels=source.shape[layout.channels],
         size=map_size,
         layout=layout,
         place=place(source.sight, map_size, size),
@@ -226,6 +225,8 @@ def _residual(evidence: Evidence) -> float:
     targets = logits[0].abs().topk(count).indices
     picture = torch.zeros(count, dtype=torch.long, device=logits.device)
     gradients, bias = evidence.weights(targets, picture)
-    made = (gradients * evidence.raw[:1]).flatten(1).sum(1) + bias
+    first = evidence.raw.narrow(evidence.axis, 0, 1)
+    products = (gradients * first).movedim(evidence.axis, 0)
+    made = products.flatten(1).sum(1) + bias
     scale = logits[0].abs().max().clamp_min(1e-12)
     return float(((made - logits[0, targets]).abs() / scale).max())

@@ -21,6 +21,11 @@ from featvis.types import ATTENTION, Place
 
 __all__ = ["Graph", "place"]
 
+# Operations that take the shape of a tensor and none of its numbers.
+SHAPED = frozenset([
+    "zeros_like", "ones_like", "full_like", "empty_like", "rand_like", "randn_like", "new_zeros",
+    "new_ones", "new_full", "new_empty",
+])  # fmt: skip
 GLOBAL = ("mean", "sum", "amax", "var", "var_mean", "std", "linalg_vector_norm", "norm")
 
 
@@ -31,6 +36,8 @@ class Graph(TorchDispatchMode):
         super().__init__()  # type: ignore[no-untyped-call]
         self.calls: Counter[str] = Counter()
         self.map_sizes: list[tuple[int, int]] = []  # (h, w) of convolutions' outputs, in order
+        # tokens in all -> those that were put before and behind the longest part
+        self.joined: dict[int, tuple[int, int]] = {}
         sight = Sight((0.5, 0.5), (1.0, 1.0), (1.0, 1.0))
         mark(image, Node("input", "input", 0, 0, (), (), tuple(image.shape), sight))
 
@@ -40,10 +47,17 @@ class Graph(TorchDispatchMode):
         kernel = _kernel(args)
         operands = tuple(node(arg) for arg in args if isinstance(arg, Tensor))
         out = func(*args, **(kwargs or {}))
-        if parents:
+        if parents and operation(func) == "cat" and out.ndim == 3:
+            self._join(args[0], *(args[1:] or (0,)))
+        if parents and operation(func) not in SHAPED:
             self._add(func, args, parents, operands, kernel, out)
         self.calls[str(func)] += 1
         return out
+
+    def _join(self, parts: Any, dim: int) -> None:
+        lengths = [part.shape[dim] for part in parts]
+        longest = lengths.index(max(lengths))
+        self.joined[sum(lengths)] = sum(lengths[:longest]), sum(lengths[longest + 1 :])
 
     def _add(
         self,

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map
 
+from featvis.autograd import gradient_at
 from featvis.hooks import hooked
 from featvis.model import Source, VisionModel, WrongRequest
 from featvis.network import rules
@@ -123,31 +124,40 @@ class Evidence:
     logits: Tensor  # (B, K)
     raw: Tensor  # F as the pooling operation takes it
     tape: Tape
+    axis: int = 0  # of F along which the pictures lie
+
+    def maps_of(self, picture: Tensor) -> Tensor:
+        """F of the picture of each number (N,)."""
+        return self.raw.index_select(self.axis, picture)
 
     def weights(self, target: Tensor, picture: Tensor) -> tuple[Tensor, Tensor]:
-        """G (N, ...) like F and b (N,) for class target[n] of picture[n]."""
+        """G like F, with N pictures, and b (N,) for class target[n] of picture[n]."""
         leaf = self.raw.detach().requires_grad_()
         with torch.enable_grad():
             logits = self.tape.replay(leaf, self.logits)
             chosen = logits[picture, target]
             if len(set(picture.tolist())) == len(picture):
-                gradients = torch.autograd.grad(chosen.sum(), leaf)[0][picture]
+                slope = gradient_at(chosen, leaf)
+                gradients = slope.index_select(self.axis, picture)
             else:
-                rows = [torch.autograd.grad(c, leaf, retain_graph=True)[0] for c in chosen]
-                gradients = torch.stack([r[p] for r, p in zip(rows, picture, strict=True)])
+                rows = [gradient_at(c, leaf, retain_graph=True) for c in chosen]
+                each = [r.select(self.axis, int(p)) for r, p in zip(rows, picture, strict=True)]
+                gradients = torch.stack(each, self.axis)
         with torch.no_grad():
             bias = self.tape.replay(torch.zeros_like(self.raw), self.logits)[picture, target]
         return gradients, bias
 
 
-def watch(module: nn.Module, normalized: Tensor, source: Source, output: Output) -> Evidence:
+def watch(
+    module: nn.Module, normalized: Tensor, source: Source, output: Output, axis: int = 0
+) -> Evidence:
     """One forward pass of `module`, its head kept from the pooling operation on to `output`."""
     tape = Tape(source.operation, source.ordinal)
     with torch.no_grad(), _from(tape, module, source.after):
         logits = output.of(module, normalized)
     if tape.maps is None or id(logits) not in tape.known:
         raise RuntimeError(f"the pooling operation {source} did not run")
-    return Evidence(logits, tape.maps, tape)
+    return Evidence(logits, tape.maps, tape, axis)
 
 
 @contextmanager
@@ -170,4 +180,5 @@ def read_head(model: VisionModel, image: Tensor) -> Evidence:
     """One forward pass of images (B, 3, H, W) in [0, 1]: the prediction and its evidence."""
     if model.head is None:
         raise WrongRequest(f"{model.name} has no class activation map: {model.head_reason}")
-    return watch(model.module, model.normalize(image), model.head.source, model.output)
+    head, normalized = model.head, model.normalize(image)
+    return watch(model.module, normalized, head.source, model.output, head.layout.batch)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from featvis.autograd import in_own_mode
+from featvis.autograd import gradient_at, in_own_mode
 from featvis.model import VisionModel
 from featvis.network.neuron import check_position
 from featvis.record import record_units
@@ -67,7 +67,7 @@ def _influence(model: VisionModel, layer: str, position: tuple[int, int], seed: 
         maps = record_units(model, leaf, layer)[layer]
         signs = torch.randn(maps.shape[1], generator=make).to(maps)  # channels must not cancel
         score = torch.einsum("bc,c->", maps[:, :, position[0], position[1]], signs)
-        gradient = torch.autograd.grad(score, leaf)[0]
+        gradient = gradient_at(score, leaf)
     influence = gradient.abs().sum((0, 1))
     total = influence.sum()
     return influence / total if total > 0 else influence

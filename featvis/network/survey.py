@@ -6,7 +6,7 @@ come from the operations that ran.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,18 +17,17 @@ from featvis.bounds import Bound, Unbound, bound_of
 from featvis.classes import Classes
 from featvis.hooks import first_tensor, hooked
 from featvis.model import Head, Layer, VisionModel
-from featvis.network.axes import mixes, of_places
+from featvis.network.axes import mixes
 from featvis.network.ending import Ending, settle
 from featvis.network.find_final import WatchedCalls
 from featvis.network.find_head import Ends, found_head
 from featvis.network.graph import Graph, place
+from featvis.network.grids import Grids
 from featvis.network.node import Node, mark, node
 from featvis.output import Output
 from featvis.types import WEIGHTS, Layout, WrongRequest
 
 __all__ = ["Survey", "mixing", "survey"]
-
-PLACES = {"NCHW": (-2, -1), "NHWC": (1, 2), "NLC": (1,), "NCL": (-1,)}  # the axes of a layout
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,8 @@ def survey(
         one = Pass(module, images)
         ending = one.run(ending.output)
     values, end = ending.values, node(ending.values)
-    grids = Grids(size, one.graph.map_sizes, getattr(module, "num_prefix_tokens", None))
+    prefix = getattr(module, "num_prefix_tokens", None)
+    grids = Grids(size, one.graph.map_sizes, prefix, one.graph.joined)
     layers = _layers(list(one.calls.values()), size, grids, end)
     head, reason = None, ending.problem
     if values is not None:
@@ -101,6 +101,8 @@ class Pass:
     def run(self, output: Output) -> Ending:
         """Run the module, then settle how its output is read."""
         modules = {name: child for name, child in self.module.named_modules() if name}
+        # hooks see no part of a scripted module: its layers cannot be watched
+        modules = {n: m for n, m in modules.items() if not isinstance(m, torch.jit.ScriptModule)}
         calls = WatchedCalls(output.left_out if isinstance(output, Classes) else ())
         with torch.no_grad(), hooked(modules, self._see), Unbound(), calls, self.graph:
             try:
@@ -124,9 +126,17 @@ def _not_run(network: str, images: Tensor, error: Exception) -> WrongRequest:
     message = (str(error).strip() or type(error).__name__).splitlines()[0]
     h, w = images.shape[2:]
     return WrongRequest(
-        f"{network} does not run on two pictures of {h} x {w}: {message}; "
-        "check the size, and that it takes (B, 3, H, W)"
+        f"{network} does not run on two pictures of {h} x {w}: {message}; " + _advice(error)
     )
+
+
+def _advice(error: Exception) -> str:
+    if isinstance(error, TypeError) and "argument" in str(error):
+        return (
+            "wrap it with call=lambda run, pictures: run(pictures, ...), which gives it what else "
+            "it needs"
+        )
+    return "check the size, and that it takes (B, 3, H, W)"
 
 
 def _recurrent(out: Any) -> None:
@@ -168,64 +178,6 @@ def _like(module: nn.Module) -> Tensor:
     return next((p for p in module.parameters() if p.is_floating_point()), torch.zeros(()))
 
 
-class Grids:
-    """The map sizes of a network, and how an output's axes are told apart by them."""
-
-    def __init__(
-        self, size: tuple[int, int], convolved: list[tuple[int, int]], prefix: int | None
-    ) -> None:
-        self.prefixes = (0, 1, 2, 5) if prefix is None else (0, prefix)
-        self.sizes = list(dict.fromkeys(reversed(convolved)))  # the latest first
-        for h, w in [*self.sizes, size]:  # stages reached by merging, without a convolution
-            while h > 1 or w > 1:
-                h, w = (h + 1) // 2, (w + 1) // 2
-                if (h, w) not in self.sizes:
-                    self.sizes.append((h, w))
-
-    def layout(
-        self, shape: tuple[int, ...], conv: bool, made: Node | None = None
-    ) -> tuple[Layout, tuple[int, int]] | None:
-        """Layout and (h, w) of an output of two pictures, or None where it is no map.
-
-        `made`, its node, tells where there are as many channels as rows, columns or tokens.
-        """
-        known = made if made and len(made.shape) == len(shape) else None
-        maybe = None
-        for found in self._possible(shape, conv):
-            axes = [axis % len(shape) for axis in PLACES[found[0].kind]]
-            over = [of_places(known, axis) for axis in axes] if known else []
-            if over and all(over):
-                return found
-            if maybe is None and False not in over:
-                maybe = found
-        return maybe
-
-    def _possible(
-        self, shape: tuple[int, ...], conv: bool
-    ) -> Iterator[tuple[Layout, tuple[int, int]]]:
-        """As which maps an output of this shape may be read, the likelier first."""
-        if len(shape) == 3:
-            yield from self._tokens(shape[1], shape[2])
-        elif len(shape) == 4 and shape[2] == 1 and shape[3] > 1:  # on their way through a 2-D pool
-            yield from self._tokens(shape[1], shape[3])
-        elif len(shape) == 4 and shape[2] * shape[3] > 1:
-            first, last = (shape[1], shape[2]), (shape[2], shape[3])
-            channels_last = not conv and first in self.sizes
-            if channels_last and last not in self.sizes:
-                yield Layout("NHWC"), first
-            yield Layout("NCHW"), last
-            if channels_last and last in self.sizes:
-                yield Layout("NHWC"), first
-
-    def _tokens(self, first: int, last: int) -> Iterator[tuple[Layout, tuple[int, int]]]:
-        for h, w in self.sizes:
-            for prefix in self.prefixes:
-                if h * w > 1 and h * w + prefix == first:
-                    yield Layout("NLC", prefix), (h, w)
-            if h * w > 1 and h * w == last:
-                yield Layout("NCL"), (h, w)
-
-
 def _layers(
     calls: list[Call], size: tuple[int, int], grids: Grids, end: Node | None
 ) -> dict[str, Layer]:
@@ -237,7 +189,7 @@ def _layers(
     for call in calls:
         conv = isinstance(call.module, nn.Conv2d)
         composite = next(call.module.children(), None) is not None
-        if call.shape[:1] == (2,) and (conv or composite) and call.node and call.node.sight:
+        if 2 in call.shape[:2] and (conv or composite) and call.node and call.node.sight:
             layout = grids.layout(call.shape, conv, call.node)
             if layout:
                 found.append((call, *layout))
@@ -254,7 +206,6 @@ def _layers(
 def _layer(
     call: Call, layout: Layout, map_size: tuple[int, int], size: tuple[int, int], depth: float
 ) -> Layer:
-    axis = {"NCHW": 1, "NCL": 1, "NHWC": 3, "NLC": 2}[layout.kind]
     assert call.node is not None
     assert call.node.sight is not None
     seen = call.node.sight
@@ -262,7 +213,7 @@ def _layer(
     infinite = (float("inf"), float("inf"))
     return Layer(
         name=call.name,
-        channels=call.shape[axis],
+        channels=call.shape[layout.channels],
         size=map_size,
         stride=(size[0] / map_size[0], size[1] / map_size[1]),
         kind=type(call.module).__name__,
