@@ -105,7 +105,7 @@ def _per_step(
 ) -> tuple[list[list[float]], list[list[float]]]:
     """Wall and processor seconds of a step, ours and lucent's, round by round."""
     start = PRESETS["Fourier + robust"]
-    canvas, plan = start((SIDE, SIDE), range(count), model.like, thing=False)
+    canvas, plan = start((SIDE, SIDE), range(count), model.like, thing=False, bands=3)
     sight = Sight(model, objectives.channel(layer, [3] * count))
     climb = Climb(sight, canvas, plan, "auto")
     climb.waking = False  # as after the first steps

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from featvis.bounds import Bound
 from featvis.classes import Classes
 from featvis.output import Output, check_rows
-from featvis.types import ATTENTION, Layout, Place, WrongRequest, brief
+from featvis.types import ATTENTION, Layout, Place, WrongRequest, brief, precise
 
 __all__ = [
     "Head",
@@ -113,15 +113,18 @@ class VisionModel:
 
     name: str  # "timm:resnet18.a1_in1k"
     module: nn.Module  # eval(), requires_grad False
-    mean: Tensor  # (3, 1, 1)
-    std: Tensor  # (3, 1, 1)
+    mean: Tensor  # (C, 1, 1), of RGB or of other bands
+    std: Tensor  # (C, 1, 1)
     size: tuple[int, int]  # input height and width
     layers: Mapping[str, Layer]
     output: Output  # what comes out, and what may be asked of it
     head: Head | None
     head_reason: str  # why head is None, or what kind of head it is, in one sentence
     input: Preprocessing = Preprocessing()
+    rgb: tuple[int, int, int] = (0, 1, 2)  # the bands that are shown as red, green and blue
     info: Mapping[str, str | int | float] = field(default_factory=lambda: MappingProxyType({}))
+    # a picture as people have them, a path or a PIL picture, -> as the network takes it
+    reader: Callable[[Any, VisionModel], Image] | None = field(default=None, repr=False)
     # gives the module back in the modes in which it was taken
     give_back: Callable[[], None] = field(default=_nothing, repr=False)
 
@@ -139,6 +142,15 @@ class VisionModel:
         pixels = values(image)
         scores = self.output.of(self.module, self.normalize(pixels))
         return scores.to(torch.promote_types(pixels.dtype, torch.float32))
+
+    def read(self, picture: Any) -> Image:
+        """A path, a PIL picture or an array as the network takes it: resized and cropped."""
+        if self.reader is None:
+            raise WrongRequest(
+                f"a picture for {self.name} is a tensor (B, 3, H, W) in [0, 1], not "
+                f"{type(picture).__name__}"
+            )
+        return self.reader(picture, self)
 
     def release(self) -> None:
         """Give the module back as it was before it was wrapped: in train mode, not frozen.
@@ -164,12 +176,22 @@ class VisionModel:
         return shares
 
     @property
+    def bands(self) -> int:
+        """The number of bands of a picture: 3 of RGB, 1 of gray."""
+        return len(self.mean)
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """One per logit; () where the logits have none, or there are no classes."""
         return self.output.labels if isinstance(self.output, Classes) else ()
 
     def normalize(self, image: Tensor) -> Tensor:
         """Pixels in [0, 1] -> what the module takes, in its dtype and on its device."""
+        if image.shape[1] != self.bands:
+            raise WrongRequest(
+                f"{self.name} takes pictures of {self.bands} bands, not of {image.shape[1]}; give "
+                f"them as a tensor (B, {self.bands}, H, W)"
+            )
         normalized = (image - self.mean.to(image)) / self.std.to(image)
         return normalized.to(normalized if self._weights is None else self._weights)
 
@@ -265,15 +287,10 @@ class VisionModel:
         return sum(p.numel() for p in self.module.parameters())
 
 
-def precise(tensor: Tensor) -> Tensor:
-    """The tensor, in float32 if it is in float16 or bfloat16."""
-    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
-
-
 def values(image: Tensor | Image) -> Tensor:
     """The tensor (B, 3, H, W) of an image, checked."""
     tensor = image.values if isinstance(image, Image) else image
-    if tensor.ndim != 4 or tensor.shape[1] != 3:
+    if tensor.ndim != 4:
         raise WrongRequest(
             f"an image has the shape (B, 3, H, W), not {tuple(tensor.shape)}; "
             "zoo_adapters.read_image(picture, model) makes one"

@@ -10,7 +10,8 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import wraps
 from numbers import Integral, Real
 from types import MappingProxyType
 from typing import (
@@ -19,6 +20,7 @@ from typing import (
     Literal,
     NamedTuple,
     TypeVar,
+    cast,
     get_args,
     get_origin,
     get_type_hints,
@@ -26,6 +28,7 @@ from typing import (
 
 from featvis.autograd import in_own_mode
 from featvis.model import VisionModel, WrongRequest, brief
+from featvis.request import Request, read_request
 
 __all__ = ["METHODS", "SUBJECT", "Method", "Param", "Range", "Tuning", "method"]
 
@@ -143,12 +146,44 @@ def method(
     passes: Cost = cost if callable(cost) else lambda model, arguments: float(cost)
 
     def declare(run: F) -> F:
-        own = in_own_mode(run)
+        own = in_own_mode(_reading(run))
         record = _method(own, title, family, paper, requires, passes, first)
         METHODS[record.name] = record
         return own
 
     return declare
+
+
+def _reading(run: F) -> F:
+    """The method with its arguments read and its parameters checked first."""
+    signature = inspect.signature(run)
+
+    def read(args: Any, kwargs: Any) -> Request:
+        request = read_request(signature, args, kwargs)
+        params = {param.name: param for param in METHODS[run.__name__].params}
+        for name, value in request.arguments.items():
+            if name in params:
+                request.arguments[name] = params[name].check(value)
+        return request
+
+    def noted(result: Any, request: Request) -> Any:
+        rgb = request.arguments["model"].rgb
+        if not request.notes and rgb == result.bands:
+            return result
+        return replace(result, notes=(*request.notes, *result.notes), bands=rgb)
+
+    @wraps(run)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        request = read(args, kwargs)
+        return noted(run(**request.arguments), request)
+
+    @wraps(run)
+    def iterate(*args: Any, **kwargs: Any) -> Any:
+        request = read(args, kwargs)
+        for step in run(**request.arguments):
+            yield noted(step, request)
+
+    return cast("F", iterate if inspect.isgeneratorfunction(run) else call)
 
 
 def _method(

@@ -10,6 +10,7 @@ import reprlib
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "Synthesis",
     "WrongRequest",
     "brief",
+    "precise",
 ]
 
 
@@ -58,6 +60,11 @@ def brief(value: object) -> str:
 
 
 _BRIEF = _Brief()
+
+
+def precise(tensor: Tensor) -> Tensor:
+    """The tensor, in float32 if it is in float16 or bfloat16."""
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
 class Rectangle(NamedTuple):
@@ -135,6 +142,8 @@ class Result:
     values: Tensor
     notes: tuple[str, ...] = field(default=(), kw_only=True)
     unit: str = field(default="", kw_only=True)  # "": of no other method's values
+    # of a picture with more bands than three: those shown as red, green and blue
+    bands: tuple[int, int, int] = field(default=(0, 1, 2), kw_only=True)
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,14 +8,19 @@ The libraries are imported on use. What is on disk is loaded without asking the 
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 
 from featvis.model import VisionModel, WrongRequest
+from zoo_adapters.checkpoints import Sizes
 from zoo_adapters.facts import Facts
 from zoo_adapters.find import find
+from zoo_adapters.given import Labels
 from zoo_adapters.hub import Found, inspect, search_hub
 from zoo_adapters.measured import table
 from zoo_adapters.module import wrap
+from zoo_adapters.own import load_own
 from zoo_adapters.pictures import read_image
 from zoo_adapters.registry import Zoo, adapter, is_listed, split, zoos
 from zoo_adapters.weights import COPIES, Progress, Unavailable, memory
@@ -42,14 +47,37 @@ __all__ = [
 ]
 
 
-def load(name: str, *, pretrained: bool = True, progress: Progress | None = None) -> VisionModel:
+def load(
+    name: str,
+    *,
+    pretrained: bool = True,
+    progress: Progress | None = None,
+    checkpoint: str | Path | None = None,
+    num_classes: int | None = None,
+    in_chans: int | None = None,
+    labels: Labels | None = None,
+) -> VisionModel:
     """The model of that name: "timm:resnet50.a1_in1k", "torchvision:alexnet", ...
 
-    Without `pretrained` its weights are random, the same ones every time. A download is told to
-    `progress(done, total, what)`, in bytes; what it raises ends the download.
+    Args:
+        name: the zoo, a colon, and the name within it.
+        pretrained: without it the weights are random, the same ones every time.
+        progress: is told of a download, `progress(done, total, what)`, in bytes; what it raises
+            ends the download.
+        checkpoint: a file of weights of your own for that architecture, of torch or safetensors.
+            Weights alone are read, and no code in it is run.
+        num_classes: of the checkpoint, or of random weights; by default as the checkpoint has it.
+        in_chans: bands of its pictures; likewise.
+        labels: one for each class, as `wrap` takes them.
+
+    Raises:
+        WrongRequest: there is no such model, its weights cannot be had, or do not fit.
     """
     zoo, rest = split(name)
     module = adapter(zoo)
+    sizes = Sizes(num_classes, in_chans)
+    if checkpoint is not None or labels is not None or sizes != Sizes():
+        return load_own(name, checkpoint, sizes, labels, pretrained=pretrained)
     if reason := too_large(name):
         raise WrongRequest(reason)
     model: VisionModel = module.load(rest, pretrained=pretrained, progress=progress)

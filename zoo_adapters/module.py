@@ -7,7 +7,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from featvis.autograd import in_own_mode
 from featvis.classes import Classes
@@ -16,64 +16,104 @@ from featvis.model import Preprocessing, VisionModel, WrongRequest
 from featvis.network.survey import survey
 from featvis.output import Key, Output
 
+from .carried import carried
+from .given import Labels, Numbers, Size, as_labels, as_numbers, as_size
 from .holding import Call, hold, releasing, unwrapped
+from .pictures import read_image
 
 __all__ = ["wrap"]
 
 LARGER = 32  # pixels by which a picture is larger to try whether the network takes it
 EMBEDS = "it has no classes: its output is an embedding, not the sum of evidence for something"
+RGB = (0, 1, 2)
 
 
 @in_own_mode
 def wrap(
     module: nn.Module,
     *,
-    name: str,
-    mean: Sequence[float],
-    std: Sequence[float],
-    size: tuple[int, int],
-    labels: Sequence[str] = (),
-    input: Preprocessing = Preprocessing(),  # noqa: B008
-    embeds: bool = False,
+    name: str | None = None,
+    mean: Numbers | None = None,
+    std: Numbers | None = None,
+    size: Size | None = None,
+    labels: Labels | None = None,
+    channels: int | None = None,
+    rgb: Sequence[int] = RGB,
+    input: Preprocessing | None = None,
+    embeds: bool | None = None,
     output: Output | Key = None,
     call: Call | None = None,
     info: Mapping[str, str | int | float] = MappingProxyType({}),
 ) -> VisionModel:
-    """Any network that takes (B, 3, H, W) and gives logits (B, K).
+    """Any network that takes (B, C, H, W) and gives logits (B, K), for its owner to explain.
 
-    `mean` and `std` of its normalization, for pixels in [0, 1]; `size` is (height, width);
-    `labels`: one for each class, of a single logit (B,) or (B, 1) those of both sides or of the
-    positive one; `embeds`: its output is an embedding (B, D), not the scores of classes.
-    `output`: where the scores are in a dict, tuple or record, a key ("logits", "aux.0"), an index
-    or a function of the raw output; by default `featvis.selection` chooses. An `Output` instead
-    says that it is of another kind.
-    `call`: how the network is run on pictures where they are not its only argument, as
-    `lambda run, pictures: run(pictures, reference)`; `run` is its own `forward`.
-    The module itself is used, not a copy: it is put in eval mode and its parameters are frozen,
-    until `model.release()` or the end of `with wrap(...) as model:` gives it back as it was.
-    `nn.DataParallel` and `torch.compile` are taken off it for as long.
+    What the module carries, as networks of timm and of transformers do, need not be said: their
+    mean, std, size and labels are read from it.
+
+    Args:
+        module: used itself, not copied: it is put in eval mode and its parameters are frozen until
+            `model.release()`, or the end of `with wrap(...) as model:`, gives it back as it was.
+            `nn.DataParallel` and `torch.compile` are taken off it for as long.
+        name: by default that of its class.
+        mean: of its normalization, for pixels in [0, 1]: a number, or one for each band.
+        std: likewise.
+        size: height and width in pixels, or one number for both.
+        labels: one for each class: a list, a mapping from the number, or the path of a file with
+            one on each line. Of a single logit (B,) or (B, 1) those of both sides, or of the
+            positive one.
+        channels: bands of a picture, by default those of its first convolution. RGB pictures are
+            shown in gray to a network of one band; more bands are given as tensors (B, C, H, W).
+        rgb: of more bands the three that are shown as red, green and blue.
+        input: how a picture is resized and cropped.
+        embeds: its output is an embedding (B, D), not the scores of classes.
+        output: where the scores are in a dict, tuple or record: a key ("logits", "aux.0"), an
+            index, or a function of the raw output; by default `featvis.selection` chooses. An
+            `Output` instead says that it is of another kind.
+        call: how the network is run on pictures where they are not its only argument, as
+            `lambda run, pictures: run(pictures, reference)`; `run` is its own `forward`.
+        info: more facts, for people.
+
     A forward pass of two pictures finds its layers and proves its head. A final sigmoid, softmax
     or the like is found too: the values before it are explained, and the probabilities are its.
+
+    Raises:
+        WrongRequest: something is missing, does not fit, or the network does not run.
     """
-    if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
+    if not isinstance(module, nn.Module):
         raise WrongRequest(
-            f"{name}: mean and std are three numbers each, for red, green and blue, and std is "
-            f"positive; not {tuple(mean)} and {tuple(std)}"
+            f"wrap takes a torch.nn.Module, not {type(module).__name__}; "
+            "zoo_adapters.load takes a name"
         )
     module = unwrapped(module)
+    name = type(module).__name__ if name is None else name
+    bands = _bands(module, channels, mean)
+    known = carried(module, bands)
+    planes = tuple(
+        as_numbers(name, what, given if given is not None else own, bands)[:, None, None]
+        for what, given, own in (("mean", mean, known.mean), ("std", std, known.std))
+    )
+    shape = as_size(name, known.size if size is None else size)
+    own = as_labels(known.labels if labels is None else labels)
+    embeds = known.embeds if embeds is None else embeds
+    framing = input or known.input or Preprocessing()
     give_back = hold(module, call)
-    planes = _planes(mean), _planes(std)
-    kind = replace(_kind(output, labels, embeds=embeds), network=name)
     with releasing(give_back):
-        facts = survey(module, size=size, mean=planes[0], std=planes[1], output=kind)
+        facts = survey(
+            module,
+            size=shape,
+            mean=planes[0],
+            std=planes[1],
+            bands=bands,
+            output=replace(_kind(output, own, embeds=embeds), network=name),
+        )
         named = facts.output.labels if isinstance(facts.output, Classes) else ()
         if named and facts.classes and len(named) != facts.classes:
             raise WrongRequest(
-                f"{name} has {facts.classes} outputs but {len(labels)} labels; give one per "
+                f"{name} has {facts.classes} outputs but {len(own)} labels; give one per "
                 "output, in the order of the outputs, or none"
             )
-    if facts.head is None and not input.fixed_size and not _takes_others(module, planes, size):
-        input = replace(input, fixed_size=True)
+        if facts.head is None and not framing.fixed_size:
+            framing = replace(framing, fixed_size=not _takes_others(module, bands, shape))
     embeds = isinstance(facts.output, Embedding)
     if facts.others:
         info = {**info, "output": facts.others}
@@ -83,21 +123,42 @@ def wrap(
         module=module,
         mean=planes[0],
         std=planes[1],
-        size=(size[0], size[1]),
+        size=shape,
         layers=facts.layers,
         output=facts.output,
         head=None if embeds else facts.head,
         head_reason=EMBEDS if embeds else facts.head_reason,
-        input=input,
+        input=framing,
+        rgb=_triple(name, rgb, bands),
         info=MappingProxyType({"parameters": count, **info}),
+        reader=read_image,
         give_back=give_back,
     )
 
 
-def _takes_others(module: nn.Module, planes: tuple[Tensor, Tensor], size: tuple[int, int]) -> bool:
+def _bands(module: nn.Module, channels: int | None, mean: Numbers | None) -> int:
+    """The number of bands: as it is given, or that of the first convolution."""
+    if channels is not None:
+        return channels
+    first = next((part for part in module.modules() if isinstance(part, nn.Conv2d)), None)
+    if first is not None:
+        return first.in_channels
+    return len(mean) if isinstance(mean, Sequence) and len(mean) > 1 else 3
+
+
+def _triple(name: str, rgb: Sequence[int], bands: int) -> tuple[int, int, int]:
+    if bands <= 3:
+        return RGB
+    chosen = tuple(rgb)
+    if len(chosen) != 3 or not all(0 <= band < bands for band in chosen):
+        raise WrongRequest(f"{name}: rgb names three of its bands, 0 to {bands - 1}, not {chosen}")
+    return chosen[0], chosen[1], chosen[2]
+
+
+def _takes_others(module: nn.Module, bands: int, size: tuple[int, int]) -> bool:
     """Does the network run on pictures of another size, too? One that flattens its map does not."""
-    weights = next(module.parameters(), planes[0])
-    gray = torch.zeros(1, 3, size[0] + LARGER, size[1] + LARGER).to(weights)
+    weights = next(module.parameters(), torch.zeros(()))
+    gray = torch.zeros(1, bands, size[0] + LARGER, size[1] + LARGER).to(weights)
     try:
         with torch.no_grad():
             module(gray)
@@ -106,12 +167,8 @@ def _takes_others(module: nn.Module, planes: tuple[Tensor, Tensor], size: tuple[
     return True
 
 
-def _planes(numbers: Sequence[float]) -> Tensor:
-    return torch.tensor([float(v) for v in numbers]).view(3, 1, 1)
-
-
-def _kind(output: Output | Key, labels: Sequence[str], *, embeds: bool) -> Output:
+def _kind(output: Output | Key, labels: tuple[str, ...], *, embeds: bool) -> Output:
     """The kind of output, before anything is known of it but a key."""
     if isinstance(output, Output):
         return output
-    return Embedding(key=output) if embeds else Classes(tuple(labels), key=output)
+    return Embedding(key=output) if embeds else Classes(labels, key=output)

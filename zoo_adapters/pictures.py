@@ -12,6 +12,7 @@ import math
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import PIL.Image
 import torch
 from torch import Tensor
@@ -22,7 +23,7 @@ from zoo_adapters import raster
 __all__ = ["MAX_PIXELS", "Framing", "framing", "read_image", "upright"]
 
 MAX_PIXELS = 24_000_000  # of a picture that is decoded
-Picture = str | Path | bytes | PIL.Image.Image
+Picture = str | Path | bytes | PIL.Image.Image | np.ndarray
 
 
 def read_image(picture: Picture, model: VisionModel) -> Image:
@@ -133,9 +134,37 @@ def upright(picture: Picture, *, most: int | None = None) -> PIL.Image.Image:
             opened.close()
 
 
+def _of_array(array: np.ndarray) -> PIL.Image.Image:
+    """The picture of an array (H, W), (H, W, C) or (C, H, W): bytes, or numbers in [0, 1]."""
+    if array.ndim == 3 and array.shape[0] in (1, 3, 4) and array.shape[2] not in (1, 3, 4):
+        array = array.transpose(1, 2, 0)
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
+        raise WrongRequest(
+            f"an array of a picture has the shape (H, W), (H, W, 3) or (3, H, W), not {array.shape}"
+        )
+    if array.dtype == bool:
+        array = array.astype(np.uint8) * 255
+    elif np.issubdtype(array.dtype, np.floating):
+        if not np.isfinite(array).all() or array.min() < 0 or array.max() > 1:
+            raise WrongRequest(
+                f"an array of numbers has a picture's values in [0, 1], not from {array.min():.3g} "
+                f"to {array.max():.3g}; divide it by 255, or undo its normalization"
+            )
+        array = np.rint(array * 255).astype(np.uint8)
+    elif array.dtype != np.uint8:
+        raise WrongRequest(
+            f"an array of a picture holds bytes or numbers in [0, 1], not {array.dtype}"
+        )
+    return PIL.Image.fromarray(np.ascontiguousarray(array))
+
+
 def _opened(picture: Picture, most: int) -> PIL.Image.Image:
     if isinstance(picture, PIL.Image.Image):
         return picture
+    if isinstance(picture, np.ndarray):
+        return _of_array(picture)
     bomb = PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning
     try:
         return PIL.Image.open(io.BytesIO(picture) if isinstance(picture, bytes) else picture)

@@ -14,6 +14,8 @@ from timm.data.imagenet_info import ImageNetInfo, infer_imagenet_subset
 
 from featvis.model import Preprocessing, VisionModel, WrongRequest
 from zoo_adapters import hub, labels, weights
+from zoo_adapters.carried import Carried
+from zoo_adapters.checkpoints import Sizes
 from zoo_adapters.facts import Facts, training_data
 from zoo_adapters.folders import FILES, config, has_weights, measured_of, reason
 from zoo_adapters.measured import completed
@@ -236,12 +238,7 @@ def _record(
         size=tuple(data["input_size"][1:]),
         labels=_labels(cfg, module.num_classes) if learned else (),
         embeds=module.num_classes == 0,
-        input=Preprocessing(
-            crop_pct=data["crop_pct"],
-            crop_mode=data["crop_mode"],
-            interpolation=data["interpolation"],
-            fixed_size=bool(cfg.get("fixed_input_size")),
-        ),
+        input=_framing(module, data),
         info={
             "licence": cfg.get("license") or "unknown",
             "source": source,
@@ -249,6 +246,37 @@ def _record(
             "pretrained": pretrained,
             **({"revision": revision} if revision else {}),
         },
+    )
+
+
+def blank(name: str, sizes: Sizes) -> tuple[Any, dict[str, Any]]:
+    """The untrained network of an architecture, and what `wrap` is told of it."""
+    architecture, _ = _registered(name)
+    how = {"num_classes": sizes.classes, "in_chans": sizes.bands}
+    how = {key: value for key, value in how.items() if value is not None}
+    module = _build(architecture, f"timm:{name}", pretrained=False, **how)
+    return module, {"embeds": module.num_classes == 0}
+
+
+def carried(module: Any) -> Carried:
+    """What a network of timm says of itself, whoever built it."""
+    data = resolve_model_data_config(module)
+    return Carried(
+        mean=tuple(data["mean"]),
+        std=tuple(data["std"]),
+        size=(data["input_size"][1], data["input_size"][2]),
+        labels=_labels(module.pretrained_cfg, module.num_classes),
+        input=_framing(module, data),
+        embeds=module.num_classes == 0,
+    )
+
+
+def _framing(module: Any, data: dict[str, Any]) -> Preprocessing:
+    return Preprocessing(
+        crop_pct=data["crop_pct"],
+        crop_mode=data["crop_mode"],
+        interpolation=data["interpolation"],
+        fixed_size=bool(module.pretrained_cfg.get("fixed_input_size")),
     )
 
 

@@ -15,6 +15,7 @@ from torchvision import models
 
 from featvis.model import Preprocessing, VisionModel, WrongRequest
 from zoo_adapters import torchvision_backbones, weights
+from zoo_adapters.checkpoints import Sizes
 from zoo_adapters.facts import Facts
 from zoo_adapters.measured import completed
 from zoo_adapters.module import wrap
@@ -96,6 +97,30 @@ def load(name: str, *, pretrained: bool = True, progress: Progress | None = None
             "pretrained": pretrained,
         },
     )
+
+
+def blank(name: str, sizes: Sizes) -> tuple[torch.nn.Module, dict[str, Any]]:
+    """The untrained classifier of an architecture, and what `wrap` is told of it."""
+    name, chosen = _found(name)
+    architecture = name.partition(".")[0]
+    if family(architecture):
+        raise WrongRequest(f"torchvision:{name} is a backbone; a checkpoint is for a classifier")
+    if sizes.bands not in (None, 3):
+        raise WrongRequest(
+            f"torchvision:{name} takes pictures of three bands; timm builds networks of others"
+        )
+    how = RANDOM.get(architecture, {})
+    how = how if sizes.classes is None else {**how, "num_classes": sizes.classes}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        module: torch.nn.Module = models.get_model(architecture, **how)
+    ready = _seen(name, chosen)
+    return module, {
+        "mean": ready.mean,
+        "std": ready.std,
+        "size": ready.side,
+        "input": ready.input,
+    }
 
 
 def _seen(name: str, chosen: Any) -> Seen:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -17,6 +18,8 @@ from torch import nn
 from featvis.model import VisionModel, WrongRequest
 from zoo_adapters import fields, hub, processors, weights
 from zoo_adapters import transformers_types as types
+from zoo_adapters.carried import Carried
+from zoo_adapters.checkpoints import Sizes
 from zoo_adapters.facts import Facts
 from zoo_adapters.folders import reason
 from zoo_adapters.measured import completed, table
@@ -243,6 +246,48 @@ def untrained(name: str, size: tuple[int, int]) -> nn.Module:
         if stated := getattr(part, "image_size", None):
             part.image_size = size[0] if isinstance(stated, int) else list(size)
     return _shown(_built(config, name), config, name)
+
+
+def blank(name: str, sizes: Sizes) -> tuple[nn.Module, dict[str, Any]]:
+    """The untrained network of a type, and what `wrap` is told of it."""
+    kind, rest, _ = _split(name)
+    full = f"transformers:{name}"
+    if kind != "type":
+        raise WrongRequest(f"{full}: a checkpoint is for a type of network, as transformers:resnet")
+    config, how = types.defaults(rest)
+    if sizes.classes is not None:
+        config.num_labels = sizes.classes
+    if sizes.bands is not None:
+        types.sees(config, types.chosen(config, full)[0]).num_channels = sizes.bands
+    _, embeds = types.chosen(config, full)
+    ready = _ready(config, how, full)
+    bands = sizes.bands or 3
+    return _shown(_built(config, full), config, full), {
+        "mean": ready.mean if bands == 3 else fmean(ready.mean),
+        "std": ready.std if bands == 3 else fmean(ready.std),
+        "size": ready.size,
+        "input": ready.input,
+        "embeds": embeds,
+        "channels": bands,
+    }
+
+
+def carried(module: Any) -> Carried:
+    """What a network of transformers says of itself, whoever built it."""
+    config = module.config
+    _, how = types.defaults(config.model_type) if config.model_type in types.classes() else ({}, {})
+    if getattr(getattr(config, "vision_config", config), "image_size", None):
+        how = processors.sized(how, config)
+    ready = processors.prepared(how, getattr(config, "vision_config", config))
+    embeds = type(module).__name__.endswith("Model")
+    return Carried(
+        mean=ready.mean,
+        std=ready.std,
+        size=ready.size,
+        labels=() if embeds else types.labels(config),
+        input=ready.input,
+        embeds=embeds,
+    )
 
 
 def _shown(module: nn.Module, config: Any, full: str) -> nn.Module:

@@ -12,8 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import zoo_adapters
-from featvis import METHODS, Method, VisionModel, WrongRequest
+from featvis import METHODS, Method, WrongRequest
 from featvis.types import Attribution, FeatureMaps, Filters, Heatmap
 
 from ..answers.animation import FRAMES, ending, moving, small
@@ -26,7 +25,7 @@ from ..question.tabs import DISPLAY
 from ..web.ports import Unavailable, available
 from ..web.signals import Stop, leave
 from . import compare as cli_compare
-from . import index, models
+from . import index, models, own_weights
 from .files import animation_of, check_files, finish, finish_page, read
 from .pictures import named
 from .subject import FORMS, subject_of
@@ -85,6 +84,7 @@ def _parser() -> Parser:
     add = commands.add_parser("show", help="what a model is, its layers, and what works on it")
     add.add_argument("model", metavar="MODEL")
     add.add_argument("--random", action="store_true", help="random weights: nothing is downloaded")
+    own_weights.add(add)
     add.set_defaults(command=show)
     cli_compare.add(commands).set_defaults(command=compare)
     add = commands.add_parser("recipe", help="print what a picture was made of")
@@ -96,6 +96,7 @@ def _parser() -> Parser:
                      "says again")  # fmt: skip
     add.add_argument("--image", metavar="FILE", help="the recipe's picture, where it is not here "
                      "under its name")  # fmt: skip
+    own_weights.add(add)
     _add_files(add)
     add.set_defaults(command=again)
     methods = add.add_subparsers(title="methods", metavar="METHOD")
@@ -110,6 +111,7 @@ def _parser() -> Parser:
 def _add_method(parser: argparse.ArgumentParser, method: Method) -> None:
     parser.add_argument("--model", required=True, metavar="ZOO:NAME")
     parser.add_argument("--random", action="store_true", help="random weights instead of trained")
+    own_weights.add(parser)
     parser.add_argument("--image", required="image" in method.subject, metavar="FILE",
                         help="a picture, or scene-17 for a drawn one"
                         if "image" in method.subject else argparse.SUPPRESS)  # fmt: skip
@@ -175,7 +177,7 @@ def serve(options: argparse.Namespace) -> None:
 
 def show(options: argparse.Namespace) -> None:
     """Facts, layers and methods of a model."""
-    model = _model(options.model, pretrained=not options.random)
+    model = own_weights.load(options.model, options, pretrained=not options.random)
     h, w = model.size
     print(f"{model.name}: {model.parameters / 1e6:.2f} M parameters, input {h}x{w}, "
           f"{len(model.labels)} labels")  # fmt: skip
@@ -200,7 +202,7 @@ def run(options: argparse.Namespace) -> None:
     if getattr(options, "animation", None) and not params["frames"]:
         params["frames"] = FRAMES
     original = named(options.image) if options.image else None
-    model = _model(options.model, pretrained=not options.random)
+    model = own_weights.load(options.model, options, pretrained=not options.random)
     if reason := method.missing(model):
         raise WrongRequest(reason)
     call = Call(method.name, subject_of(method, model, options), params)
@@ -226,7 +228,7 @@ def again(options: argparse.Namespace) -> None:
         return
     name = options.image or recipe.image
     original = named(name) if name else None
-    model = _model(recipe.model, pretrained=recipe.pretrained)
+    model = own_weights.load(recipe.model, options, pretrained=recipe.pretrained)
     cooked = cook(recipe, model, original, picture=named)
     for difference in differences(recipe, cooked.recipe.facts):
         print(f"note: {difference}")
@@ -244,15 +246,7 @@ def recipe(options: argparse.Namespace) -> None:
     """Print what a picture was made of."""
     found = read(options.file)
     if options.python:
-        print(python(found, _model(found.model, pretrained=found.pretrained)), end="")
+        model = own_weights.load(found.model, options, pretrained=found.pretrained)
+        print(python(found, model), end="")
     else:
         print(found.to_json())
-
-
-def _model(name: str, *, pretrained: bool) -> VisionModel:
-    def progress(done: int, total: int, what: str) -> None:
-        share = f"{100 * done / total:.0f} %" if total else f"{done / 1e6:.1f} MB"
-        end = "\n" if done == total else ""
-        print(f"\r{what}: {share}", end=end, file=sys.stderr, flush=True)
-
-    return zoo_adapters.load(name, pretrained=pretrained, progress=progress)

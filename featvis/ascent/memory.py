@@ -76,7 +76,7 @@ def check_memory(sight: Sight, like: Tensor, size: tuple[int, int], pictures: in
     h, w = seen_size(model, size)
     if free is None or h * w * pictures <= 4 * model.size[0] * model.size[1]:
         return  # as much as a few pictures at the network's own size: not worth a pass
-    one = torch.zeros(1, 3, *model.size).to(like) + 0.5
+    one = torch.zeros(1, model.bands, *model.size).to(like) + 0.5
     share = h * w / (model.size[0] * model.size[1])
     needed = MORE * kept_bytes(sight, one) * share * pictures
     if needed <= SPARE * free:

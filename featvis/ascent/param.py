@@ -48,13 +48,18 @@ def noise(shape: Sequence[int], starts: Sequence[int], like: Tensor) -> Tensor:
 
 
 def pixels(
-    size: tuple[int, int], starts: Sequence[int], like: Tensor, *, spread: float = 0.1
+    size: tuple[int, int],
+    starts: Sequence[int],
+    like: Tensor,
+    *,
+    spread: float = 0.1,
+    bands: int = 3,
 ) -> Canvas:
     """Every pixel by itself, squashed into [0, 1]: picture = sigmoid(4 x).
 
     `spread` is the start's standard deviation; near grey a change of x is one of the picture.
     """
-    return Canvas(spread * noise((3, *size), starts, like), _sigmoid4)
+    return Canvas(spread * noise((bands, *size), starts, like), _sigmoid4)
 
 
 def _sigmoid4(x: Tensor) -> Tensor:
@@ -68,6 +73,7 @@ def fourier(
     *,
     decay: float = 1.5,
     spread: float = 0.01,
+    bands: int = 3,
 ) -> Canvas:
     """Frequencies of decorrelated colours (Olah et al. 2017, "Feature Visualization").
 
@@ -92,7 +98,7 @@ def fourier(
         waves = torch.view_as_complex(_low(z * weight, other)) * (other[0] * other[1] / (h * w))
         return to_rgb(torch.fft.irfft2(waves, s=other)).sigmoid()
 
-    return Canvas(spread * noise((3, h, w // 2 + 1, 2), starts, like), paint, small)
+    return Canvas(spread * noise((bands, h, w // 2 + 1, 2), starts, like), paint, small)
 
 
 def _low(z: Tensor, size: Size) -> Tensor:
@@ -107,7 +113,7 @@ def _low(z: Tensor, size: Size) -> Tensor:
     return torch.cat([z, z.new_zeros(*z.shape[:3], size[1] // 2 + 1 - columns, 2)], 3)
 
 
-def maco(size: tuple[int, int], starts: Sequence[int], like: Tensor) -> Canvas:
+def maco(size: tuple[int, int], starts: Sequence[int], like: Tensor, *, bands: int = 3) -> Canvas:
     """Phases alone: the strength of every frequency is that of natural pictures, and stays.
 
         picture = sigmoid(M . irfft2(r e^(i p)))
@@ -122,7 +128,7 @@ def maco(size: tuple[int, int], starts: Sequence[int], like: Tensor) -> Canvas:
         waves = torch.polar(magnitude.expand_as(phases), symmetric(phases, size))
         return to_rgb(torch.fft.irfft2(waves, s=size)).sigmoid()
 
-    return Canvas(pi * noise((3, size[0], size[1] // 2 + 1), starts, like), paint)
+    return Canvas(pi * noise((bands, size[0], size[1] // 2 + 1), starts, like), paint)
 
 
 def frequencies(size: tuple[int, int]) -> Tensor:
@@ -170,5 +176,7 @@ def color_matrix(like: Tensor) -> Tensor:
 
 
 def to_rgb(components: Tensor) -> Tensor:
-    """Decorrelated colour components (B, 3, H, W) -> RGB about zero."""
+    """Decorrelated colour components (B, 3, H, W) -> RGB about zero; other bands stay."""
+    if components.shape[1] != 3:
+        return components
     return torch.matmul(color_matrix(components), components.flatten(2)).view_as(components)

@@ -14,9 +14,9 @@ from typing import Annotated, Literal
 import torch
 from torch import Tensor
 
+from featvis.gradients.statistics import rank_correlation
 from featvis.model import VisionModel
 from featvis.spec import Tuning
-from featvis.statistics import rank_correlation
 
 __all__ = ["ENOUGH", "Precision", "alike", "possible", "reduced", "said"]
 

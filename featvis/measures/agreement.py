@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from featvis.statistics import rank_correlation
+from featvis.gradients.statistics import rank_correlation
 
 __all__ = ["Agreement", "agreement"]
 

@@ -20,10 +20,10 @@ import torch
 from torch import Tensor, nn
 
 from featvis.autograd import in_own_mode
+from featvis.gradients.statistics import Interval, mean_interval, rank_correlation
 from featvis.hooks import hooked
 from featvis.model import VisionModel
 from featvis.progress import tick
-from featvis.statistics import Interval, mean_interval, rank_correlation
 from featvis.types import Attribution, Heatmap, WrongRequest
 
 __all__ = ["DRAWS", "FAILS", "Stage", "Verdict", "sanity", "weighted_modules"]
@@ -132,7 +132,7 @@ def weighted_modules(model: VisionModel) -> list[str]:
         order.setdefault(name, len(order))
 
     with torch.no_grad(), hooked(modules, seen):
-        model(torch.zeros(1, 3, *model.size).to(model.like))
+        model(torch.zeros(1, model.bands, *model.size).to(model.like))
 
     def ran(name: str) -> int:  # a container begins with its first part
         inside = [n for o, n in order.items() if o == name or not name or o.startswith(f"{name}.")]

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from featvis.model import Image, VisionModel, WrongRequest, precise, values
+from featvis.model import Image, VisionModel, WrongRequest, values
 from featvis.network.rules import operation
 from featvis.spec import method
-from featvis.types import Heatmap
+from featvis.types import Heatmap, precise
 
 __all__ = ["attention_rollout"]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from featvis.model import Image, VisionModel, precise, values
+from featvis.model import Image, VisionModel, values
 from featvis.network.find_head import BESIDE
 from featvis.network.head import Evidence, read_head
 from featvis.spec import method
 from featvis.target import Contrast, Target
-from featvis.types import Heatmap
+from featvis.types import Heatmap, precise
 
 __all__ = ["cam", "cam_of"]
 

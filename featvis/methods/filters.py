@@ -7,11 +7,11 @@ from typing import Annotated, Literal
 import torch
 from torch import Tensor, nn
 
-from featvis.model import VisionModel, WrongRequest, precise
+from featvis.model import VisionModel, WrongRequest
 from featvis.network.graph import Weights
 from featvis.network.neuron import check_channel
 from featvis.spec import method
-from featvis.types import Filters
+from featvis.types import Filters, precise
 
 __all__ = ["filters"]
 
@@ -39,7 +39,9 @@ def filters(
     name = layer or first_layer(model)
     conv = _convolution(model, name)
     weight = applied_weight(conv)
-    rgb = weight.shape[1] == 3 and conv.groups == 1 and model.layer(name).depth <= 0.5
+    rgb = (
+        weight.shape[1] == model.bands == 3 and conv.groups == 1 and model.layer(name).depth <= 0.5
+    )
     notes = _notes(model, name, conv, weight, rgb)
     weight = precise(weight)
     if rgb:
@@ -60,7 +62,11 @@ def first_layer(model: VisionModel) -> str:
     convolutions = [layer for layer in model.layers.values() if layer.kernel]
     if not convolutions:
         raise WrongRequest(f"{model.name} has no convolution, so it has no filters to show")
-    over = [layer for layer in convolutions if _convolution(model, layer.name).in_channels == 3]
+    over = [
+        layer
+        for layer in convolutions
+        if _convolution(model, layer.name).in_channels == model.bands
+    ]
     early = [layer for layer in over if layer.depth <= 0.5] or convolutions[:1]
     return max(early, key=lambda layer: layer.kernel or (0, 0)).name
 

@@ -10,12 +10,12 @@ from torch import Tensor
 from featvis.gradients.aim import Aim
 from featvis.gradients.precision import ENOUGH, Precision, possible, reduced, said
 from featvis.gradients.samples import batches
+from featvis.gradients.statistics import rank_correlation
 from featvis.methods.grad_cams import chosen_layers, default_layers
 from featvis.model import Image, VisionModel, WrongRequest, values
 from featvis.record import record
 from featvis.render import sample
 from featvis.spec import Range, Tuning, method
-from featvis.statistics import rank_correlation
 from featvis.target import Target
 from featvis.types import Heatmap
 

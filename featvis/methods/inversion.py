@@ -109,7 +109,7 @@ def _ascend(
     pictures = values(image)
     size = (pictures.shape[2], pictures.shape[3])
     check_memory(Sight(model, goal), pictures, size, len(pictures))
-    canvas = param.fourier(size, [seed], pictures).repeated(len(pictures))
+    canvas = param.fourier(size, [seed], pictures, bands=model.bands).repeated(len(pictures))
     subjects = [words] * len(pictures)
     yield from ascend(
         model, goal, canvas, plan, steps=steps, seed=seed, subjects=subjects, frames=frames

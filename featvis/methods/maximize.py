@@ -35,11 +35,13 @@ COARSE = ((0.3, 0.5), (0.55, 0.71))  # share of the steps until which, share of 
 VIEWS = {"MACO": 2}  # of one step; of the other presets one
 
 
-def _raw(size: Size, starts: Sequence[int], like: Tensor, *, thing: bool) -> Begun:
-    return param.pixels(size, starts, like), Plan(normalized(0.02))
+def _raw(size: Size, starts: Sequence[int], like: Tensor, *, thing: bool, bands: int) -> Begun:
+    return param.pixels(size, starts, like, bands=bands), Plan(normalized(0.02))
 
 
-def _regularized(size: Size, starts: Sequence[int], like: Tensor, *, thing: bool) -> Begun:
+def _regularized(
+    size: Size, starts: Sequence[int], like: Tensor, *, thing: bool, bands: int
+) -> Begun:
     plan = Plan(
         normalized(0.03),
         transform.jitter(max(1, min(size) // 20)),
@@ -50,26 +52,29 @@ def _regularized(size: Size, starts: Sequence[int], like: Tensor, *, thing: bool
             regularize.clip_contribution(5),
         ),
     )
-    return param.pixels(size, starts, like), plan
+    return param.pixels(size, starts, like, bands=bands), plan
 
 
-def _robust(size: Size, starts: Sequence[int], like: Tensor, *, thing: bool) -> Begun:
+def _robust(size: Size, starts: Sequence[int], like: Tensor, *, thing: bool, bands: int) -> Begun:
     # A network of small pictures was trained on little, and runs away into colour: at 128 pixels
     # nine times the weight gave the shapes of its objects, and a ninth of it blots.
     most = L2 * min(max((TUNED / min(size)) ** 4, 0.5), 16)
     calm = regularize.calm(l2=most, variation=TV)
     if thing:  # its outlines first: small pictures, low frequencies, short steps
-        canvas, view = param.fourier(size, starts, like), transform.robust(min(size))
+        canvas = param.fourier(size, starts, like, bands=bands)
+        view = transform.robust(min(size))
         return canvas, Plan(adam(0.04), view, coarse=COARSE, ease=0.3, prior=calm)
     # A channel that sees a part asks for a pattern of a size of its own, again and again. Made in
     # small pictures first it was twice too large, and reached half the activation.
-    canvas = param.fourier(size, starts, like, decay=1.25, spread=0.03)  # as much contrast as above
+    canvas = param.fourier(
+        size, starts, like, decay=1.25, spread=0.03, bands=bands
+    )  # as much contrast
     return canvas, Plan(adam(0.08), transform.gentle(min(size)), ease=0.3, prior=calm)
 
 
-def _maco(size: Size, starts: Sequence[int], like: Tensor, *, thing: bool) -> Begun:
+def _maco(size: Size, starts: Sequence[int], like: Tensor, *, thing: bool, bands: int) -> Begun:
     plan = Plan(adam(0.1), transform.crop(0.4, 1.0, size), views=VIEWS["MACO"])
-    return param.maco(size, starts, like), plan
+    return param.maco(size, starts, like, bands=bands), plan
 
 
 # how a picture is stored, and how it climbs: towards a thing, or a pattern
@@ -127,7 +132,7 @@ def maximize(
     # pictures of one subject stand side by side in the batch, each from a start of its own
     starts = [seed * 1009 + copy for copy in range(copies)]
     thing = _is_thing(model, target, layer, channel, shape)
-    one, plan = PRESETS[preset](shape, starts, model.like, thing=thing)
+    one, plan = PRESETS[preset](shape, starts, model.like, thing=thing, bands=model.bands)
     if diversity and copies > 1:
         apart = objectives.diversity(layer or model.last_layer, copies)
         plan = replace(plan, apart=diversity * apart)

@@ -29,7 +29,7 @@ class Products(TorchDispatchMode):
 
 def multiplications(model: VisionModel) -> int:
     """Of one pass of one picture at the network's own size; adding up is not counted."""
-    picture = torch.full((1, 3, *model.size), 0.5).to(model.like)
+    picture = torch.full((1, model.bands, *model.size), 0.5).to(model.like)
     with torch.no_grad(), Products() as products:
         model(picture)
     return products.count

@@ -61,7 +61,7 @@ def field_box(
 def _influence(model: VisionModel, layer: str, position: tuple[int, int], seed: int) -> Tensor:
     """Share (H, W) of each pixel in the mean |gradient| of the position's channels."""
     make = torch.Generator().manual_seed(seed)
-    noise = torch.rand(PICTURES, 3, *model.size, generator=make).to(model.like)
+    noise = torch.rand(PICTURES, model.bands, *model.size, generator=make).to(model.like)
     leaf = noise.requires_grad_()
     with torch.enable_grad():
         maps = record_units(model, leaf, layer)[layer]

@@ -59,17 +59,18 @@ def survey(
     *,
     mean: Any = 0.5,
     std: Any = 0.5,
+    bands: int = 3,
     output: Output | None = None,
 ) -> Survey:
     """Run `module` on two noise pictures of `size` and read off its layers and its head.
 
     Two pictures, so that the axis of the batch is known: windows of attention are no maps.
-    `mean` and `std`: numbers or (3, 1, 1), the network's own normalization. A network whose
+    `mean` and `std`: numbers or (C, 1, 1), the network's own normalization. A network whose
     `output`, by default `Classes`, has a final activation runs a second time without it.
     """
     like = _like(module)
     mean, std = (x.to(like) if isinstance(x, Tensor) else x for x in (mean, std))
-    images = (_noise(size).to(like) - mean) / std
+    images = (_noise(size, bands).to(like) - mean) / std
     one = Pass(module, images)
     ending = one.run(Classes() if output is None else output)
     if ending.again:
@@ -126,17 +127,18 @@ def _not_run(network: str, images: Tensor, error: Exception) -> WrongRequest:
     message = (str(error).strip() or type(error).__name__).splitlines()[0]
     h, w = images.shape[2:]
     return WrongRequest(
-        f"{network} does not run on two pictures of {h} x {w}: {message}; " + _advice(error)
+        f"{network} does not run on two pictures of {h} x {w}: {message}; "
+        + _advice(error, images.shape[1])
     )
 
 
-def _advice(error: Exception) -> str:
+def _advice(error: Exception, bands: int) -> str:
     if isinstance(error, TypeError) and "argument" in str(error):
         return (
             "wrap it with call=lambda run, pictures: run(pictures, ...), which gives it what else "
             "it needs"
         )
-    return "check the size, and that it takes (B, 3, H, W)"
+    return f"check the size, and that it takes (B, {bands}, H, W)"
 
 
 def _recurrent(out: Any) -> None:
@@ -152,7 +154,7 @@ def mixing(model: VisionModel) -> str:
     """
     found: list[Node | None] = []
     ends = {name: model.module.get_submodule(name) for name in list(model.layers)[-1:]}
-    picture = torch.zeros(1, 3, *model.size).to(next(model.module.parameters()))
+    picture = torch.zeros(1, model.bands, *model.size).to(next(model.module.parameters()))
     with (
         torch.no_grad(),
         hooked(ends, lambda _, __, out: found.append(node(first_tensor(out)))),
@@ -166,11 +168,11 @@ def mixing(model: VisionModel) -> str:
     return min(known - {""}, default="no")
 
 
-def _noise(size: tuple[int, int]) -> Tensor:
+def _noise(size: tuple[int, int], bands: int) -> Tensor:
     """Two pictures of coarse and fine noise in [0, 1], the same ones always."""
     make = torch.Generator().manual_seed(0)
-    coarse = torch.rand(2, 3, 8, 8, generator=make, device="cpu")
-    fine = torch.rand(2, 3, *size, generator=make, device="cpu")
+    coarse = torch.rand(2, bands, 8, 8, generator=make, device="cpu")
+    fine = torch.rand(2, bands, *size, generator=make, device="cpu")
     return (torch.nn.functional.interpolate(coarse, size, mode="bilinear") + fine) / 2
 
 

@@ -123,4 +123,4 @@ def _classifier(model: VisionModel) -> str | None:
 
 
 def _grey(model: VisionModel) -> Tensor:
-    return torch.full((1, 3, *model.size), 0.5).to(model.like)
+    return torch.full((1, model.bands, *model.size), 0.5).to(model.like)

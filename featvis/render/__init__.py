@@ -92,7 +92,7 @@ def _(result: Synthesis) -> Tensor:
 
 def pictures(result: Synthesis) -> Tensor:
     """What was made, as pictures (B, H, W, 3)."""
-    return _bytes(_finite(result.values).permute(0, 2, 3, 1))
+    return _bytes(_finite(color.shown(result.values, result.bands)).permute(0, 2, 3, 1))
 
 
 def to_pil(picture: Tensor) -> PIL.Image.Image:
@@ -104,7 +104,8 @@ def to_pil(picture: Tensor) -> PIL.Image.Image:
 
 def strokes(result: Attribution) -> Tensor:
     """The attribution itself as colours about grey (B, H, W, 3), on one scale."""
-    return _bytes(GREY + GREY * _unit(result.values, limit(result)).permute(0, 2, 3, 1))
+    shown = color.shown(result.values, result.bands)
+    return _bytes(GREY + GREY * _unit(shown, limit(result)).permute(0, 2, 3, 1))
 
 
 def limit(result: Result) -> float:
@@ -185,7 +186,8 @@ def over(result: Heatmap | Attribution, image: Image, *, limit: float | None = N
     at = _pixels_of(image)
     top = max(limit if limit is not None else _limit(result), 1e-12)
     if isinstance(result, Attribution) and result.colors:
-        placed = sample(result.values.flatten(0, 1), PIXELS, at).unflatten(0, (-1, 3))
+        shown = color.shown(result.values, result.bands)
+        placed = sample(shown.flatten(0, 1), PIXELS, at).unflatten(0, (-1, 3))
         tones = _bytes(GREY + GREY * _unit(placed, top)).permute(0, 2, 3, 1)
         layer = torch.cat([tones, torch.full_like(tones[..., :1], 255)], -1)
     elif isinstance(result, Attribution):

@@ -6,12 +6,13 @@ neutral in the middle, and neither relies on red against green.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 
 import torch
 from torch import Tensor
 
-__all__ = ["evidence", "heat", "signed"]
+__all__ = ["evidence", "heat", "shown", "signed"]
 
 HEAT = ("0b0724", "3b0f70", "8c2981", "de4968", "fe9f6d", "fcfdbf")
 COLD = ("04122e", "08306b", "2171b5", "4fb3d9", "b2ecf0", "f7fffd")
@@ -72,3 +73,12 @@ def _along(values: Tensor, anchors: tuple[str, ...]) -> Tensor:
     below = at.floor().long().clamp(max=len(anchors) - 2)
     share = (at - below).unsqueeze(-1)
     return colors[below] * (1 - share) + colors[below + 1] * share
+
+
+def shown(values: Tensor, rgb: Sequence[int] = (0, 1, 2)) -> Tensor:
+    """Three bands (B, 3, H, W) of any number: gray three times, of more those of `rgb`."""
+    if values.shape[1] == 3 and tuple(rgb) == (0, 1, 2):
+        return values
+    if values.shape[1] < 3:
+        return values[:, [0, 0, 0] if values.shape[1] == 1 else [0, 1, 1]]
+    return values[:, list(rgb)]

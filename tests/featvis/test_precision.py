@@ -9,7 +9,7 @@ import torch
 
 import featvis
 from featvis.gradients import precision
-from featvis.statistics import rank_correlation
+from featvis.gradients.statistics import rank_correlation
 from tests.support import tiny
 
 RUNS = {

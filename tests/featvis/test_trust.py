@@ -13,11 +13,11 @@ from torch import nn
 
 import featvis
 from featvis import Aim, Contrast, WrongRequest
+from featvis.gradients.statistics import mean_interval, rank_correlation
 from featvis.measures.faithfulness import ranks
 from featvis.measures.localization import iou, largest_region, peaks, surrounding
 from featvis.measures.sanity import Stage, weighted_modules
 from featvis.progress import watched
-from featvis.statistics import mean_interval, rank_correlation
 from featvis.types import Attribution, Heatmap, Place, Rectangle
 from tests.support import tiny
 
