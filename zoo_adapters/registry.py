@@ -72,6 +72,7 @@ BUILTIN = {
 }
 
 
+WEIGHTS = (".pth", ".pt", ".ckpt", ".bin", ".safetensors")  # how files of weights end
 LONGEST = 1000  # characters of a name, which may be the path of a folder
 # One on the hub, and a branch, tag or commit: no path leads out of the folder that is named so.
 ORGANIZED = re.compile(r"\w(?:[\w.-]{0,94}\w)?/\w(?:[\w.-]{0,94}\w)?", re.ASCII)
@@ -148,6 +149,12 @@ def split(name: str) -> tuple[str, str]:
     if len(name) > LONGEST or not name.isprintable():
         raise WrongRequest(
             f"{brief(name)} names no model: a name is a line of at most {LONGEST:,} characters"
+        )
+    if name.endswith(WEIGHTS):
+        raise WrongRequest(
+            f"{name!r} is a file of weights, which does not say its architecture; name that, and "
+            "give the file as its checkpoint: --model timm:resnet50 --checkpoint FILE, or "
+            "zoo_adapters.load('timm:resnet50', checkpoint=FILE)"
         )
     zoo, colon, rest = name.partition(":")
     if colon and rest and zoo in {known.name for known in zoos()}:
