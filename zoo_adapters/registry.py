@@ -150,19 +150,20 @@ def split(name: str) -> tuple[str, str]:
         raise WrongRequest(
             f"{brief(name)} names no model: a name is a line of at most {LONGEST:,} characters"
         )
-    if name.endswith(WEIGHTS):
+    zoo, colon, rest = name.partition(":")
+    known_zoo = colon and zoo in {known.name for known in zoos()}
+    if name.endswith(WEIGHTS) and (not known_zoo or rest.startswith("local-dir:")):
         raise WrongRequest(
             f"{name!r} is a file of weights, which does not say its architecture; name that, and "
             "give the file as its checkpoint: --model timm:resnet50 --checkpoint FILE, or "
             "zoo_adapters.load('timm:resnet50', checkpoint=FILE)"
         )
-    zoo, colon, rest = name.partition(":")
-    if colon and rest and zoo in {known.name for known in zoos()}:
+    if known_zoo and rest:
         return zoo, rest
     if zoo == "local-dir" and rest:
         raise WrongRequest(f"{name!r} names no zoo; write timm:{name}")
     elsewhere(name)
-    if colon and zoo in {known.name for known in zoos()}:
+    if known_zoo:
         raise WrongRequest(f"{name!r} names no model; see them with: featvis models {zoo}")
     if colon:
         known = ", ".join(f"{zoo.name}:" for zoo in zoos())
