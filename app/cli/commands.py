@@ -30,6 +30,8 @@ from .files import animation_of, check_files, finish, finish_page, read
 from .pictures import named
 from .subject import FORMS, subject_of
 
+SWITCHES = ("--random", "--box", "--help")  # options of `run` that take no value
+
 
 class Parser(argparse.ArgumentParser):
     """Says what is wrong in one line."""
@@ -42,7 +44,7 @@ class Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; its exit code."""
     try:
-        options = _parser().parse_args(argv)
+        options = _parser().parse_args(_method_first(sys.argv[1:] if argv is None else argv))
         options.command(options)
     except SystemExit as end:  # of the parser: help, or what it cannot read
         return int(end.code or 0)
@@ -54,6 +56,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         return _report(error)
     return 0
+
+
+def _method_first(argv: Sequence[str]) -> list[str]:
+    """The words of a command; those of `run` with its METHOD first, wherever among options it is.
+
+    argparse gives what stands before a subcommand to the parser above it.
+    """
+    words = list(argv)
+    if words[:1] != ["run"]:
+        return words
+    for at in range(1, len(words)):
+        before = words[at - 1]
+        is_value = before.startswith("--") and "=" not in before and before not in SWITCHES
+        if words[at] in METHODS and not is_value:
+            return ["run", words[at], *words[1:at], *words[at + 1 :]]
+    return words
 
 
 def _report(error: Exception) -> int:

@@ -52,7 +52,7 @@ def sheet(options: argparse.Namespace) -> dict[str, bytes]:
     state = _state(options)
     *_, rows = compared(state)
     for row in rows:
-        said = row.reason or row.prediction
+        said = (row.reason or row.prediction).removeprefix(f"{row.state.model}: ")
         print(f"{row.state.model}: {said}")
         if facts := _facts(row):
             print(f"  {facts}")

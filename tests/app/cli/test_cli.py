@@ -176,3 +176,62 @@ def test_the_box_is_drawn_printed_and_written(capsys):
     words = ("top", "left", "bottom", "right")
     assert "box: " + ", ".join(map(" ".join, zip(words, numbers, strict=True))) in out
     assert Path("plain.png").read_bytes() != Path("box.png").read_bytes()
+
+
+# --- options in any order -----------------------------------------------------------------------
+
+ORDERS = {
+    "before the method": ["--image", "scene-3", "--target", "3", "{}", "--model", MODEL],
+    "all before it": ["--model", MODEL, "--image", "scene-3", "--target", "3", "{}"],
+    "all behind it": ["{}", "--model", MODEL, "--image", "scene-3", "--target", "3"],
+    "a switch before it": ["--box", "{}", "--model", MODEL, "--image", "scene-3", "--target", "3"],
+    "with equal signs": ["--image=scene-3", f"--model={MODEL}", "{}", "--target=3"],
+}
+
+
+@pytest.mark.parametrize("name", ["cam", "saliency"])
+@pytest.mark.parametrize("order", ORDERS)
+def test_options_stand_on_either_side_of_the_method(order, name, tmp_path):
+    straight, other = tmp_path / "a.npz", tmp_path / "b.npz"
+    assert (
+        commands.main(
+            ["run", *(w.format(name) for w in ORDERS["all behind it"]), "--npz", str(straight)]
+        )
+        == 0
+    )
+    words = [word.format(name) for word in ORDERS[order]]
+    assert commands.main(["run", "--npz", str(other), *words]) == 0
+    assert straight.read_bytes() == other.read_bytes()
+
+
+def test_a_value_that_is_the_name_of_a_method_stays_a_value(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    command = ["run", "--target", "cam", "saliency", "--model", MODEL, "--image", "scene-3"]
+    command += ["--out", "a.png"]
+    assert commands.main(command) == 2
+    assert "no class 'cam'" in capsys.readouterr().err
+
+
+def test_switches_are_those_of_the_parsers():
+    (subcommands,) = (a for a in commands._parser()._actions if isinstance(a.choices, dict))
+    (methods,) = (a for a in subcommands.choices["run"]._actions if isinstance(a.choices, dict))
+    switches = {
+        option
+        for parser in (subcommands.choices["run"], *methods.choices.values())
+        for action in parser._actions
+        for option in action.option_strings
+        if action.nargs == 0 and option.startswith("--")
+    }
+    assert switches == set(commands.SWITCHES)
+
+
+def test_the_row_of_a_network_that_fails_says_why_once(tmp_path, capsys):
+    (tmp_path / "config.json").write_text('{"architecture": "nosuchnet", "num_classes": 3}', "utf8")
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    name = f"timm:local-dir:{tmp_path}"
+    command = ["compare", "--models", f"{MODEL},{name}", "--image", "scene-3", "--out", "a.png"]
+    assert commands.main(command) in (0, 2)
+    out = "".join(capsys.readouterr())
+    assert "nosuchnet, which timm" in out
+    assert "damaged" not in out
+    assert f"{name}: {name}" not in out
