@@ -81,7 +81,7 @@ def neighbourhoods_of(state: State, other: str, say: Say) -> Neighbourhoods:
 
     def make() -> Neighbourhoods:
         say(f"Comparing the neighbours of {one.count:,} pictures")
-        a, b = (torch.from_numpy(index.embeddings()[:PICTURES]) for index in (one, two))
+        a, b = (torch.from_numpy(index.centered()[:PICTURES]) for index in (one, two))
         found = neighbour_overlap(a, b, NEAR)
         order = sorted(range(len(a)), key=lambda n: (float(found.share[n]), -float(found.apart[n])))
         names, chance = list(one.rows)[: len(a)], NEAR / (len(a) - 1)

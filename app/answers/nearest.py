@@ -43,7 +43,8 @@ def nearest(state: State, index: Index, count: int, say: Callable[[str], None] =
     by = state.display("by")
     if by == "embedding":
         query = indexed.embedding(state)
-        how, near = "by the cosine of their embeddings", index.neighbours(query, count)
+        how = "by the cosine of their embeddings less the average"
+        near = index.neighbours(query, count)
         return Found(near, index.count, how, "cosines", "embedding", query)
     model = model_of(state.model)
     layer = layer_of(state, model)

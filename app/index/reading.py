@@ -26,6 +26,8 @@ from .scenes import FIRST
 from .source import Source
 from .sources import source_of
 
+FEW = 16  # pictures, below which their average embedding says little
+
 
 class Index:
     """An index on disk. Its arrays are read once; nothing is changed."""
@@ -170,7 +172,12 @@ class Index:
         return torch.from_numpy(self.embeddings()[self._row(image)])
 
     def neighbours(self, embedding: Tensor, k: int = 12) -> tuple[Neighbour, ...]:
-        """The pictures nearest to an embedding (D,) or (1, D), by the cosine."""
+        """The pictures nearest to an embedding (D,) or (1, D), by the cosine.
+
+        All are taken less the average of the index, where it has some pictures: behind a rectifier
+        every embedding points the same way, and what sets one apart is the rest (docs/probe.md has
+        the figures).
+        """
         query = embedding.detach().float().cpu().reshape(-1).numpy()
         size = self.embeddings().shape[1]
         if len(query) != size:
@@ -178,7 +185,8 @@ class Index:
                 f"an embedding of {self.manifest.model} has {size} numbers, not {len(query)}; "
                 "featvis.probe.embed(model, image) makes one"
             )
-        rows, cosines = self._nearest(query, k)
+        query = query / max(float(np.linalg.norm(query)), 1e-12)
+        rows, cosines = self._nearest(query - self._average, k)
         numbers = self.arrays["images"]
         return tuple(
             Neighbour(self.names[int(numbers[row])], float(cosine))
@@ -187,7 +195,22 @@ class Index:
 
     @cached_property
     def _nearest(self) -> Nearest:
-        return nearest(self.embeddings())
+        return nearest(self.centered())
+
+    def centered(self) -> NDArray[np.float32]:
+        """The embeddings (N, D) less their average, each of length 1: these are compared."""
+        apart = self.embeddings() - self._average
+        made: NDArray[np.float32] = apart / np.maximum(
+            np.linalg.norm(apart, axis=1, keepdims=True), 1e-12
+        )
+        return made
+
+    @cached_property
+    def _average(self) -> NDArray[np.float32]:
+        """The average embedding (D,); of a few pictures it says little, and is taken as zero."""
+        known = self.embeddings()
+        average: NDArray[np.float32] = known.mean(0)
+        return average if len(known) >= FEW else np.zeros_like(average)
 
     def embeddings(self) -> NDArray[np.float32]:
         """Of all pictures (N, D), each of length 1, in the order of `rows`."""

@@ -8,7 +8,8 @@ from html import escape
 import numpy as np
 import torch
 
-from featvis import color, render
+from featvis import render
+from featvis.render import color
 from featvis.types import Attribution, FeatureMaps, Heatmap, Place, Synthesis
 from zoo_adapters import Facts
 
