@@ -23,6 +23,7 @@ from .pictures import read_image
 
 __all__ = ["wrap"]
 
+MOST_BANDS = 16  # that are taken for those of a picture without being told
 LARGER = 32  # pixels by which a picture is larger to try whether the network takes it
 EMBEDS = "it has no classes: its output is an embedding, not the sum of evidence for something"
 RGB = (0, 1, 2)
@@ -137,13 +138,14 @@ def wrap(
 
 
 def _bands(module: nn.Module, channels: int | None, mean: Numbers | None) -> int:
-    """The number of bands: as it is given, or that of the first convolution."""
+    """The number of bands: as it is given, that of the means, or of the first convolution."""
     if channels is not None:
         return channels
+    if isinstance(mean, Sequence) and len(mean) > 1:
+        return len(mean)
     first = next((part for part in module.modules() if isinstance(part, nn.Conv2d)), None)
-    if first is not None:
-        return first.in_channels
-    return len(mean) if isinstance(mean, Sequence) and len(mean) > 1 else 3
+    # one of more channels convolves what the network made of the picture, as its spectrum
+    return 3 if first is None or first.in_channels > MOST_BANDS else first.in_channels
 
 
 def _triple(name: str, rgb: Sequence[int], bands: int) -> tuple[int, int, int]:

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from featvis import color, render
+from featvis import render
 from featvis.model import Image
+from featvis.render import color
 from featvis.types import Attribution, FeatureMaps, Filters, Heatmap, Place
 
 

@@ -116,7 +116,7 @@ def test_a_picture_of_other_bands_is_refused(kind):
 @pytest.mark.parametrize(
     ("how", "words"),
     [
-        ({"mean": (0.5, 0.5, 0.5)}, "one number or 6 numbers"),
+        ({"mean": (0.5, 0.5, 0.5)}, "std is one number or three numbers"),
         ({"rgb": (1, 2, 6)}, "three of its bands, 0 to 5"),
         ({"rgb": (1, 2)}, "three of its bands"),
         ({"channels": 4}, "does not run"),

@@ -386,7 +386,7 @@ def test_labels_are_read_however_they_are_given(tmp_path, kind):
         ({"mean": None}, "often ImageNet's"),
         ({"std": 0}, "all positive"),
         ({"std": (0.2, -0.1, 0.2)}, "all positive"),
-        ({"mean": (0.5, 0.5)}, "one number or three numbers"),
+        ({"mean": (0.5, 0.5)}, "takes (B, 2, H, W)"),
         ({"mean": "imagenet"}, "one number or three numbers"),
         ({"mean": float("nan")}, "one number or three numbers"),
     ],
