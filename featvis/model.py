@@ -187,9 +187,9 @@ class VisionModel:
 
     def normalize(self, image: Tensor) -> Tensor:
         """Pixels in [0, 1] -> what the module takes, in its dtype and on its device."""
-        if image.shape[1] != self.bands:
+        if image.shape[-3] != self.bands:
             raise WrongRequest(
-                f"{self.name} takes pictures of {self.bands} bands, not of {image.shape[1]}; give "
+                f"{self.name} takes pictures of {self.bands} bands, not of {image.shape[-3]}; give "
                 f"them as a tensor (B, {self.bands}, H, W)"
             )
         normalized = (image - self.mean.to(image)) / self.std.to(image)

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from featvis.classes import Classes
+from featvis.embedding import Embedding
 from featvis.model import Image, VisionModel, values
 from featvis.target import Contrast, Likeness, Target
 from featvis.types import WrongRequest, brief
@@ -133,6 +134,8 @@ def _target(model: VisionModel, given: Any) -> Target:
         return given
     if isinstance(given, str):
         return model.output.parse(given)
+    if not isinstance(model.output, Classes | Embedding):  # it knows its targets itself
+        return given
     if isinstance(given, Tensor) or hasattr(given, "__array__"):
         given = _plain(given)
     if isinstance(given, list | tuple | range):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import wraps
 from numbers import Integral, Real
@@ -146,21 +146,21 @@ def method(
     passes: Cost = cost if callable(cost) else lambda model, arguments: float(cost)
 
     def declare(run: F) -> F:
-        own = in_own_mode(_reading(run))
-        record = _method(own, title, family, paper, requires, passes, first)
-        METHODS[record.name] = record
+        record = _method(run, title, family, paper, requires, passes, first)
+        own = in_own_mode(_reading(run, record.params))
+        METHODS[record.name] = replace(record, run=own)
         return own
 
     return declare
 
 
-def _reading(run: F) -> F:
+def _reading(run: F, declared: Sequence[Param]) -> F:
     """The method with its arguments read and its parameters checked first."""
     signature = inspect.signature(run)
+    params = {param.name: param for param in declared}
 
     def read(args: Any, kwargs: Any) -> Request:
         request = read_request(signature, args, kwargs)
-        params = {param.name: param for param in METHODS[run.__name__].params}
         for name, value in request.arguments.items():
             if name in params:
                 request.arguments[name] = params[name].check(value)

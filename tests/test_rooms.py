@@ -101,7 +101,7 @@ IMPORTS = {
         "benchmarks/routes.py",  # which lists the routes of the Gradio at hand
     ],
     "spaces": ["spaces/*"],
-    "timm": ["zoo_adapters/timm.py", "zoo_adapters/bundled/*", "benchmarks/*"],
+    "timm": ["zoo_adapters/timm*.py", "zoo_adapters/bundled/*", "benchmarks/*"],
     "torchvision": ["zoo_adapters/torchvision*.py", "benchmarks/*"],
     "transformers": ["zoo_adapters/transformers*.py", "benchmarks/*"],
     "captum": ["benchmarks/*"],
@@ -274,7 +274,19 @@ def test_public_names_are_sorted_and_true(name):
     bound |= {n.name for n in tree.body if isinstance(n, ast.FunctionDef | ast.ClassDef)}
     public = {name for name in bound if not name.startswith("_") and name != "annotations"}
     inner = (
-        {"COPIES", "VisionModel", "WrongRequest", "adapter", "memory", "split", "table"}
+        {
+            "COPIES",
+            "Labels",
+            "Path",
+            "Sizes",
+            "VisionModel",
+            "WrongRequest",
+            "adapter",
+            "load_own",
+            "memory",
+            "split",
+            "table",
+        }
         if name == "zoo_adapters"
         else set()
     )

@@ -141,7 +141,7 @@ def _bands(module: nn.Module, channels: int | None, mean: Numbers | None) -> int
     """The number of bands: as it is given, that of the means, or of the first convolution."""
     if channels is not None:
         return channels
-    if isinstance(mean, Sequence) and len(mean) > 1:
+    if isinstance(mean, list | tuple) and len(mean) > 1:
         return len(mean)
     first = next((part for part in module.modules() if isinstance(part, nn.Conv2d)), None)
     # one of more channels convolves what the network made of the picture, as its spectrum

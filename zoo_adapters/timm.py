@@ -1,4 +1,4 @@
-"""timm: its registry, its repositories on the hub, its folders on disk. The only file with timm."""
+"""timm: its registry, its repositories on the hub, its folders on disk."""
 
 from __future__ import annotations
 
@@ -10,20 +10,29 @@ from typing import Any
 import timm
 import torch
 from timm.data.config import resolve_model_data_config
-from timm.data.imagenet_info import ImageNetInfo, infer_imagenet_subset
 
-from featvis.model import Preprocessing, VisionModel, WrongRequest
-from zoo_adapters import hub, labels, weights
-from zoo_adapters.carried import Carried
+from featvis.model import VisionModel, WrongRequest
+from zoo_adapters import hub, weights
 from zoo_adapters.checkpoints import Sizes
 from zoo_adapters.facts import Facts, training_data
 from zoo_adapters.folders import FILES, config, has_weights, measured_of, reason
 from zoo_adapters.measured import completed
 from zoo_adapters.module import wrap
 from zoo_adapters.registry import elsewhere, repository, unknown
+from zoo_adapters.timm_facts import carried, framing, labels_of
 from zoo_adapters.weights import Progress
 
-__all__ = ["describe", "describe_folder", "families", "folder", "load", "names", "parameters"]
+__all__ = [
+    "blank",
+    "carried",
+    "describe",
+    "describe_folder",
+    "families",
+    "folder",
+    "load",
+    "names",
+    "parameters",
+]
 
 POPULAR = (
     "resnet",
@@ -236,9 +245,9 @@ def _record(
         mean=data["mean"],
         std=data["std"],
         size=tuple(data["input_size"][1:]),
-        labels=_labels(cfg, module.num_classes) if learned else (),
+        labels=labels_of(cfg, module.num_classes) if learned else (),
         embeds=module.num_classes == 0,
-        input=_framing(module, data),
+        input=framing(module, data),
         info={
             "licence": cfg.get("license") or "unknown",
             "source": source,
@@ -256,45 +265,6 @@ def blank(name: str, sizes: Sizes) -> tuple[Any, dict[str, Any]]:
     how = {key: value for key, value in how.items() if value is not None}
     module = _build(architecture, f"timm:{name}", pretrained=False, **how)
     return module, {"embeds": module.num_classes == 0}
-
-
-def carried(module: Any) -> Carried:
-    """What a network of timm says of itself, whoever built it."""
-    data = resolve_model_data_config(module)
-    return Carried(
-        mean=tuple(data["mean"]),
-        std=tuple(data["std"]),
-        size=(data["input_size"][1], data["input_size"][2]),
-        labels=_labels(module.pretrained_cfg, module.num_classes),
-        input=_framing(module, data),
-        embeds=module.num_classes == 0,
-    )
-
-
-def _framing(module: Any, data: dict[str, Any]) -> Preprocessing:
-    return Preprocessing(
-        crop_pct=data["crop_pct"],
-        crop_mode=data["crop_mode"],
-        interpolation=data["interpolation"],
-        fixed_size=bool(module.pretrained_cfg.get("fixed_input_size")),
-    )
-
-
-def _labels(cfg: dict[str, Any], classes: int) -> tuple[str, ...]:
-    """The configuration's own labels, or ImageNet's where the tag says so: never by count alone."""
-    if not classes:
-        return ()
-    if cfg.get("label_names"):
-        return labels.given(cfg["label_names"], cfg.get("label_descriptions") or {}, classes)
-    return _imagenet(classes) if labels.are_imagenets(classes, cfg.get("tag") or "") else ()
-
-
-@lru_cache(maxsize=4)
-def _imagenet(classes: int) -> tuple[str, ...]:
-    info = ImageNetInfo(infer_imagenet_subset({"num_classes": classes}) or "")
-    both = [info.index_to_description(i, detailed=True) for i in range(classes)]
-    parts = [text.partition(": ") for text in both]
-    return labels.short([lemma for lemma, _, _ in parts], [what for _, _, what in parts])
 
 
 def _facts(name: str, cfg: dict[str, Any], source: str, *, on_disk: bool) -> Facts:

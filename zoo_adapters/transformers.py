@@ -18,7 +18,6 @@ from torch import nn
 from featvis.model import VisionModel, WrongRequest
 from zoo_adapters import fields, hub, processors, weights
 from zoo_adapters import transformers_types as types
-from zoo_adapters.carried import Carried
 from zoo_adapters.checkpoints import Sizes
 from zoo_adapters.facts import Facts
 from zoo_adapters.folders import reason
@@ -28,8 +27,9 @@ from zoo_adapters.registry import repository, unknown
 from zoo_adapters.towers import POPULAR, UNUSABLE, Patches, Tower, rgb_first
 from zoo_adapters.weights import Progress
 
-__all__ = ["describe", "families", "load", "names", "parameters", "untrained"]
+__all__ = ["blank", "carried", "describe", "families", "load", "names", "parameters", "untrained"]
 
+carried = types.carried
 FILES = ("model.safetensors", "pytorch_model.bin")
 
 
@@ -255,39 +255,21 @@ def blank(name: str, sizes: Sizes) -> tuple[nn.Module, dict[str, Any]]:
     if kind != "type":
         raise WrongRequest(f"{full}: a checkpoint is for a type of network, as transformers:resnet")
     config, how = types.defaults(rest)
-    if sizes.classes is not None:
-        config.num_labels = sizes.classes
+    config.num_labels = sizes.classes or config.num_labels
+    cls, embeds = types.chosen(config, full)
     if sizes.bands is not None:
-        types.sees(config, types.chosen(config, full)[0]).num_channels = sizes.bands
-    _, embeds = types.chosen(config, full)
+        types.sees(config, cls).num_channels = sizes.bands
     ready = _ready(config, how, full)
     bands = sizes.bands or 3
+    mean, std = (n if bands == 3 else fmean(n) for n in (ready.mean, ready.std))
     return _shown(_built(config, full), config, full), {
-        "mean": ready.mean if bands == 3 else fmean(ready.mean),
-        "std": ready.std if bands == 3 else fmean(ready.std),
+        "mean": mean,
+        "std": std,
         "size": ready.size,
         "input": ready.input,
         "embeds": embeds,
         "channels": bands,
     }
-
-
-def carried(module: Any) -> Carried:
-    """What a network of transformers says of itself, whoever built it."""
-    config = module.config
-    _, how = types.defaults(config.model_type) if config.model_type in types.classes() else ({}, {})
-    if getattr(getattr(config, "vision_config", config), "image_size", None):
-        how = processors.sized(how, config)
-    ready = processors.prepared(how, getattr(config, "vision_config", config))
-    embeds = type(module).__name__.endswith("Model")
-    return Carried(
-        mean=ready.mean,
-        std=ready.std,
-        size=ready.size,
-        labels=() if embeds else types.labels(config),
-        input=ready.input,
-        embeds=embeds,
-    )
 
 
 def _shown(module: nn.Module, config: Any, full: str) -> nn.Module:

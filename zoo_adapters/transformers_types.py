@@ -13,13 +13,14 @@ from transformers.utils import logging
 
 from featvis.model import WrongRequest
 from zoo_adapters import fields, processors
+from zoo_adapters.carried import Carried
 from zoo_adapters.folders import document, reason
 from zoo_adapters.towers import HOW, TOWERS, UNUSABLE
 
 logging.set_verbosity_error()  # it warns of its own defaults ...
 logging.disable_progress_bar()  # ... and tells the terminal how far it is
 
-__all__ = ["chosen", "classes", "defaults", "labels", "read", "sees"]
+__all__ = ["carried", "chosen", "classes", "defaults", "labels", "read", "sees"]
 
 GENERIC = re.compile(r"LABEL_\d+")  # labels that nobody gave
 
@@ -116,3 +117,21 @@ def labels(config: Any) -> tuple[str, ...]:
     if all(GENERIC.fullmatch(word) for word in words):
         return ()
     return tuple(word.partition(",")[0] for word in words)
+
+
+def carried(module: Any) -> Carried:
+    """What a network of transformers says of itself, whoever built it."""
+    config = module.config
+    _, how = defaults(config.model_type) if config.model_type in classes() else ({}, {})
+    if getattr(getattr(config, "vision_config", config), "image_size", None):
+        how = processors.sized(how, config)
+    ready = processors.prepared(how, getattr(config, "vision_config", config))
+    embeds = type(module).__name__.endswith("Model")
+    return Carried(
+        mean=ready.mean,
+        std=ready.std,
+        size=ready.size,
+        labels=() if embeds else labels(config),
+        input=ready.input,
+        embeds=embeds,
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from featvis import Image
-from featvis.render import sample
+from featvis.render import placed
 from featvis.types import Attribution, Heatmap, Place
 
 READOUT = 40  # cells per side
@@ -24,4 +24,4 @@ def on_original(result: Heatmap | Attribution, image: Image) -> list[list[float]
     y = (cells * height - top) / (bottom - top) * h
     x = (cells * width - left) / (right - left) * w
     at = torch.stack(torch.meshgrid(y, x, indexing="ij"), -1)
-    return [[float(f"{v:.3g}") for v in row] for row in sample(maps, place, at)[0].tolist()]
+    return [[float(f"{v:.3g}") for v in row] for row in placed(maps, place, at)[0].tolist()]

@@ -113,7 +113,7 @@ def _figure(
         return _alone(panel, panel.alone)
     data = legend = ""
     if panel.result is None:
-        above = _cells(panel, image)
+        above = _components(panel, image)
     else:
         layer = file_url(_layer(panel.result, image, top), "map.webp")
         kind = "strokes" if isinstance(panel.result, Attribution) and panel.result.colors else ""
@@ -201,18 +201,14 @@ def _duration(seconds: float) -> str:
     return f"{1000 * seconds:.0f} ms" if seconds < 0.1 else f"{seconds:.2f} s"
 
 
-def _cells(panel: Panel, image: Image) -> str:
-    """Colours (h, w, 3), one cell for each position of a map, where the map lies."""
+def _components(panel: Panel, image: Image) -> str:
+    """Colours (h, w, 3) of a map's positions, placed as heat is."""
     assert panel.colors is not None
     assert panel.place is not None
-    (y, x), (down, right) = panel.place
-    (h, w), (height, width) = panel.colors.shape[:2], image.values.shape[2:]
+    layer = overlay(render.components_over(panel.colors, panel.place, image))
     return (
-        f'<div class="fv-window" style="{_rectangle(image.box, image.original)}">'
-        f'<img class="fv-heat cells" src="{file_url(png(panel.colors), "map.png")}" style="'
-        f"top:{100 * (y - down / 2) / height:.2f}%;left:{100 * (x - right / 2) / width:.2f}%;"
-        f'height:{100 * h * down / height:.2f}%;width:{100 * w * right / width:.2f}%" '
-        f'alt="{escape(panel.title)} over the picture"></div>'
+        f'<img class="fv-heat" src="{file_url(layer, "map.webp")}" '
+        f'alt="{escape(panel.title)} over the picture">'
     )
 
 

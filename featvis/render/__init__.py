@@ -13,10 +13,20 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from torch.nn.functional import grid_sample, interpolate
+from torch.nn.functional import interpolate
 
 from featvis.model import Image
 from featvis.render import color
+from featvis.render.placing import (
+    LARGEST,
+    PIXELS,
+    coverage,
+    inside,
+    on_input,
+    pixels_of,
+    placed,
+    sample,
+)
 from featvis.types import (
     Attribution,
     FeatureMaps,
@@ -32,24 +42,26 @@ if TYPE_CHECKING:
     import PIL.Image
 
 __all__ = [
+    "LARGEST",
     "colorbar",
     "components",
+    "components_over",
     "compose",
     "grid",
     "limit",
     "on_input",
     "over",
     "pictures",
+    "placed",
     "render",
+    "sample",
     "sheet",
     "strokes",
     "tiles",
     "to_pil",
 ]
 
-LARGEST = 768  # longer side of an overlay, in pixels
 GREY = 0.5
-PIXELS = Place((0.5, 0.5), (1.0, 1.0))  # of an attribution: a position is a pixel
 
 
 @singledispatch
@@ -183,58 +195,27 @@ def over(result: Heatmap | Attribution, image: Image, *, limit: float | None = N
     Positions of a map are placed by their measured centres and the crop on the original; what the
     network did not see is transparent. Alpha follows the magnitude, but strokes on grey are opaque.
     """
-    at = _pixels_of(image)
+    at = pixels_of(image)
     top = max(limit if limit is not None else _limit(result), 1e-12)
     if isinstance(result, Attribution) and result.colors:
         shown = color.shown(result.values, result.bands)
-        placed = sample(shown.flatten(0, 1), PIXELS, at).unflatten(0, (-1, 3))
-        tones = _bytes(GREY + GREY * _unit(placed, top)).permute(0, 2, 3, 1)
+        strokes_ = sample(shown.flatten(0, 1), PIXELS, at).unflatten(0, (-1, 3))
+        tones = _bytes(GREY + GREY * _unit(strokes_, top)).permute(0, 2, 3, 1)
         layer = torch.cat([tones, torch.full_like(tones[..., :1], 255)], -1)
     elif isinstance(result, Attribution):
         layer = color.evidence(_unit(sample(result.map, PIXELS, at), top))
     else:
-        layer = color.evidence(_unit(sample(result.values, result.place, at), top))
-    h, w = image.values.shape[2:]
-    layer[..., 3] *= ((at >= 0) & (at <= torch.tensor([h, w]))).all(-1)
+        layer = color.evidence(_unit(placed(result.values, result.place, at), top))
+    layer[..., 3] *= inside(image, at)
     return layer
 
 
-def sample(maps: Tensor, place: Place, at: Tensor) -> Tensor:
-    """Maps (B, h, w) at input coordinates `at` (H, W, 2): bicubic, within the map's own range."""
-    maps = _finite(maps)
-    h, w = maps.shape[1:]
-    rows = (at[..., 0] - place.start[0]) / place.step[0]
-    columns = (at[..., 1] - place.start[1]) / place.step[1]
-    grid = torch.stack([columns * 2 / max(w - 1, 1) - 1, rows * 2 / max(h - 1, 1) - 1], -1)
-    grid = grid.clamp(-1, 1).to(maps)
-    made = grid_sample(
-        maps[None], grid[None], mode="bicubic", padding_mode="border", align_corners=True
-    )[0]
-    low, high = maps.amin((1, 2), keepdim=True), maps.amax((1, 2), keepdim=True)
-    return torch.minimum(torch.maximum(made, low), high)
-
-
-def on_input(result: Heatmap | Attribution, size: tuple[int, int]) -> Tensor:
-    """The evidence (B, H, W) of each pixel of an input of `size`, in its own units and signs."""
-    if isinstance(result, Attribution):
-        return result.map
-    axes = [torch.arange(length) + 0.5 for length in size]
-    return sample(
-        result.values, result.place, torch.stack(torch.meshgrid(*axes, indexing="ij"), -1)
-    )
-
-
-def _pixels_of(image: Image) -> Tensor:
-    """Input coordinates (H, W, 2) of the pixels of the original, reduced to at most LARGEST."""
-    height, width = image.original
-    factor = min(1.0, LARGEST / max(height, width))
-    top, left, bottom, right = image.box
-    h, w = image.values.shape[2:]
-    rows = (torch.arange(max(1, round(height * factor))) + 0.5) / factor
-    columns = (torch.arange(max(1, round(width * factor))) + 0.5) / factor
-    y = (rows - top) / (bottom - top) * h
-    x = (columns - left) / (right - left) * w
-    return torch.stack(torch.meshgrid(y, x, indexing="ij"), -1)
+def components_over(colors: Tensor, place: Place, image: Image) -> Tensor:
+    """Colours (h, w, 3) of a map's positions, as a layer (H, W, 4) that is placed as heat is."""
+    at = pixels_of(image)
+    fine = sample(colors.permute(2, 0, 1).float(), place, at).permute(1, 2, 0)
+    alpha = 255 * coverage((colors.shape[0], colors.shape[1]), place, at) * inside(image, at)
+    return torch.cat([fine, alpha[..., None].to(fine)], -1).round().byte()
 
 
 def compose(picture: Tensor, layer: Tensor, opacity: float = 0.8) -> Tensor:

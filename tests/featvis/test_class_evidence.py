@@ -115,6 +115,6 @@ def test_a_wrong_request_is_one_sentence_with_what_is_possible(models, arguments
 
 def test_an_image_of_the_wrong_form_is_refused(models):
     with pytest.raises(featvis.WrongRequest, match=r"\(B, 3, H, W\)"):
-        featvis.cam(models["GAP + FC"], torch.rand(3, 24, 32))
+        featvis.cam(models["GAP + FC"], torch.rand(24, 32))
     with pytest.raises(featvis.WrongRequest, match="divide it by 255"):
         featvis.cam(models["GAP + FC"], torch.zeros(1, 3, 24, 32, dtype=torch.uint8))

@@ -35,7 +35,9 @@ APART = (
     "app/index/plan.py", "app/index/s*", "featvis/measures/faithfulness.py",
     "app/index/reading.py", "featvis/ascent/objectives.py", "zoo_adapters/module.py",
     "app/files/compare_sheet.py", "zoo_adapters/find.py", "featvis/model.py",
-    "featvis/ascent/memory.py", "zoo_adapters/bundled/*",
+    "featvis/ascent/memory.py", "zoo_adapters/bundled/*", "featvis/request.py",
+    "featvis/selection.py", "zoo_adapters/given.py", "zoo_adapters/own.py",
+    "zoo_adapters/checkpoints.py",
 )  # fmt: skip
 SEEN = [
     file
