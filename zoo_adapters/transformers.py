@@ -260,16 +260,11 @@ def blank(name: str, sizes: Sizes) -> tuple[nn.Module, dict[str, Any]]:
     if sizes.bands is not None:
         types.sees(config, cls).num_channels = sizes.bands
     ready = _ready(config, how, full)
-    bands = sizes.bands or 3
-    mean, std = (n if bands == 3 else fmean(n) for n in (ready.mean, ready.std))
-    return _shown(_built(config, full), config, full), {
-        "mean": mean,
-        "std": std,
-        "size": ready.size,
-        "input": ready.input,
-        "embeds": embeds,
-        "channels": bands,
-    }
+    alone = sizes.bands not in (None, 3)
+    mean, std = (fmean(n) if alone else n for n in (ready.mean, ready.std))
+    facts: dict[str, Any] = {"mean": mean, "std": std, "size": ready.size, "input": ready.input}
+    facts |= {"embeds": embeds, "channels": sizes.bands or 3}
+    return _shown(_built(config, full), config, full), facts
 
 
 def _shown(module: nn.Module, config: Any, full: str) -> nn.Module:
