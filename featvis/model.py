@@ -19,7 +19,16 @@ from torch import Tensor, nn
 from featvis.bounds import Bound
 from featvis.classes import Classes
 from featvis.output import Output, check_rows
-from featvis.types import ATTENTION, Layout, Place, WrongRequest, brief, precise
+from featvis.types import (
+    ATTENTION,
+    Image,
+    Layout,
+    Place,
+    Preprocessing,
+    WrongRequest,
+    brief,
+    precise,
+)
 
 __all__ = [
     "Head",
@@ -83,26 +92,6 @@ class Head:
     residual: float  # max |<G, F> + b - logit| / max |logit| as proved
 
 
-@dataclass(frozen=True)
-class Preprocessing:
-    """How a picture becomes the input: resize so that crop/size = crop_pct, then crop."""
-
-    crop_pct: float = 1.0
-    crop_mode: str = "center"  # "center", "squash" (no crop, aspect lost) or "border" (padded)
-    interpolation: str = "bicubic"
-    resize: int | None = None  # torchvision: the shorter side before the crop, instead of crop_pct
-    fixed_size: bool = False  # the network takes no other input size
-
-
-@dataclass(frozen=True, eq=False)
-class Image:
-    """Pictures as the network takes them, with the place of the crop on the original."""
-
-    values: Tensor  # (B, 3, H, W), RGB in [0, 1]
-    box: tuple[float, float, float, float]  # top, left, bottom, right on the original
-    original: tuple[int, int]  # height, width of the original picture
-
-
 def _nothing() -> None:
     """Give nothing back: the module is nobody's own."""
 
@@ -120,7 +109,7 @@ class VisionModel:
     output: Output  # what comes out, and what may be asked of it
     head: Head | None
     head_reason: str  # why head is None, or what kind of head it is, in one sentence
-    input: Preprocessing = Preprocessing()
+    input: Preprocessing = field(default_factory=Preprocessing)
     rgb: tuple[int, int, int] = (0, 1, 2)  # the bands that are shown as red, green and blue
     info: Mapping[str, str | int | float] = field(default_factory=lambda: MappingProxyType({}))
     # a picture as people have them, a path or a PIL picture, -> as the network takes it
@@ -207,10 +196,20 @@ class VisionModel:
             f"See all {len(self.layers)} with: featvis show {self.name}"
         )
 
-    def maps(self, name: str, raw: Tensor) -> Tensor:
-        """Raw output of layer `name` -> (B, C, h, w), float32 at least, at any input size."""
+    def maps(self, name: str, raw: Tensor, seen: tuple[int, ...] | None = None) -> Tensor:
+        """Raw output of layer `name` -> (B, C, h, w), float32 at least.
+
+        `seen`: the shape of the pictures, where they may be of another size than its own.
+        """
         layer = self.layer(name)
-        return precise(layer.layout.to_maps(raw, layer.size))
+        return precise(layer.layout.to_maps(raw, self.grid(layer.size, seen)))
+
+    def grid(self, own: tuple[int, int], seen: tuple[int, ...] | None) -> tuple[int, int]:
+        """The size (h, w) of a map that is `own` at the network's size, for other pictures."""
+        if seen is None:
+            return own
+        h, w = (round(n * s / size) for n, s, size in zip(own, seen[-2:], self.size, strict=True))
+        return h, w
 
     @property
     def tokens(self) -> Layer | None:

@@ -78,7 +78,7 @@ def recording(
     }
     maps: dict[str, Tensor] = {}
     before: dict[str, Tensor] = {}
-    missing = set(modules)
+    missing, shape = set(modules), tuple(values(image).shape)
 
     def seen(name: str, _: nn.Module, out: Any) -> Any:
         if name not in missing:  # a shared module: its first call is the layer
@@ -86,9 +86,9 @@ def recording(
         missing.remove(name)
         raw = first_tensor(out)
         if name in layers:
-            maps[name] = model.maps(name, raw)
+            maps[name] = model.maps(name, raw, shape)
         if name in units:
-            before[name] = unit_maps(model, name, raw)
+            before[name] = unit_maps(model, name, raw, shape)
         if not missing and not output:
             raise _Stop
         return _replace(out, raw.clone())
@@ -109,13 +109,15 @@ def unbound(model: VisionModel, layers: Iterable[str]) -> AbstractContextManager
     return Unbound(calls) if calls else nullcontext()
 
 
-def unit_maps(model: VisionModel, layer: str, raw: Tensor) -> Tensor:
+def unit_maps(
+    model: VisionModel, layer: str, raw: Tensor, shape: tuple[int, ...] | None = None
+) -> Tensor:
     """Units (B, C, h, w) of the raw output of a layer, recorded within `unbound`."""
     if model.layer(layer).bound and not bound_of(raw):
         raise RuntimeError(
             f"{model.name}: {layer} did not come out of {model.layer(layer).bound} in this pass"
         )
-    return model.maps(layer, value_before(raw))
+    return model.maps(layer, value_before(raw), shape)
 
 
 def record_logits(
@@ -126,6 +128,7 @@ def record_logits(
     The graph begins at the layers: nothing before them is kept for a backward pass.
     """
     raws: dict[str, Tensor] = {}
+    pictures = values(image).detach()
 
     def seen(name: str, _: nn.Module, out: Any) -> Any:
         if name in raws:
@@ -136,10 +139,10 @@ def record_logits(
 
     modules = {name: model.module.get_submodule(model.layer(name).name) for name in layers}
     with torch.enable_grad(), hooked(modules, seen):
-        logits = model(values(image).detach())
+        logits = model(pictures)
     return (
         [raws[name] for name in layers],
-        [model.maps(name, raws[name]).detach() for name in layers],
+        [model.maps(name, raws[name], tuple(pictures.shape)).detach() for name in layers],
         logits,
     )
 

@@ -20,8 +20,10 @@ __all__ = [
     "FeatureMaps",
     "Filters",
     "Heatmap",
+    "Image",
     "Layout",
     "Place",
+    "Preprocessing",
     "ReceptiveField",
     "Rectangle",
     "Result",
@@ -133,6 +135,26 @@ class Layout(NamedTuple):
         if raw.ndim == 4:  # (B, C, 1, L), on its way through a pool of two axes
             raw = raw.flatten(2)
         return raw[:, :, self.prefix : raw.shape[2] - self.suffix].unflatten(2, size)
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How a picture becomes the input: resize so that crop/size = crop_pct, then crop."""
+
+    crop_pct: float = 1.0
+    crop_mode: str = "center"  # "center", "squash" (no crop, aspect lost) or "border" (padded)
+    interpolation: str = "bicubic"
+    resize: int | None = None  # torchvision: the shorter side before the crop, instead of crop_pct
+    fixed_size: bool = False  # the network takes no other input size
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """Pictures as the network takes them, with the place of the crop on the original."""
+
+    values: Tensor  # (B, 3, H, W), RGB in [0, 1]
+    box: tuple[float, float, float, float]  # top, left, bottom, right on the original
+    original: tuple[int, int]  # height, width of the original picture
 
 
 @dataclass(frozen=True, eq=False)

@@ -62,7 +62,7 @@ def attention_rollout(model: VisionModel, image: Tensor | Image) -> Heatmap:
     if layer is None:
         raise WrongRequest(f"{model.name} has no attention rollout: {model.tokens_reason}")
     images = values(image)
-    (_, prefix, suffix), (h, w) = layer.layout, layer.size
+    (_, prefix, suffix), (h, w) = layer.layout, model.grid(layer.size, tuple(images.shape))
     count = prefix + h * w + suffix
     # nn.MultiheadAttention has a fused path without visible attention where no gradient is wanted
     with torch.enable_grad(), Watch(count, len(images)) as watch:

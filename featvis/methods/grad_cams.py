@@ -154,7 +154,7 @@ def _weighted(
     if all(gradient is None for gradient in gradients):
         _check_gradient(model, images[:1])
     slopes = {
-        name: (a, model.maps(name, g))
+        name: (a, model.maps(name, g, tuple(images.shape)))
         for name, a, g in zip(names or default_layers(model), maps, gradients, strict=True)
         if g is not None
     }

@@ -125,6 +125,7 @@ class Evidence:
     raw: Tensor  # F as the pooling operation takes it
     tape: Tape
     axis: int = 0  # of F along which the pictures lie
+    seen: tuple[int, ...] = ()  # the shape of the pictures
 
     def maps_of(self, picture: Tensor) -> Tensor:
         """F of the picture of each number (N,)."""
@@ -157,7 +158,7 @@ def watch(
         logits = output.of(module, normalized)
     if tape.maps is None or id(logits) not in tape.known:
         raise RuntimeError(f"the pooling operation {source} did not run")
-    return Evidence(logits, tape.maps, tape, axis)
+    return Evidence(logits, tape.maps, tape, axis, tuple(normalized.shape))
 
 
 @contextmanager

@@ -194,3 +194,35 @@ def test_every_method_runs_on_tokens(kind):
         )
         result = list(result)[-1] if method.generator else result
         assert result.values.isfinite().all(), name
+
+
+# --- pictures of another size -------------------------------------------------------------------
+
+
+class Dynamic(Transformer):
+    """Its patches are as many as the picture has."""
+
+
+SIZES = {"larger": (32, 56), "smaller": (16, 24), "other sides": (40, 24), "as many": (40, 24)}
+
+
+@pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
+@pytest.mark.parametrize("before", [0, 1])
+def test_pictures_of_another_size_have_maps_of_another_size(size, before):
+    torch.manual_seed(0)
+    network = wrapped(Dynamic(before=before))
+    image = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(1))
+    grid = (size[0] // PATCH, size[1] // PATCH)
+    last = list(network.layers)[-1]
+    changed = image.clone()
+    changed[:, :, -PATCH:, :PATCH] = 1 - changed[:, :, -PATCH:, :PATCH]
+    maps = [featvis.record(network, one, last)[last] for one in (image, changed)]
+    assert maps[0].shape == (1, WIDTH, *grid)
+    moved = (maps[1] - maps[0]).norm(dim=1)[0]
+    assert divmod(int(moved.argmax()), grid[1]) == (grid[0] - 1, 0)
+    assert featvis.grad_cam(network, image, 1, last).values.shape == (1, *grid)
+    assert featvis.attention_rollout(network, image).values.shape == (1, *grid)
+    if not before:
+        heat = featvis.cam(network, image, 1)
+        assert heat.values.shape == (1, *grid)
+        assert float(heat.residual) <= 1e-6
