@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from featvis.embedding import Embedding
 from featvis.hooks import fed, first_tensor, hooked
 from featvis.model import Head, Image, VisionModel, values
-from featvis.network.head import watch
+from featvis.network.head import read_head
 
 __all__ = ["Embedder", "embed", "embedder"]
 
@@ -48,7 +48,7 @@ def embedder(model: VisionModel) -> Embedder:
 
         def pooled(images: Tensor) -> Tensor:
             if direct is None:
-                raw = watch(model.module, model.normalize(images), head.source).raw
+                raw = read_head(model, images).raw
             else:  # a hook alone costs less than a watch
                 raw = _after(model, direct, images)
             return head.layout.to_maps(raw, head.size).mean((2, 3))
@@ -77,8 +77,7 @@ def _gives_the_map(model: VisionModel, head: Head) -> str | None:
                 torch.no_grad(),
                 hooked(keep, lambda _, __, out: outputs.append(first_tensor(out))),
             ):
-                normalized = model.normalize(_grey(model))
-                raw = watch(model.module, normalized, head.source, model.output).raw
+                raw = read_head(model, _grey(model)).raw
             same = outputs[-1].data_ptr() == raw.data_ptr() and outputs[-1].shape == raw.shape
             DIRECT[model] = after if same and outputs[-1].stride() == raw.stride() else None
     return DIRECT[model]
