@@ -10,14 +10,18 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from featvis.final import NAMES, PROBABILITY, Calls, probabilities
-from featvis.output import Answer, Output, OutputOf, Prediction, check_rows, likeness, no_picture
+from featvis.final import NAMES, PROBABILITY, VALUE, Calls, probabilities
+from featvis.output import Answer, Output, OutputOf, Prediction, likeness, no_picture
 from featvis.target import Contrast, Likeness, Score, Target
 from featvis.types import WrongRequest, brief
 
 __all__ = ["Classes"]
 
 EXCLUSIVE = ("", "softmax", "log_softmax")  # final activations of classes that exclude each other
+SCALES = {
+    PROBABILITY: "the scores are probabilities, as the network gives them",
+    VALUE: "the scores are the network's own output, neither logits nor probabilities",
+}
 INDEPENDENT = ("sigmoid", "log_sigmoid", "hardsigmoid")  # ... of which several may be true
 
 
@@ -56,12 +60,13 @@ class Classes(Output):
 
     @property
     def meaning(self) -> str:
-        """How the scores are read from the network, in words; "" where they are its output."""
-        if self.final == PROBABILITY:
-            return "the scores are probabilities, as the network gives them"
+        """Which values of the network the scores are, in words; "" where they are its output."""
+        return "; ".join(part for part in (self._scale(), self.others) if part)
+
+    def _scale(self) -> str:
         if self.left_out:
             return f"the scores are the values before the final {NAMES[self.final]}"
-        return ""
+        return SCALES.get(self.final, "")
 
     @property
     def count(self) -> int:
@@ -113,7 +118,7 @@ class Classes(Output):
 
         One picture may be asked for several classes.
         """
-        check_rows(self.network, values)
+        self.check_rows(values)
         if isinstance(target, Likeness):
             return likeness(self.network, values, target)
         if isinstance(target, Contrast):

@@ -15,12 +15,15 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from featvis.bounds import function_name
+from featvis.hooks import in_hook
 from featvis.network.node import Node, node
 
-__all__ = ["NAMES", "PROBABILITY", "Calls", "probabilities"]
+__all__ = ["NAMES", "PROBABILITY", "VALUE", "Calls", "probabilities"]
 
-# Function of torch -> activation. A logarithm, a limit and a division are none by themselves, but
-# may follow one: log(softmax(z)), softmax(z).clamp(1e-7), exp(z) / exp(z).sum().
+# Function of torch -> activation. A logarithm, a limit, a division and a difference are none by
+# themselves, but may belong to one: log(softmax(z)), softmax(z).clamp(1e-7),
+# exp(z - z.max()) / exp(z - z.max()).sum(), z - z.logsumexp().
 FUNCTIONS = {
     "sigmoid": "sigmoid",
     "expit": "sigmoid",
@@ -45,8 +48,13 @@ FUNCTIONS = {
     "true_divide": "div",
     "__truediv__": "div",
     "__itruediv__": "div",
+    "sub": "sub",
+    "subtract": "sub",
+    "__sub__": "sub",
+    "__isub__": "sub",
 }
 PROBABILITY = "probability"  # the scores are probabilities, and what was before is out of reach
+VALUE = "value"  # the scores are neither logits nor probabilities
 NAMES = {  # activation -> in words
     "sigmoid": "sigmoid",
     "hardsigmoid": "hard sigmoid",
@@ -104,8 +112,8 @@ class Calls(TorchFunctionMode):
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
-        name = _name(func)
-        if name not in FUNCTIONS:
+        name = function_name(func)
+        if name not in FUNCTIONS or in_hook():
             return func(*args, **kwargs)
         number = self.count
         self.count += 1
@@ -122,8 +130,3 @@ class Calls(TorchFunctionMode):
         """The activation and the number of the call that ended in an operation, or None."""
         found = self._made.get(id(operation))
         return (found[1], found[2]) if found else None
-
-
-def _name(func: Any) -> str:
-    name: str = getattr(func, "__name__", "")
-    return name if name.startswith("__") else name.rstrip("_")

@@ -11,16 +11,43 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from featvis.network.node import Node, node
 from featvis.tensors import named_parts, named_tensors, shapes
 from featvis.types import WrongRequest, brief
 
-__all__ = ["Key", "Selection", "read", "rows", "select"]
+__all__ = [
+    "EMBEDDINGS",
+    "SCORES",
+    "Key",
+    "Names",
+    "Selection",
+    "has_rows",
+    "read",
+    "rows",
+    "select",
+]
 
 # A path or index, or a function of the raw output; None: the rule decides.
 Key = str | int | Callable[[Any], Tensor] | None
 
-NAMES = ("logits", "out", "output", "outputs", "scores", "pred", "preds", "prediction")
-NAMES_LIKE = ("logits", "pred", "score")  # "class_logits", "predictions"
+PRODUCTS = ("addmm", "mm", "bmm", "matmul", "linear", "convolution")  # with weights
+
+
+class Names(NamedTuple):
+    """Names that tensors of a kind go by, the surest one first."""
+
+    exact: tuple[str, ...]
+    within: tuple[str, ...]  # parts of names: "class_logits", "predictions"
+
+
+SCORES = Names(
+    exact=("logits", "out", "output", "outputs", "scores", "pred", "preds", "prediction"),
+    within=("logits", "pred", "score"),
+)
+EMBEDDINGS = Names(
+    exact=("embedding", "embeddings", "image_embeds", "pooler_output", "features"),
+    within=("embed", "emb", "feat"),
+)
 
 
 class Selection(NamedTuple):
@@ -30,39 +57,85 @@ class Selection(NamedTuple):
     others: str = ""  # "" where no other tensor could be the scores
 
 
-def select(network: str, raw: Any, key: Key, classes: int = 0, pictures: int = 0) -> Selection:
+def select(
+    network: str,
+    raw: Any,
+    key: Key,
+    classes: int = 0,
+    pictures: int = 0,
+    names: Names = SCORES,
+) -> Selection:
     """Choose the scores in the output for so many pictures; 0: their number is not known.
 
-    A `key` decides. Else it is the tensor named logits, out, output, scores, pred or the like;
-    else the (B, K) one with as many columns as there are `classes` (0: not known); else the first
-    (B, K) one; else the first with a row for each picture.
+    A `key` decides. Else it is, among the tensors with one row (K,) for each picture, one of the
+    `names`; else the one with as many columns as there are `classes` (0: not known); else the
+    first one that no other is computed from by weights, as the logits of (features, logits).
+    Where there is no such tensor, it is one of another shape.
     """
     if callable(key):
         return Selection(key)
     tensors = named_tensors(raw)
     if key is not None and key != "":
-        return Selection(_path(network, raw, tensors, key))
-    if list(tensors) == [""]:
-        return Selection("")
-    likely = {
-        path: t
-        for path, t in tensors.items()
-        if t.ndim and t.is_floating_point() and len(t) == (pictures or len(t))
-    }
+        return Selection(_path(network, raw, tensors, key, names))
+    likely = {path: t for path, t in tensors.items() if has_rows(t, pictures)}
     if not likely:
         raise WrongRequest(
             f"{network} gives no tensor with a row of scores for each picture, but "
-            f"{shapes(tensors)}; output=lambda raw: ... can make one of it"
+            f"{shapes(tensors, pictures)}; wrap it with an output= that makes one of it, such as "
+            "output=lambda raw: ..."
         )
-    named = _named(likely)
-    columns = {p: t for p, t in likely.items() if t.ndim == 2}
-    fitting = [p for p, t in columns.items() if classes and t.shape[1] == classes]
-    path = (named or fitting or list(columns) or list(likely))[0]
-    if named or len(fitting) == 1 or len(likely) == 1:
+    columns = {path: rows(t, pictures) for path, t in likely.items()}
+    columns = {path: t for path, t in columns.items() if t.ndim == 2} or likely
+    named = _named(columns, names)
+    if named:
+        return Selection(named[0])
+    fitting = [path for path, t in columns.items() if _fits(t, classes)] or list(columns)
+    ends = _ends({path: likely[path] for path in fitting}) if names is SCORES else fitting
+    path = next((end for end in ends if columns[end].shape[1] > 1), ends[0])
+    clear = columns[path].shape[1] > 1 or len(fitting) < len(columns) or len(likely) == 1
+    if len(ends) == 1 and clear:
         return Selection(path)
     others = shapes({p: t for p, t in likely.items() if p != path}, pictures)
     mine = shapes({path: likely[path]}, pictures)
-    return Selection(path, f"{mine} is taken for the scores; output= chooses another: {others}")
+    return Selection(
+        path, f"output {mine} is taken for the scores; output= chooses another: {others}"
+    )
+
+
+def has_rows(tensor: Tensor, pictures: int) -> bool:
+    """May it have a row of numbers for each picture?"""
+    rows_fit = tensor.ndim > 0 and len(tensor) == (pictures or len(tensor))
+    return rows_fit and tensor.numel() > 0 and tensor.is_floating_point()
+
+
+def _fits(tensor: Tensor, classes: int) -> bool:
+    """May its columns be the scores of so many classes? A single one has two sides."""
+    return tensor.shape[1] == classes or (classes == 2 and tensor.shape[1] == 1)
+
+
+def _ends(tensors: Mapping[str, Tensor]) -> list[str]:
+    """The paths of those that no other is computed from by weights, if a pass was watched."""
+    nodes = {path: node(tensor) for path, tensor in tensors.items()}
+    before: set[int] = set()
+    for end in nodes.values():
+        before |= _before_weights(end) if end else set()
+    return [path for path in tensors if id(nodes[path]) not in before] or list(tensors)
+
+
+def _before_weights(end: Node) -> set[int]:
+    """The ids of the nodes that weights lead from to a node."""
+    before: set[int] = set()
+    todo, seen = [end], set()
+    while todo:
+        here = todo.pop()
+        if id(here) in seen:
+            continue
+        seen.add(id(here))
+        if here.name in PRODUCTS:
+            before.update(id(earlier) for parent in here.parents for earlier in parent.ancestors())
+        else:
+            todo.extend(here.parents)
+    return before
 
 
 def read(network: str, raw: Any, key: Key) -> Tensor:
@@ -85,23 +158,25 @@ def rows(tensor: Tensor, count: int) -> Tensor:
     return tensor
 
 
-def _named(tensors: Mapping[str, Tensor]) -> list[str]:
-    """The paths that end in the name of scores, the surest one first."""
+def _named(tensors: Mapping[str, Tensor], names: Names) -> list[str]:
+    """The paths that end in one of the names, the surest one first."""
     ends = {path: path.rpartition(".")[2].lower() for path in tensors}
-    exact = [path for name in NAMES for path, end in ends.items() if end == name]
-    return exact or [path for name in NAMES_LIKE for path, end in ends.items() if name in end]
+    exact = [path for name in names.exact for path, end in ends.items() if end == name]
+    return exact or [path for name in names.within for path, end in ends.items() if name in end]
 
 
-def _path(network: str, raw: Any, tensors: Mapping[str, Tensor], key: str | int) -> str:
+def _path(
+    network: str, raw: Any, tensors: Mapping[str, Tensor], key: str | int, names: Names
+) -> str:
     """The path of the tensor that a key names; of several below it the likeliest."""
-    names = [name for name, _ in named_parts(raw)]
+    parts = [name for name, _ in named_parts(raw)]
     name = str(key)
-    if isinstance(key, int) and name not in names and -len(names) <= key < len(names):
-        name = names[key]
+    if isinstance(key, int) and name not in parts and -len(parts) <= key < len(parts):
+        name = parts[key]
     below = {p: t for p, t in tensors.items() if p == name or p.startswith(f"{name}.")}
     if not below or not name:
         raise WrongRequest(f"{network} has no output {brief(key)}; it gives {shapes(tensors)}")
-    return (_named(below) or list(below))[0]
+    return (_named(below, names) or list(below))[0]
 
 
 def _applied(network: str, raw: Any, function: Callable[[Any], Any]) -> Tensor:

@@ -49,4 +49,6 @@ def batch_shape(tensor: Tensor) -> str:
 
 def _shape(tensor: Tensor, pictures: int) -> str:
     rows = tensor.ndim > 0 and pictures > 0 and len(tensor) == pictures
-    return batch_shape(tensor) if rows else str(tuple(tensor.shape))
+    words = batch_shape(tensor) if rows else str(tuple(tensor.shape))
+    kind = str(tensor.dtype).removeprefix("torch.")
+    return words if tensor.is_floating_point() else f"{words} of {kind}"

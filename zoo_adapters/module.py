@@ -63,12 +63,10 @@ def wrap(
     named = facts.output.labels if isinstance(facts.output, Classes) else ()
     if named and facts.classes and len(named) != facts.classes:
         raise WrongRequest(
-            f"{name} has {facts.classes} outputs but {len(labels)} labels; give one per output, "
+            f"{name} has {facts.classes} outputs but {len(named)} labels; give one per output, "
             "in the order of the outputs, or none"
         )
     embeds = isinstance(facts.output, Embedding)
-    if facts.others:
-        info = {**info, "output": facts.others}
     count = sum(p.numel() for p in module.parameters())
     return VisionModel(
         name=name,

@@ -12,7 +12,8 @@ from featvis.embedding import Embedding
 from featvis.final import Calls
 from featvis.network.find_final import find_final
 from featvis.output import Output
-from featvis.selection import rows, select
+from featvis.selection import has_rows, rows, select
+from featvis.tensors import shapes
 from featvis.types import WrongRequest
 
 __all__ = ["Ending", "settle"]
@@ -26,35 +27,38 @@ class Ending:
 
     output: Output
     values: Tensor | None  # (B, ...) as the output reads them; None where it cannot
-    others: str = ""  # the tensors that might be the scores too, in a sentence
-    problem: str = ""  # why there are no values
     again: bool = False  # a final activation was found: without it the values are other ones
 
 
 def settle(output: Output, raw: Any, calls: Calls, pictures: int) -> Ending:
     """Settle, within the pass that `calls` watches, how the raw output of a module is read."""
-    others = ""
+    chosen = output.key is not None
     if type(output).read is Output.read:  # else a kind of output that reads by itself
         wanted = len(output.labels) if isinstance(output, Classes) else 0
         try:
-            selection = select(output.network, raw, output.key, wanted, pictures)
+            selection = select(output.network, raw, output.key, wanted, pictures, output.names)
         except WrongRequest as error:
             if output.key is not None:
                 raise
-            return Ending(output, None, problem=str(error))
-        output, others = replace(output, key=selection.key), selection.others
+            return Ending(replace(output, problem=str(error)), None)
+        output = replace(output, key=selection.key, others=selection.others)
     values = rows(output.read(raw), pictures)
+    if chosen and not has_rows(values, pictures):
+        raise WrongRequest(
+            f"output= of {output.network} chooses {shapes({'': values}, pictures)}, which has no "
+            "row of numbers for each picture; choose another one"
+        )
     if isinstance(output, Embedding) and values.ndim == 2:
         output = replace(output, size=values.shape[1])
     if not isinstance(output, Classes):
-        return Ending(output, output.arrange(values), others)
+        return Ending(output, output.arrange(values))
     again = False
     if values.ndim == 2 and not output.left_out:
         final = find_final(values, calls)
         output = replace(output, final=final.name or output.final, left_out=final.calls)
         again = bool(final.calls)
     output = _counted(output, values)
-    return Ending(output, output.arrange(values), others, again=again)
+    return Ending(output, output.arrange(values), again=again)
 
 
 def _counted(output: Classes, values: Tensor) -> Classes:
@@ -62,6 +66,11 @@ def _counted(output: Classes, values: Tensor) -> Classes:
     if values.ndim != 2 or values.shape[1] != 1:
         return replace(output, unlabeled=values.shape[1] if values.ndim == 2 else 0)
     labels = output.labels
+    if len(labels) > 2:
+        raise WrongRequest(
+            f"{output.network} has one output but {len(labels)} labels; give two, of its negative "
+            "and of its positive side, or that of the positive side"
+        )
     if len(labels) == 1:
         labels = tuple(side.format(labels[0]) for side in SIDES)
     return replace(output, labels=labels, unlabeled=2, final=output.final or "sigmoid")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from torch import Tensor
 
-from featvis.final import PROBABILITY, Calls
+from featvis.final import PROBABILITY, VALUE, Calls
 from featvis.network.node import Node, node
 
 __all__ = ["Final", "find_final"]
@@ -15,12 +15,17 @@ __all__ = ["Final", "find_final"]
 # Operations that move numbers and change none; `lift_fresh` and `alias` hand a tensor on.
 MOVES = frozenset([
     "view", "_unsafe_view", "reshape", "_reshape_alias", "flatten", "unsqueeze", "squeeze",
-    "expand", "permute", "transpose", "t", "select", "slice", "split", "split_with_sizes", "unbind", "cat",
-    "stack", "clone", "detach", "alias", "contiguous", "_to_copy", "lift_fresh", "copy",
+    "expand", "permute", "transpose", "t", "select", "slice", "split", "split_with_sizes",
+    "unbind", "cat", "stack", "clone", "detach", "alias", "contiguous", "_to_copy", "lift_fresh", "copy",
     "native_dropout",
 ])  # fmt: skip
+ARITHMETIC = frozenset([
+    "add", "sub", "rsub", "mul", "div", "neg", "reciprocal", "pow", "mean", "sum", "round",
+])  # fmt: skip
+SIGMOIDS = frozenset(["sigmoid", "hardsigmoid"])
+POSITIVE = SIGMOIDS | {"_softmax", "exp", "softplus"}
 OVER_CLASSES = ("softmax", "log_softmax")  # these take all classes together
-FOLLOWERS = ("log", "clamp", "div")  # what may follow an activation and is none by itself
+FOLLOWERS = ("log", "clamp", "div", "sub")  # what may belong to an activation and is none by itself
 TOGETHER = {  # (last, before it) -> what both are together
     ("exp", "log_softmax"): "softmax",
     ("log", "softmax"): "log_softmax",
@@ -29,6 +34,9 @@ TOGETHER = {  # (last, before it) -> what both are together
     ("log", "sigmoid"): "log_sigmoid",
     ("clamp", "sigmoid"): "sigmoid",
     ("clamp", "softmax"): "softmax",
+    ("exp", "sub"): "exp",
+    ("softmax", "sub"): "softmax",
+    ("log_softmax", "sub"): "log_softmax",
 }
 TINY = 1e-3  # what is added before a logarithm so that it stays finite
 ROUNDING = 1e-3  # by which probabilities of 16-bit numbers miss a sum of 1
@@ -44,8 +52,8 @@ class Final(NamedTuple):
 def find_final(scores: Tensor, calls: Calls) -> Final:
     """The final activation of scores (2, K), from the pass that `calls` watched.
 
-    Where the scores are probabilities that no call can be left out of, as averages of several
-    softmaxes are, it is PROBABILITY.
+    Where no call can be left out it is PROBABILITY if the scores are probabilities, as averages
+    of several softmaxes are, and VALUE if they are other numbers made of an activation's.
     """
     end = node(scores)
     steps = _steps(end, calls, len(scores)) if end else []
@@ -57,8 +65,9 @@ def find_final(scores: Tensor, calls: Calls) -> Final:
         if whole or name not in OVER_CLASSES:
             return Final(name, tuple(number for step in steps for number in step.numbers))
         return Final(PROBABILITY) if name == "softmax" else Final()
-    behind = end and _activation_behind(end)
-    return Final(PROBABILITY) if behind or _adds_up(scores) else Final()
+    if _adds_up(scores):
+        return Final(PROBABILITY)
+    return Final(_made_of(end, scores)) if end else Final()
 
 
 class Step(NamedTuple):
@@ -77,6 +86,8 @@ def _steps(end: Node, calls: Calls, pictures: int) -> list[Step]:
     if not known or len(known) < len(first) or len({name for name, _ in known}) > 1:
         return []
     name = known[0][0]
+    if name == "sub":
+        name = _shift(first[0])
     size = _size(end.shape)
     classes = size // pictures
     whole = len(first) == 1 and _size(first[0].shape) == size and _over(first[0], classes)
@@ -92,7 +103,7 @@ def _steps(end: Node, calls: Calls, pictures: int) -> list[Step]:
     return [here]
 
 
-def _sources(end: Node) -> list[Node]:
+def _sources(end: Node, moves: Collection[str] = MOVES) -> list[Node]:
     """The nodes reached by undoing moves: one, or those of all joined parts."""
     todo, seen, found = [end], set(), []
     while todo:
@@ -100,7 +111,7 @@ def _sources(end: Node) -> list[Node]:
         if id(here) in seen:
             continue
         seen.add(id(here))
-        if here.parents and (here.name in MOVES or _adds_little(here)):
+        if here.parents and (here.name in moves or _adds_little(here)):
             todo.extend(here.parents)
         else:
             found.append(here)
@@ -114,12 +125,39 @@ def _adds_little(here: Node) -> bool:
 
 def _normalizes(division: Node) -> bool:
     """Are its operands numbers and their own sum?"""
-    if len(division.parents) != 2:
+    over, under = _operands(division)
+    if over is None or under is None or under.name != "sum":
         return False
-    over, under = (_sources(parent) for parent in division.parents)
-    if len(over) != 1 or len(under) != 1 or under[0].name != "sum":
-        return False
-    return [id(n) for n in over] == [id(n) for n in _sources(under[0].parents[0])]
+    return _same(over, _sources(under.parents[0]))
+
+
+def _shift(difference: Node) -> str:
+    """The activation that a difference is: "sub" subtracts the maximum, which changes none."""
+    over, under = _operands(difference)
+    if over is None or under is None or not _same(over, _sources(under.parents[0])):
+        return ""
+    return {"amax": "sub", "max": "sub", "logsumexp": "log_softmax"}.get(under.name, "")
+
+
+def _operands(here: Node) -> tuple[Node | None, Node | None]:
+    """The sources of an operation's two operands, None where one is not a single source."""
+    if len(here.parents) != 2:
+        return None, None
+    over, under = (_sources(parent) for parent in here.parents)
+    single = len(over) == len(under) == 1 and under[0].parents
+    return (over[0], under[0]) if single else (None, None)
+
+
+def _same(one: Node, others: Sequence[Node]) -> bool:
+    """Are others just this node, or an exponential of the same numbers?"""
+    if len(others) != 1 or one.name != "exp" or others[0].name != "exp":
+        return [one] == list(others)
+    return one is others[0] or _same_inputs(one, others[0])
+
+
+def _same_inputs(one: Node, other: Node) -> bool:
+    first, second = (_sources(here.parents[0]) for here in (one, other))
+    return [id(n) for n in first] == [id(n) for n in second]
 
 
 def _over(here: Node, classes: int) -> bool:
@@ -130,10 +168,16 @@ def _over(here: Node, classes: int) -> bool:
     return dim > 0 and here.shape[dim] == classes
 
 
-def _activation_behind(end: Node) -> bool:
-    """Does the way back end in a sigmoid or softmax that ran where no call is seen?"""
-    names = [source.name for source in _sources(end)]
-    return bool(names) and all(name in ("sigmoid", "_softmax") for name in names)
+def _made_of(end: Node, scores: Tensor) -> str:
+    """PROBABILITY or VALUE where arithmetic makes the scores of activations; else ""."""
+    names = {source.name for source in _sources(end)}
+    if names <= {*SIGMOIDS, "_softmax"}:  # they ran where no call is seen
+        return PROBABILITY
+    names = {source.name for source in _sources(end, MOVES | ARITHMETIC)}
+    if not names <= POSITIVE:
+        return ""
+    shares = names <= SIGMOIDS and not scores.is_meta and bool((scores >= 0).all())
+    return PROBABILITY if shares and bool((scores <= 1).all()) else VALUE
 
 
 def _adds_up(scores: Tensor) -> bool:

@@ -145,6 +145,8 @@ def _obstacle(here: Node) -> str | None:
         return "its classifier reads the class token, not an average over the map"
     if here.name in ("amax", "max", "_adaptive_max_pool2d", "adaptive_max_pool2d"):
         return "its head takes the maximum over the map, which is not linear in it"
+    if here.name == "_softmax" and len(here.shape) == 2 and not of_places(here, 1):
+        return "its scores come out of a softmax over the classes, which is not linear in the map"
     if here.name in ("bmm", "_softmax") or "attention" in here.name:
         return "its head pools by attention, whose weights depend on the picture"
     if len(before) == 4 and before[2] * before[3] > 1:
@@ -175,6 +177,8 @@ def _prove(
     evidence = watch(module, images, where, output)
     if not evidence.logits.isfinite().all():
         return None, "its logits are not finite, so that nothing can be proved of its head"
+    if not evidence.depends():
+        return None, "its head is constant where its activations are held at this picture's values"
     residual = _residual(evidence)
     if not residual <= TOLERANCE:
         return None, f"its head is not affine in the pooled map: the residual is {residual:.1e}"

@@ -47,10 +47,8 @@ def embedder(model: VisionModel) -> Embedder:
         direct = _gives_the_map(model, head)
 
         def pooled(images: Tensor) -> Tensor:
-            if direct is None:
-                raw = read_head(model, images).raw
-            else:  # a hook alone costs less than a watch
-                raw = _after(model, direct, images)
+            # a hook alone costs less than a watch
+            raw = _after(model, direct, images) if direct else read_head(model, images).raw
             return head.layout.to_maps(raw, head.size).mean((2, 3))
 
         return Embedder(pooled, "the average of the last map, before the classifier")
