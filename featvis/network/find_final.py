@@ -16,8 +16,8 @@ __all__ = ["Final", "find_final"]
 MOVES = frozenset([
     "view", "_unsafe_view", "reshape", "_reshape_alias", "flatten", "unsqueeze", "squeeze",
     "expand", "permute", "transpose", "t", "select", "slice", "split", "split_with_sizes",
-    "unbind", "cat", "stack", "clone", "detach", "alias", "contiguous", "_to_copy", "lift_fresh", "copy",
-    "native_dropout",
+    "unbind", "cat", "stack", "clone", "detach", "alias", "contiguous", "_to_copy",
+    "lift_fresh", "copy", "native_dropout",
 ])  # fmt: skip
 ARITHMETIC = frozenset([
     "add", "sub", "rsub", "mul", "div", "neg", "reciprocal", "pow", "mean", "sum", "round",
