@@ -89,10 +89,11 @@ class Output(ABC):
 
     def of(self, module: nn.Module, inputs: Tensor) -> Tensor:
         """The values (B, ...) of normalized pictures: the only way that an output is read."""
-        if self.problem:
-            raise WrongRequest(self.problem)
         with self.running():
-            return self.arrange(selection.rows(self.read(module(inputs)), len(inputs)))
+            raw = module(inputs)
+            if self.problem:
+                raise WrongRequest(self.problem)
+            return self.arrange(selection.rows(self.read(raw), len(inputs)))
 
     def arrange(self, values: Tensor) -> Tensor:
         """The values as targets count them, from one row for each picture."""

@@ -42,12 +42,13 @@ def settle(output: Output, raw: Any, calls: Calls, pictures: int) -> Ending:
                 raise
             return Ending(replace(output, problem=str(error)), None)
         output = replace(output, key=selection.key, others=selection.others)
-    values = rows(output.read(raw), pictures)
+    values = output.read(raw)
     if chosen and not has_rows(values, pictures):
         raise WrongRequest(
             f"output= of {output.network} chooses {shapes({'': values}, pictures)}, which has no "
             "row of numbers for each picture; choose another one"
         )
+    values = rows(values, pictures)
     if isinstance(output, Embedding) and values.ndim == 2:
         output = replace(output, size=values.shape[1])
     if not isinstance(output, Classes):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from math import prod
 
 import torch
 from torch import Tensor, nn
@@ -149,7 +150,8 @@ def _obstacle(here: Node) -> str | None:
         return "its scores come out of a softmax over the classes, which is not linear in the map"
     if here.name in ("bmm", "_softmax") or "attention" in here.name:
         return "its head pools by attention, whose weights depend on the picture"
-    if len(before) == 4 and before[2] * before[3] > 1:
+    is_row = max(before[1:], default=1) == prod(before[1:])  # (B, 1, 1, K)
+    if len(before) == 4 and before[2] * before[3] > 1 and not is_row:
         if here.name in ("view", "_unsafe_view", "reshape", "flatten") and len(after) == 2:
             return "its classifier reads the flattened map position by position, without pooling"
         if here.name == "convolution" and after[2:] == (1, 1):
