@@ -66,8 +66,7 @@ class Embedding(Output):
         return "norm of the embedding" if target is None else f"likeness to {target}"
 
     def _no_classes(self) -> WrongRequest:
-        size = f" (B, {self.size})" if self.size else ""
         return WrongRequest(
-            f"{self.network} has no classes but an embedding{size}; explain its norm, its likeness "
-            "to another picture, or a neuron"
+            f"{self.network} has no classes but an embedding (B, {self.size or 'D'}); "
+            "explain its norm, its likeness to another picture, or a neuron"
         )

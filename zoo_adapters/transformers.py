@@ -14,6 +14,7 @@ import torch
 import transformers
 from torch import nn
 
+from featvis.classes import Classes
 from featvis.model import VisionModel, WrongRequest
 from zoo_adapters import fields, hub, processors, weights
 from zoo_adapters import transformers_types as types
@@ -253,6 +254,12 @@ def _shown(module: nn.Module, config: Any, full: str) -> nn.Module:
     return Tower(module) if embeds else module
 
 
+def _classes(config: Any) -> Classes:
+    """The classes of a configuration; several may be true at once where it says so."""
+    several = config.problem_type == "multi_label_classification"
+    return Classes(tuple(types.labels(config)), final="sigmoid" if several else "")
+
+
 def _record(
     module: nn.Module, config: Any, how: dict[str, Any], full: str, info: dict[str, Any]
 ) -> VisionModel:
@@ -267,8 +274,8 @@ def _record(
         mean=ready.mean[::-1] if ready.bgr else ready.mean,
         std=ready.std[::-1] if ready.bgr else ready.std,
         size=ready.size,
-        labels=() if embeds else types.labels(config),
         embeds=embeds,
+        output=None if embeds else _classes(config),
         input=ready.input,
         info={"licence": "unknown", "training": "" if info["pretrained"] else "none", **info},
     )
