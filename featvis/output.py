@@ -25,6 +25,7 @@ from featvis.types import WrongRequest
 
 __all__ = [
     "Answer",
+    "Key",
     "Output",
     "OutputOf",
     "Prediction",

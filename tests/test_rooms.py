@@ -17,7 +17,12 @@ ROOT = Path(__file__).parent.parent
 LONGEST = 300  # lines of a file; see that it is still one noun before you cut it in two
 MODES = [f"featvis/network/{name}.py" for name in ("cost", "graph", "head")]
 MODES += [f"featvis/methods/{name}.py" for name in ("attention", "guided")]
-MODES += ["featvis/bounds.py", "featvis/ascent/dead_relu.py", "benchmarks/sweep/*"]
+MODES += [
+    "featvis/bounds.py",
+    "featvis/final.py",
+    "featvis/ascent/dead_relu.py",
+    "benchmarks/sweep/*",
+]
 SEEDED = ["zoo_adapters/timm.py", "zoo_adapters/torchvision.py", "zoo_adapters/transformers.py"]
 TERMINAL = ["app/cli/*", "benchmarks/*", "zoo_adapters/bundled/train.py"]
 

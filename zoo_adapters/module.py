@@ -13,8 +13,7 @@ from featvis.classes import Classes
 from featvis.embedding import Embedding
 from featvis.model import Preprocessing, VisionModel, WrongRequest
 from featvis.network.survey import survey
-from featvis.output import Output
-from featvis.selection import Key
+from featvis.output import Key, Output
 
 __all__ = ["wrap"]
 
