@@ -99,14 +99,14 @@ def probabilities(values: Tensor, final: str) -> Tensor | None:
 class Calls(TorchFunctionMode):
     """Within: calls of `FUNCTIONS` are counted from 0, and those `left_out` return their input.
 
-    `made_by` tells the call, by its activation and number, that a tensor of the pass came out of.
+    `ending_in` gives the call that a tensor of the pass came out of.
     """
 
     def __init__(self, left_out: Sequence[int] = ()) -> None:
         super().__init__()
         self.left_out = frozenset(left_out)
         self.count = 0
-        self._made: dict[int, tuple[Node, str, int]] = {}
+        self._calls: dict[int, tuple[Node, str, int]] = {}
 
     def __torch_function__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
@@ -123,10 +123,10 @@ class Calls(TorchFunctionMode):
         out = func(*args, **kwargs)
         operation = node(out)
         if operation is not None:
-            self._made[id(operation)] = (operation, FUNCTIONS[name], number)
+            self._calls[id(operation)] = (operation, FUNCTIONS[name], number)
         return out
 
-    def made_by(self, operation: Node) -> tuple[str, int] | None:
+    def ending_in(self, operation: Node) -> tuple[str, int] | None:
         """The activation and the number of the call that ended in an operation, or None."""
-        found = self._made.get(id(operation))
-        return (found[1], found[2]) if found else None
+        call = self._calls.get(id(operation))
+        return (call[1], call[2]) if call else None

@@ -125,12 +125,12 @@ def _ends(tensors: Mapping[str, Tensor]) -> list[str]:
 def _before_weights(end: Node) -> set[int]:
     """The ids of the nodes that weights lead from to a node."""
     before: set[int] = set()
-    todo, seen = [end], set()
+    todo, visited = [end], set()
     while todo:
         here = todo.pop()
-        if id(here) in seen:
+        if id(here) in visited:
             continue
-        seen.add(id(here))
+        visited.add(id(here))
         if here.name in PRODUCTS:
             before.update(id(earlier) for parent in here.parents for earlier in parent.ancestors())
         else:

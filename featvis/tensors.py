@@ -29,11 +29,11 @@ def named_tensors(raw: Any) -> dict[str, Tensor]:
     """All tensors in `raw` by their paths, in order; a tensor by itself has the path ""."""
     if isinstance(raw, Tensor):
         return {"": raw}
-    found: dict[str, Tensor] = {}
+    tensors: dict[str, Tensor] = {}
     for name, part in named_parts(raw):
         for path, tensor in named_tensors(part).items():
-            found[f"{name}.{path}" if path else name] = tensor
-    return found
+            tensors[f"{name}.{path}" if path else name] = tensor
+    return tensors
 
 
 def shapes(tensors: Mapping[str, Tensor], pictures: int = 0) -> str:

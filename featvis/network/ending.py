@@ -27,7 +27,7 @@ class Ending:
 
     output: Output
     values: Tensor | None  # (B, ...) as the output reads them; None where it cannot
-    again: bool = False  # a final activation was found: without it the values are other ones
+    again: bool = False  # its final activation must be left out, in another pass
 
 
 def settle(output: Output, raw: Any, calls: Calls, pictures: int) -> Ending:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from math import prod
 from typing import NamedTuple
 
 from torch import Tensor
@@ -64,7 +65,7 @@ def find_final(scores: Tensor, calls: Calls) -> Final:
         name = steps[0].name
         if whole or name not in OVER_CLASSES:
             return Final(name, tuple(number for step in steps for number in step.numbers))
-        return Final(PROBABILITY) if name == "softmax" else Final()
+        return Final(PROBABILITY if name == "softmax" else VALUE)
     if _adds_up(scores):
         return Final(PROBABILITY)
     return Final(_made_of(end, scores)) if end else Final()
@@ -81,16 +82,17 @@ class Step(NamedTuple):
 def _steps(end: Node, calls: Calls, pictures: int) -> list[Step]:
     """The activations that end the pass and are one together, or only the last of them."""
     first = _sources(end)
-    made = [calls.made_by(source) for source in first]
-    known = [one for one in made if one is not None]
-    if not known or len(known) < len(first) or len({name for name, _ in known}) > 1:
+    known = [call for source in first if (call := calls.ending_in(source))]
+    if len(known) < len(first) or len({name for name, _ in known}) > 1:
         return []
     name = known[0][0]
     if name == "sub":
         name = _shift(first[0])
-    size = _size(end.shape)
-    classes = size // pictures
-    whole = len(first) == 1 and _size(first[0].shape) == size and _over(first[0], classes)
+    if not name:
+        return []
+    size = prod(end.shape)
+    whole = len(first) == 1 and prod(first[0].shape) == size
+    whole = whole and _over(first[0], size // pictures)
     here = Step(name, tuple(number for _, number in known), whole)
     if len(first) > 1 or not first[0].parents:
         return [here]
@@ -105,17 +107,17 @@ def _steps(end: Node, calls: Calls, pictures: int) -> list[Step]:
 
 def _sources(end: Node, moves: Collection[str] = MOVES) -> list[Node]:
     """The nodes reached by undoing moves: one, or those of all joined parts."""
-    todo, seen, found = [end], set(), []
+    todo, visited, sources = [end], set(), []
     while todo:
         here = todo.pop()
-        if id(here) in seen:
+        if id(here) in visited:
             continue
-        seen.add(id(here))
+        visited.add(id(here))
         if here.parents and (here.name in moves or _adds_little(here)):
             todo.extend(here.parents)
         else:
-            found.append(here)
-    return found
+            sources.append(here)
+    return sources
 
 
 def _adds_little(here: Node) -> bool:
@@ -185,10 +187,3 @@ def _adds_up(scores: Tensor) -> bool:
     if scores.is_meta or scores.shape[1] < 2 or not bool((scores >= 0).all()):
         return False
     return bool(((scores.sum(1) - 1).abs() <= ROUNDING).all())
-
-
-def _size(shape: Sequence[int]) -> int:
-    total = 1
-    for length in shape:
-        total *= length
-    return total

@@ -109,6 +109,8 @@ UNREACHED = {  # the network's own numbers are explained: are they probabilities
     "product": (lambda p: p.z.sigmoid() * p.a.sigmoid(), True),
     "percent": (lambda p: 100 * p.z.softmax(1), False),
     "rating": (lambda p: 1 + 4 * p.z.sigmoid(), False),
+    "logarithms of each task": (
+        lambda p: torch.cat([p.z[:, :2].log_softmax(1), p.z[:, 2:].log_softmax(1)], 1), False),
     "reciprocal": (lambda p: 1 / (1 + torch.exp(-p.z)), False),
 }  # fmt: skip
 
@@ -128,3 +130,28 @@ def test_what_is_out_of_reach_is_explained_as_it_is(name):
         assert "neither logits nor probabilities" in model.output.meaning
         assert "%" not in model.output.predict(model(x)[0]).words
     assert featvis.saliency(model, x, 1).values.abs().max() > 0
+
+
+ORDINARY = {  # scores that no activation ends: nothing is left out
+    "as they are": lambda p: p.z,
+    "offset": lambda p: p.z - 1,
+    "difference": lambda p: p.z - p.a,
+    "centered": lambda p: p.z - p.z.mean(1, keepdim=True),
+    "temperature": lambda p: p.z / 0.5,
+    "ratio": lambda p: p.z / p.a.square().sum(1, keepdim=True),
+    "limited": lambda p: p.z.clamp(-0.5, 0.5),
+    "soft cap": lambda p: 5 * torch.tanh(p.z / 5),
+    "gated": lambda p: p.z * p.a.sigmoid(),
+    "cosine": lambda p: F.normalize(p.z, dim=1) * torch.tensor(3.0).exp(),
+}
+
+
+@pytest.mark.parametrize("name", ORDINARY)
+def test_ordinary_scores_stay_as_they_are(name):
+    ending = ORDINARY[name]
+    model, x = own(ending), pictures()
+    z = Net(ending).eval()(model.normalize(x)).detach()
+    close(model(x), z)
+    close(model.probabilities(x), soft(z))
+    assert model.output.meaning == ""
+    assert "%" in model.output.predict(z[0]).words
