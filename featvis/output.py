@@ -104,8 +104,10 @@ class Output(ABC):
         """Refuse values that are not one row (B, K) per picture."""
         if values.ndim == 2:
             return
-        example = "the mean over its places"
-        if not self.key:  # the raw output is the tensor itself
+        example = f"the mean over the places of {self.key}"
+        if callable(self.key):
+            example = "the mean over its places"
+        elif not self.key:  # the raw output is the tensor itself
             example = f"output=lambda raw: raw.mean({'(2, 3)' if values.ndim == 4 else '1'})"
         raise WrongRequest(
             f"{self.network} gives no class scores (B, K) but an output of shape "

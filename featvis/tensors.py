@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 __all__ = ["batch_shape", "named_parts", "named_tensors", "shapes"]
 
@@ -21,19 +21,22 @@ def named_parts(raw: Any) -> Iterator[tuple[str, Any]]:
         yield from ((str(number), part) for number, part in enumerate(raw))
     elif is_dataclass(raw) and not isinstance(raw, type):
         yield from ((field.name, getattr(raw, field.name)) for field in fields(raw))
-    elif hasattr(raw, "__dict__"):  # a plain record, such as types.SimpleNamespace
+    elif hasattr(raw, "__dict__") and not isinstance(raw, nn.Module | type):  # a plain record
         yield from vars(raw).items()
 
 
 def named_tensors(raw: Any) -> dict[str, Tensor]:
     """All tensors in `raw` by their paths, in order; a tensor by itself has the path ""."""
+    return dict(_tensors(raw, "", ()))
+
+
+def _tensors(raw: Any, path: str, around: tuple[int, ...]) -> Iterator[tuple[str, Tensor]]:
+    """The tensors of a part, which lies within the containers `around` it: it may hold one."""
     if isinstance(raw, Tensor):
-        return {"": raw}
-    tensors: dict[str, Tensor] = {}
-    for name, part in named_parts(raw):
-        for path, tensor in named_tensors(part).items():
-            tensors[f"{name}.{path}" if path else name] = tensor
-    return tensors
+        yield path, raw
+    elif id(raw) not in around:
+        for name, part in named_parts(raw):
+            yield from _tensors(part, f"{path}.{name}".lstrip("."), (*around, id(raw)))
 
 
 def shapes(tensors: Mapping[str, Tensor], pictures: int = 0) -> str:

@@ -33,17 +33,19 @@ def wrap(
     output: Output | Key = None,
     info: Mapping[str, str | int | float] = MappingProxyType({}),
 ) -> VisionModel:
-    """Any network that takes (B, 3, H, W) and gives logits (B, K).
+    """Any network that takes (B, 3, H, W) and gives scores of classes (B, K), or one (B,).
 
-    `mean` and `std` of its normalization, for pixels in [0, 1]; `size` is (height, width);
-    `labels`: one for each class, of a single logit (B,) or (B, 1) those of both sides or of the
-    positive one; `embeds`: its output is an embedding (B, D), not the scores of classes.
-    `output`: where the scores are in a dict, tuple or record, a key ("logits", "aux.0"), an index
-    or a function of the raw output; by default `featvis.selection` chooses. An `Output` instead
-    says that it is of another kind.
+    `mean` and `std` of its normalization, for pixels in [0, 1]; `size` is (height, width).
+    `labels`: one for each class; a single score has two sides, classes 0 and 1, and takes the
+    labels of both, or that of the positive side. `embeds`: the output is an embedding (B, D).
+    `output`: the tensor that holds the scores if the network returns a dict, a tuple or a record:
+    its name ("logits", "aux.0"), its index, or a function of what the network returns. By default
+    `featvis.selection` chooses. An `Output` describes another kind of output;
+    `Classes(final="sigmoid")` says that several classes may be true at once.
     The module itself is used, not a copy: it is put in eval mode and its parameters are frozen.
-    A forward pass of two pictures finds its layers and proves its head. A final sigmoid, softmax
-    or the like is found too: the values before it are explained, and the probabilities are its.
+    A forward pass of two pictures finds its layers and proves its head. If the network ends in a
+    sigmoid, a softmax or the like, a second pass leaves that out: the values before it are
+    explained. `model.output.meaning` says so, and which other tensors may hold the scores.
     """
     if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
         raise WrongRequest(

@@ -28,6 +28,12 @@ class Record:
     score: torch.Tensor
 
 
+def circle(p):
+    record = SimpleNamespace(x=p.e, y=p.z)
+    record.itself = {"record": record}
+    return record
+
+
 CONTAINERS = {  # name: what the network gives, the part that holds its scores
     "logits of a dict": (lambda p: {"features": p.e, "logits": p.z}, "z"),
     "last of a dict": (lambda p: OrderedDict(emb=p.e, cls=p.z), "z"),
@@ -39,6 +45,7 @@ CONTAINERS = {  # name: what the network gives, the part that holds its scores
     "named tuple": (lambda p: Pair(p.e, p.z), "z"),
     "dataclass": (lambda p: Record(p.e, p.z), "z"),
     "record": (lambda p: SimpleNamespace(x=p.e, y=p.z), "z"),
+    "circle": (circle, "z"),
     "ModelOutput": (lambda p: ImageClassifierOutput(logits=p.z, hidden_states=(p.m,)), "z"),
     "nested": (lambda p: {"aux": p.a, "main": {"logits": p.z}}, "z"),
     "map beside": (lambda p: {"out": p.m, "cls": p.z}, "z"),
