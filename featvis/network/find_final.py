@@ -21,7 +21,8 @@ MOVES = frozenset([
     "lift_fresh", "copy", "native_dropout",
 ])  # fmt: skip
 ARITHMETIC = frozenset([
-    "add", "sub", "rsub", "mul", "div", "neg", "reciprocal", "pow", "mean", "sum", "round",
+    "add", "sub", "rsub", "mul", "div", "neg", "reciprocal", "pow", "mean", "sum", "prod", "amax",
+    "max", "round", "adaptive_max_pool2d",
 ])  # fmt: skip
 SIGMOIDS = frozenset(["sigmoid", "hardsigmoid"])
 POSITIVE = SIGMOIDS | {"_softmax", "exp", "softplus"}

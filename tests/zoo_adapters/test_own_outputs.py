@@ -107,6 +107,8 @@ UNREACHED = {  # the network's own numbers are explained: are they probabilities
         lambda p: torch.cat([p.z[:, :2].softmax(1), p.z[:, 2:].softmax(1)], 1), True),
     "two columns": (lambda p: torch.stack([1 - p.z[:, 0].sigmoid(), p.z[:, 0].sigmoid()], 1), True),
     "product": (lambda p: p.z.sigmoid() * p.a.sigmoid(), True),
+    "strongest place": (lambda p: p.m.sigmoid().amax((2, 3)), True),
+    "noisy or": (lambda p: 1 - (1 - 0.1 * p.m.sigmoid()).prod(3).prod(2), True),
     "percent": (lambda p: 100 * p.z.softmax(1), False),
     "rating": (lambda p: 1 + 4 * p.z.sigmoid(), False),
     "logarithms of each task": (
