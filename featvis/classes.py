@@ -43,6 +43,15 @@ class Classes(Output):
     final: str = field(default="", kw_only=True)
     left_out: tuple[int, ...] = field(default=(), kw_only=True)  # its calls, left out of a pass
 
+    def __post_init__(self) -> None:
+        """Refuse a final activation that is not known."""
+        known = ("", *NAMES, PROBABILITY, VALUE)
+        if self.final not in known:
+            raise WrongRequest(
+                f"{self.network} cannot end in {brief(self.final)}; "
+                f"final is one of {', '.join(known[1:])}, or empty"
+            )
+
     def running(self) -> AbstractContextManager[object]:
         """The context in which the module gives its scores before the final activation."""
         return Calls(self.left_out) if self.left_out else super().running()

@@ -32,13 +32,15 @@ class Ending:
 
 def settle(output: Output, raw: Any, calls: Calls, pictures: int) -> Ending:
     """Settle, within the pass that `calls` watches, how the raw output of a module is read."""
+    if isinstance(output, Classes) and output.left_out:  # settled in the pass before
+        return Ending(output, output.arrange(rows(output.read(raw), pictures)))
     chosen = output.key is not None
     if type(output).read is Output.read:  # else a kind of output that reads by itself
         wanted = len(output.labels) if isinstance(output, Classes) else 0
         try:
             selection = select(output.network, raw, output.key, wanted, pictures, output.names)
         except WrongRequest as error:
-            if output.key is not None:
+            if chosen:
                 raise
             return Ending(replace(output, problem=str(error)), None)
         output = replace(output, key=selection.key, others=selection.others)
@@ -54,7 +56,7 @@ def settle(output: Output, raw: Any, calls: Calls, pictures: int) -> Ending:
     if not isinstance(output, Classes):
         return Ending(output, output.arrange(values))
     again = False
-    if values.ndim == 2 and not output.left_out:
+    if values.ndim == 2:
         final = find_final(values, calls)
         output = replace(output, final=final.name or output.final, left_out=final.calls)
         again = bool(final.calls)

@@ -91,6 +91,11 @@ def test_another_output_can_be_chosen(name):
         (lambda p: [p.z[:, :3], p.a, p.e], {"labels": LABELS}, "^$"),
         (lambda p: {"b": p.a, "c": p.z}, {}, r"output b \(B, 4\) is taken .*: c \(B, 4\)"),
         (lambda p: (p.e, p.z[:, 0]), {}, r"output 1 \(B,\) is taken .*: 0 \(B, 12\)"),
+        (
+            lambda p: (p.e, p.z[:, 0].sigmoid()),
+            {},
+            r"before the final sigmoid; output 1 \(B,\) is taken .*: 0 \(B, 12\)",
+        ),
         (lambda p: (p.e, p.z), {"embeds": True}, r"output 0 \(B, 12\) is taken .*: 1 \(B, 4\)"),
         (lambda p: {"features": p.e, "y": p.z}, {"embeds": True}, "^$"),
     ],

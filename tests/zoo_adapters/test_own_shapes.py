@@ -100,6 +100,8 @@ def test_independent_classes_have_their_own_probabilities():
         likely = z[n].argsort(descending=True)[: max(int((z[n] > 0).sum()), 1)]
         expected = [f"{model.labels[k]} {100 * float(z[n, k].sigmoid()):.1f} %" for k in likely]
         assert words == ", ".join(expected)
+    with pytest.raises(WrongRequest, match="final is one of sigmoid"):
+        Classes(final="softmaxx")
     told = own(lambda p: p.z, output=Classes(final="sigmoid"))  # trained with a loss of logits
     close(told.probabilities(x), z.sigmoid())
 

@@ -30,6 +30,12 @@ KINDS = {  # what the network gives, classes, the probabilities, what the window
     "average": (lambda p: (p.z.sigmoid() + p.a.sigmoid()) / 2, 4, lambda z: z, "are probabilities"),
     "rating": (lambda p: 1 + 4 * p.z.sigmoid(), 4, None, "neither logits nor probabilities"),
     "single": (lambda p: p.z[:, 0].sigmoid(), 1, torch.sigmoid, "values before the final sigmoid"),
+    "both": (
+        lambda p: (p.z.sigmoid(), p.a.sigmoid()),
+        4,
+        torch.sigmoid,
+        "before the final sigmoid; output 0 (B, 4) is taken",
+    ),
     "several": (lambda p: (p.z, p.a), 4, lambda z: z.softmax(0), "output 0 (B, 4) is taken"),
 }
 
