@@ -8,8 +8,10 @@ value before that.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,8 +20,20 @@ from torch.overrides import TorchFunctionMode
 from featvis.bounds import function_name
 from featvis.hooks import in_hook
 from featvis.network.node import Node, node
+from featvis.types import WrongRequest
 
-__all__ = ["NAMES", "PROBABILITY", "VALUE", "Calls", "probabilities"]
+__all__ = [
+    "EXCLUSIVE",
+    "INDEPENDENT",
+    "NAMES",
+    "PROBABILITY",
+    "SCALES",
+    "VALUE",
+    "Call",
+    "Calls",
+    "leaving_out",
+    "probabilities",
+]
 
 # Function of torch -> activation. A logarithm, a limit, a division and a difference are none by
 # themselves, but may belong to one: log(softmax(z)), softmax(z).clamp(1e-7),
@@ -66,6 +80,13 @@ NAMES = {  # activation -> in words
     "tanh": "tanh",
 }
 
+EXCLUSIVE = ("", "softmax", "log_softmax")  # of classes that exclude each other
+INDEPENDENT = ("sigmoid", "log_sigmoid", "hardsigmoid")  # of classes of which several may be true
+SCALES = {
+    PROBABILITY: "the scores are probabilities, as the network gives them",
+    VALUE: "the scores are the network's own output, neither logits nor probabilities",
+}
+
 
 def _softmax(values: Tensor) -> Tensor:
     return values.softmax(-1)
@@ -96,17 +117,24 @@ def probabilities(values: Tensor, final: str) -> Tensor | None:
     return SHARES[final](values) if final in SHARES else None
 
 
+class Call(NamedTuple):
+    """One of the calls of an activation in a pass, counted from 0."""
+
+    activation: str
+    number: int
+
+
 class Calls(TorchFunctionMode):
-    """Within: calls of `FUNCTIONS` are counted from 0, and those `left_out` return their input.
+    """Within: the calls of each activation are counted, and those `left_out` return their input.
 
     `ending_in` gives the call that a tensor of the pass came out of.
     """
 
-    def __init__(self, left_out: Sequence[int] = ()) -> None:
+    def __init__(self, left_out: Collection[Call] = ()) -> None:
         super().__init__()
         self.left_out = frozenset(left_out)
-        self.count = 0
-        self._calls: dict[int, tuple[Node, str, int]] = {}
+        self.counts: Counter[str] = Counter()
+        self._calls: dict[int, tuple[Node, Call]] = {}  # a node is kept, so that its id stays its
 
     def __torch_function__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
@@ -115,18 +143,39 @@ class Calls(TorchFunctionMode):
         name = function_name(func)
         if name not in FUNCTIONS or in_hook():
             return func(*args, **kwargs)
-        number = self.count
-        self.count += 1
-        if number in self.left_out:
+        activation = FUNCTIONS[name]
+        call = Call(activation, self.counts[activation])
+        self.counts[activation] += 1
+        if call in self.left_out:
             value = args[0] if args else kwargs["input"]
             return -value if name == "softmin" else value
         out = func(*args, **kwargs)
         operation = node(out)
         if operation is not None:
-            self._calls[id(operation)] = (operation, FUNCTIONS[name], number)
+            self._calls[id(operation)] = (operation, call)
         return out
 
-    def ending_in(self, operation: Node) -> tuple[str, int] | None:
-        """The activation and the number of the call that ended in an operation, or None."""
-        call = self._calls.get(id(operation))
-        return (call[1], call[2]) if call else None
+    def ending_in(self, operation: Node) -> Call | None:
+        """The call that ended in an operation, or None."""
+        entry = self._calls.get(id(operation))
+        return entry[1] if entry else None
+
+
+@contextmanager
+def leaving_out(
+    network: str, final: str, calls: Sequence[Call], counts: Sequence[int]
+) -> Iterator[None]:
+    """Within: a network runs without the calls of its final activation, a row of `Call`s.
+
+    `counts`: how often a pass calls the activation of each. Another pass is refused, as its calls
+    have other numbers.
+    """
+    with Calls(calls) as watched:
+        yield
+    if [watched.counts[call.activation] for call in calls] != list(counts):
+        own = PROBABILITY if final in ("sigmoid", "hardsigmoid", "softmax") else VALUE
+        raise WrongRequest(
+            f"{network} does not always run through as many activations, so that its final "
+            f'{NAMES[final]} cannot be left out; wrap it with output=Classes(final="{own}") to '
+            "explain its own output"
+        )

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from featvis.classes import Classes
 from featvis.embedding import Embedding
-from featvis.final import Calls
+from featvis.final import PROBABILITY, VALUE, Calls
 from featvis.network.find_final import find_final
 from featvis.output import Output
 from featvis.selection import has_rows, rows, select
@@ -56,9 +56,14 @@ def settle(output: Output, raw: Any, calls: Calls, pictures: int) -> Ending:
     if not isinstance(output, Classes):
         return Ending(output, output.arrange(values))
     again = False
-    if values.ndim == 2:
+    if values.ndim == 2 and output.final not in (PROBABILITY, VALUE):  # else it is not to be found
         final = find_final(values, calls)
-        output = replace(output, final=final.name or output.final, left_out=final.calls)
+        output = replace(
+            output,
+            final=final.name or output.final,
+            left_out=final.calls,
+            counts=tuple(calls.counts[call.activation] for call in final.calls),
+        )
         again = bool(final.calls)
     output = _counted(output, values)
     return Ending(output, output.arrange(values), again=again)

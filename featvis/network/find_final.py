@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from featvis.final import PROBABILITY, VALUE, Calls
+from featvis.final import PROBABILITY, VALUE, Call, Calls
 from featvis.network.node import Node, node
 
 __all__ = ["Final", "find_final"]
@@ -48,7 +48,7 @@ class Final(NamedTuple):
     """The final activation, and the calls to leave out for the value before it."""
 
     name: str = ""
-    calls: tuple[int, ...] = ()
+    calls: tuple[Call, ...] = ()
 
 
 def find_final(scores: Tensor, calls: Calls) -> Final:
@@ -65,7 +65,7 @@ def find_final(scores: Tensor, calls: Calls) -> Final:
         whole = all(step.whole for step in steps)
         name = steps[0].name
         if whole or name not in OVER_CLASSES:
-            return Final(name, tuple(number for step in steps for number in step.numbers))
+            return Final(name, tuple(call for step in steps for call in step.calls))
         return Final(PROBABILITY if name == "softmax" else VALUE)
     if _adds_up(scores):
         return Final(PROBABILITY)
@@ -76,7 +76,7 @@ class Step(NamedTuple):
     """An activation on the way back, or several alike side by side."""
 
     name: str
-    numbers: tuple[int, ...]
+    calls: tuple[Call, ...]
     whole: bool  # a softmax over all classes, of which none was left out or joined
 
 
@@ -84,9 +84,11 @@ def _steps(end: Node, calls: Calls, pictures: int) -> list[Step]:
     """The activations that end the pass and are one together, or only the last of them."""
     first = _sources(end)
     known = [call for source in first if (call := calls.ending_in(source))]
-    if len(known) < len(first) or len({name for name, _ in known}) > 1:
+    if len(known) < len(first) or len({call.activation for call in known}) > 1:
         return []
-    name = known[0][0]
+    if len(first) > 1 and any(source.shape[:1] != (pictures,) for source in first):
+        return []  # each picture by itself: how many calls there are depends on the pictures
+    name = known[0].activation
     if name == "sub":
         name = _shift(first[0])
     if not name:
@@ -94,15 +96,15 @@ def _steps(end: Node, calls: Calls, pictures: int) -> list[Step]:
     size = prod(end.shape)
     whole = len(first) == 1 and prod(first[0].shape) == size
     whole = whole and _over(first[0], size // pictures)
-    here = Step(name, tuple(number for _, number in known), whole)
+    here = Step(name, tuple(known), whole)
     if len(first) > 1 or not first[0].parents:
         return [here]
     before = _steps(first[0].parents[0], calls, pictures)
     if before and (name, before[0].name) in TOGETHER and (name != "div" or _normalizes(first[0])):
         together = TOGETHER[name, before[0].name]
-        numbers = tuple(number for step in before for number in step.numbers)
+        earlier = tuple(call for step in before for call in step.calls)
         whole = name == "div" or all(step.whole for step in before)
-        return [Step(together, (*here.numbers, *numbers), whole)]
+        return [Step(together, (*here.calls, *earlier), whole)]
     return [here]
 
 

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import featvis
-from featvis import METHODS, WrongRequest
+from featvis import METHODS, Classes, WrongRequest
 from tests.support.own import Net, close, own, pictures, plain
 
 SHORT = {"steps": 2, "samples": 2, "size": 16, "masks": 4, "octaves": 1, "window": 12, "stride": 12}
@@ -109,6 +109,7 @@ UNREACHED = {  # the network's own numbers are explained: are they probabilities
     "product": (lambda p: p.z.sigmoid() * p.a.sigmoid(), True),
     "strongest place": (lambda p: p.m.sigmoid().amax((2, 3)), True),
     "noisy or": (lambda p: 1 - (1 - 0.1 * p.m.sigmoid()).prod(3).prod(2), True),
+    "picture by picture": (lambda p: torch.stack([row.sigmoid() for row in p.z]), True),
     "percent": (lambda p: 100 * p.z.softmax(1), False),
     "rating": (lambda p: 1 + 4 * p.z.sigmoid(), False),
     "logarithms of each task": (
@@ -157,3 +158,17 @@ def test_ordinary_scores_stay_as_they_are(name):
     close(model.probabilities(x), soft(z))
     assert model.output.meaning == ""
     assert "%" in model.output.predict(z[0]).words
+
+
+def test_a_pass_with_other_activations_is_refused():
+    def ending(p):  # the first sigmoids are as many as there are pictures
+        gates = torch.stack([row.sigmoid() for row in p.a])
+        return (p.z * gates).sigmoid()
+
+    model, x = own(ending), pictures()
+    with pytest.raises(WrongRequest, match=r"its final sigmoid cannot be left out; .*Classes"):
+        model(x)
+    again = own(ending, output=Classes(final="probability"))  # what it says can be followed
+    expected = Net(ending).eval()(again.normalize(x)).detach()
+    close(again(x), expected)
+    close(again.probabilities(x), expected)
