@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
+import timm
 import torch
-from timm.models import register_model
 from torch import nn
 
 import featvis
@@ -16,50 +16,33 @@ transformers = pytest.importorskip("transformers", reason="the extra transformer
 LABELS = {0: "car", 1: "bird", 2: "cup"}
 
 
-def network(final, classes):
-    """A small network in the form that timm asks for."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(4)
-        net = nn.Sequential(
-            nn.Conv2d(3, 8, 5, 4), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
-            nn.Linear(8, classes), *final,
-        )  # fmt: skip
-    net.num_classes = classes
-    net.pretrained_cfg = net.default_cfg = {
-        "input_size": (3, 64, 64), "mean": (0.5,) * 3, "std": (0.25,) * 3, "crop_pct": 1.0,
-        "interpolation": "bilinear", "architecture": "", "tag": "",
-    }  # fmt: skip
-    return net
+ENDINGS = {  # the last layers, classes, the probabilities of the values before them
+    "sigmoid": ([nn.Sigmoid()], 3, torch.sigmoid),
+    "log-softmax": ([nn.LogSoftmax(1)], 3, lambda z: z.softmax(1)),
+    "single": (
+        [nn.Sigmoid(), nn.Flatten(0)], 1, lambda z: torch.cat([1 - z.sigmoid(), z.sigmoid()], 1)
+    ),
+}  # fmt: skip
 
 
-@register_model
-def own_sigmoid(pretrained=False, **_):
-    return network([nn.Sigmoid()], 3)
+@pytest.mark.parametrize("name", ENDINGS)
+def test_a_loaded_network_is_explained_before_its_ending(name, monkeypatch):
+    final, classes, shares = ENDINGS[name]
+    built = timm.create_model
 
+    def create(*arguments, **how):
+        module = built(*arguments, **how, num_classes=classes)
+        module.fc = nn.Sequential(module.fc, *final)
+        return module
 
-@register_model
-def own_log_softmax(pretrained=False, **_):
-    return network([nn.LogSoftmax(1)], 3)
-
-
-@register_model
-def own_single(pretrained=False, **_):
-    return network([nn.Sigmoid(), nn.Flatten(0)], 1)
-
-
-SHARES = {
-    "own_sigmoid": torch.sigmoid,
-    "own_log_softmax": lambda z: z.softmax(1),
-    "own_single": lambda z: torch.cat([1 - z.sigmoid(), z.sigmoid()], 1),
-}
-
-
-@pytest.mark.parametrize("name", SHARES)
-def test_a_registered_network_is_explained_before_its_ending(name):
-    model = zoo_adapters.load(f"timm:{name}", pretrained=False)
-    x = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(2))
-    z = model.module[:5](model.normalize(x))
-    torch.testing.assert_close(model.probabilities(x), SHARES[name](z))
+    monkeypatch.setattr(timm, "create_model", create)
+    model = zoo_adapters.load("timm:test_resnet", pretrained=False)
+    x = torch.rand(2, 3, *model.size, generator=torch.Generator().manual_seed(2))
+    module = model.module
+    with torch.no_grad():
+        features = module.forward_features(model.normalize(x))
+        z = module.fc[0](module.forward_head(features, pre_logits=True))
+    torch.testing.assert_close(model.probabilities(x), shares(z))
     torch.testing.assert_close(model(x)[:, -1], z[:, -1])
     assert model.head is not None
     check_model(model)
