@@ -22,7 +22,7 @@ from torch.utils._python_dispatch import _disable_current_modes
 
 from featvis.hooks import in_hook
 
-__all__ = ["Bound", "Unbound", "bound_of", "value_before"]
+__all__ = ["Bound", "Unbound", "bound_of", "function_name", "value_before"]
 
 # Function of torch -> the activation's name.
 SQUASHES = {
@@ -96,7 +96,7 @@ class Unbound(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
     ) -> Any:
-        name, kwargs = _name(func), kwargs or {}
+        name, kwargs = function_name(func), kwargs or {}
         if name in APPLIED and not in_hook():
             return self._apply(name, func, args, kwargs)
         out = func(*args, **kwargs)
@@ -158,7 +158,8 @@ def bound_of(tensor: Tensor) -> Bound | None:
     return before.bound if before else None
 
 
-def _name(func: Any) -> str:
+def function_name(func: Any) -> str:
+    """The name of a function of torch, one for its variants: "relu" of `Tensor.relu_`."""
     name: str = getattr(func, "__name__", "")
     if name == "__get__":  # a property: x.T
         return str(getattr(func.__self__, "__name__", ""))

@@ -10,15 +10,22 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from featvis.final import NAMES, PROBABILITY, Calls, probabilities
-from featvis.output import Answer, Output, OutputOf, Prediction, check_rows, likeness, no_picture
+from featvis.final import (
+    EXCLUSIVE,
+    INDEPENDENT,
+    NAMES,
+    PROBABILITY,
+    SCALES,
+    VALUE,
+    Call,
+    leaving_out,
+    probabilities,
+)  # fmt: skip
+from featvis.output import Answer, Output, OutputOf, Prediction, likeness, no_picture
 from featvis.target import Contrast, Likeness, Score, Target
 from featvis.types import WrongRequest, brief
 
 __all__ = ["Classes"]
-
-EXCLUSIVE = ("", "softmax", "log_softmax")  # final activations of classes that exclude each other
-INDEPENDENT = ("sigmoid", "log_sigmoid", "hardsigmoid")  # ... of which several may be true
 
 
 @dataclass(frozen=True)
@@ -37,11 +44,23 @@ class Classes(Output):
     # the activation behind the scores, see `featvis.final`: "sigmoid" of independent classes,
     # "softmax" of exclusive ones; "": they are trained with a softmax that the network leaves out
     final: str = field(default="", kw_only=True)
-    left_out: tuple[int, ...] = field(default=(), kw_only=True)  # its calls, left out of a pass
+    left_out: tuple[Call, ...] = field(default=(), kw_only=True)  # its calls, left out of a pass
+    counts: tuple[int, ...] = field(default=(), kw_only=True)  # how many such calls a pass has
+
+    def __post_init__(self) -> None:
+        """Refuse a final activation that is not known."""
+        known = ("", *NAMES, PROBABILITY, VALUE)
+        if self.final not in known:
+            raise WrongRequest(
+                f"{self.network} cannot end in {brief(self.final)}; "
+                f"final is one of {', '.join(known[1:])}, or empty"
+            )
 
     def running(self) -> AbstractContextManager[object]:
         """The context in which the module gives its scores before the final activation."""
-        return Calls(self.left_out) if self.left_out else super().running()
+        if not self.left_out:
+            return super().running()
+        return leaving_out(self.network, self.final, self.left_out, self.counts)
 
     def arrange(self, values: Tensor) -> Tensor:
         """Scores (B, K); both sides (B, 2) of single ones (B, 1)."""
@@ -56,12 +75,11 @@ class Classes(Output):
 
     @property
     def meaning(self) -> str:
-        """How the scores are read from the network, in words; "" where they are its output."""
-        if self.final == PROBABILITY:
-            return "the scores are probabilities, as the network gives them"
+        """Which values of the network the scores are, in words; "" where they are its output."""
+        scale = SCALES.get(self.final, "")
         if self.left_out:
-            return f"the scores are the values before the final {NAMES[self.final]}"
-        return ""
+            scale = f"the scores are the values before the final {NAMES[self.final]}"
+        return "; ".join(part for part in (scale, self.others) if part)
 
     @property
     def count(self) -> int:
@@ -113,7 +131,7 @@ class Classes(Output):
 
         One picture may be asked for several classes.
         """
-        check_rows(self.network, values)
+        self.check_rows(values)
         if isinstance(target, Likeness):
             return likeness(self.network, values, target)
         if isinstance(target, Contrast):

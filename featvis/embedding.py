@@ -13,11 +13,11 @@ from featvis.output import (
     Output,
     OutputOf,
     Prediction,
-    check_rows,
     likeness,
     no_class,
     no_picture,
 )
+from featvis.selection import EMBEDDINGS
 from featvis.target import Likeness, Score, Target
 from featvis.types import WrongRequest
 
@@ -27,6 +27,8 @@ __all__ = ["Embedding"]
 @dataclass(frozen=True)
 class Embedding(Output):
     """An embedding (B, D): its norm is explained, or its likeness to that of another picture."""
+
+    names = EMBEDDINGS
 
     size: int = 0  # D
 
@@ -39,7 +41,7 @@ class Embedding(Output):
 
     def score(self, values: Tensor, target: Target) -> Score:
         """The norm (B,), or the cosine to another embedding."""
-        check_rows(self.network, values)
+        self.check_rows(values)
         if isinstance(target, Likeness):
             return likeness(self.network, values, target)
         if target is not None:
@@ -65,6 +67,6 @@ class Embedding(Output):
 
     def _no_classes(self) -> WrongRequest:
         return WrongRequest(
-            f"{self.network} has no classes; explain the norm of its embedding, its likeness to "
-            "another picture, or a neuron"
+            f"{self.network} has no classes but an embedding (B, {self.size or 'D'}); "
+            "explain its norm, its likeness to another picture, or a neuron"
         )

@@ -8,17 +8,35 @@ value before that.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-__all__ = ["NAMES", "PROBABILITY", "Calls", "probabilities"]
+from featvis.bounds import function_name
+from featvis.hooks import in_hook
+from featvis.types import WrongRequest
 
-# Function of torch -> activation. A logarithm, a limit and a division are none by themselves, but
-# may follow one: log(softmax(z)), softmax(z).clamp(1e-7), exp(z) / exp(z).sum().
+__all__ = [
+    "EXCLUSIVE",
+    "INDEPENDENT",
+    "NAMES",
+    "PROBABILITY",
+    "SCALES",
+    "VALUE",
+    "Call",
+    "Calls",
+    "leaving_out",
+    "probabilities",
+]
+
+# Function of torch -> activation. A logarithm, a limit, a division and a difference are none by
+# themselves, but may belong to one: log(softmax(z)), softmax(z).clamp(1e-7),
+# exp(z - z.max()) / exp(z - z.max()).sum(), z - z.logsumexp().
 FUNCTIONS = {
     "sigmoid": "sigmoid",
     "expit": "sigmoid",
@@ -43,8 +61,13 @@ FUNCTIONS = {
     "true_divide": "div",
     "__truediv__": "div",
     "__itruediv__": "div",
+    "sub": "sub",
+    "subtract": "sub",
+    "__sub__": "sub",
+    "__isub__": "sub",
 }
 PROBABILITY = "probability"  # the scores are probabilities, and what was before is out of reach
+VALUE = "value"  # the scores are neither logits nor probabilities
 NAMES = {  # activation -> in words
     "sigmoid": "sigmoid",
     "hardsigmoid": "hard sigmoid",
@@ -54,6 +77,13 @@ NAMES = {  # activation -> in words
     "softplus": "softplus",
     "exp": "exponential",
     "tanh": "tanh",
+}
+
+EXCLUSIVE = ("", "softmax", "log_softmax")  # of classes that exclude each other
+INDEPENDENT = ("sigmoid", "log_sigmoid", "hardsigmoid")  # of classes of which several may be true
+SCALES = {
+    PROBABILITY: "the scores are probabilities, as the network gives them",
+    VALUE: "the scores are the network's own output, neither logits nor probabilities",
 }
 
 
@@ -86,34 +116,57 @@ def probabilities(values: Tensor, final: str) -> Tensor | None:
     return SHARES[final](values) if final in SHARES else None
 
 
-class Calls(TorchFunctionMode):
-    """Within: calls of `FUNCTIONS` are counted from 0, and those `left_out` return their input."""
+class Call(NamedTuple):
+    """One of the calls of an activation in a pass, counted from 0."""
 
-    def __init__(self, left_out: Sequence[int] = ()) -> None:
+    activation: str
+    number: int
+
+
+class Calls(TorchFunctionMode):
+    """Within: the calls of each activation are counted, and those `left_out` return their input."""
+
+    def __init__(self, left_out: Collection[Call] = ()) -> None:
         super().__init__()
         self.left_out = frozenset(left_out)
-        self.count = 0
+        self.counts: Counter[str] = Counter()
 
     def __torch_function__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
-        name = _name(func)
-        if name not in FUNCTIONS:
+        name = function_name(func)
+        if name not in FUNCTIONS or in_hook():
             return func(*args, **kwargs)
-        number = self.count
-        self.count += 1
-        if number in self.left_out:
+        activation = FUNCTIONS[name]
+        call = Call(activation, self.counts[activation])
+        self.counts[activation] += 1
+        if call in self.left_out:
             value = args[0] if args else kwargs["input"]
             return -value if name == "softmin" else value
         out = func(*args, **kwargs)
-        self.note(out, FUNCTIONS[name], number)
+        self.note(out, call)
         return out
 
-    def note(self, out: Any, name: str, number: int) -> None:
-        """Take note of an activation and the number of its call; here nothing is done."""
+    def note(self, out: Any, call: Call) -> None:
+        """Take note of what came out of a call; here nothing is done."""
 
 
-def _name(func: Any) -> str:
-    name: str = getattr(func, "__name__", "")
-    return name if name.startswith("__") else name.rstrip("_")
+@contextmanager
+def leaving_out(
+    network: str, final: str, calls: Sequence[Call], counts: Sequence[int]
+) -> Iterator[None]:
+    """Within: a network runs without the calls of its final activation, a row of `Call`s.
+
+    `counts`: how often a pass calls the activation of each. Another pass is refused, as its calls
+    have other numbers.
+    """
+    with Calls(calls) as watched:
+        yield
+    if [watched.counts[call.activation] for call in calls] != list(counts):
+        own = PROBABILITY if final in ("sigmoid", "hardsigmoid", "softmax") else VALUE
+        raise WrongRequest(
+            f"{network} does not always run through as many activations, so that its final "
+            f'{NAMES[final]} cannot be left out; wrap it with output=Classes(final="{own}") to '
+            "explain its own output"
+        )

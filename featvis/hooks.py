@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten
 
 from featvis.progress import pulse
-from featvis.selection import named_tensors
+from featvis.tensors import named_tensors
 
 __all__ = ["Seen", "fed", "first_tensor", "hooked", "in_hook", "pulsing"]
 
@@ -104,9 +104,5 @@ def pulsing(module: nn.Module) -> Iterator[None]:
 
 
 def first_tensor(out: Any) -> Tensor:
-    """The main tensor of what a module returns: itself, `.logits`, or the first of several."""
-    if isinstance(out, Tensor):
-        return out
-    if hasattr(out, "logits"):
-        return out.logits
+    """The first tensor of what a module inside a network returns."""
     return next(iter(named_tensors(out).values()))

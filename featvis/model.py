@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from featvis.bounds import Bound
 from featvis.classes import Classes
-from featvis.output import Output, check_rows
+from featvis.output import Output
 from featvis.types import (
     ATTENTION,
     Image,
@@ -158,7 +158,7 @@ class VisionModel:
     def probabilities(self, image: Tensor | Image) -> Tensor:
         """The network's own probabilities (B, K) of its classes for images (B, 3, H, W)."""
         scores = self(image)
-        check_rows(self.name, scores)
+        self.output.check_rows(scores)
         shares = self.output.probabilities(scores) if isinstance(self.output, Classes) else None
         if shares is None:
             raise WrongRequest(f"{self.name} gives no probabilities; model(image) gives its output")

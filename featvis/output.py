@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from featvis import selection
-from featvis.selection import Key, batch_shape
+from featvis.selection import SCORES, Key, Names
 from featvis.target import Likeness, Score, Target
+from featvis.tensors import batch_shape
 from featvis.types import WrongRequest
 
 __all__ = [
@@ -28,7 +29,6 @@ __all__ = [
     "Output",
     "OutputOf",
     "Prediction",
-    "check_rows",
     "likeness",
     "no_class",
     "no_picture",
@@ -66,15 +66,23 @@ class Output(ABC):
 
     prompt: ClassVar[str] = "Explain"  # above the list of choices
     contrasts: ClassVar[bool] = False  # can one answer be held against another?
+    names: ClassVar[Names] = SCORES  # of its tensor in a dict or record
     form: ClassVar[str] = ""  # of a target's text, as a regular expression; "": no text has it
 
     network: str = field(default="this network", kw_only=True)  # its name, as refusals say it
     # which tensor of the raw output; None: see `featvis.selection`
     key: Key = field(default=None, kw_only=True)
+    others: str = field(default="", kw_only=True)  # those that may be it too, in a sentence
+    problem: str = field(default="", kw_only=True)  # why there are no values, in a sentence
 
     def read(self, raw: Any) -> Tensor:
         """The raw output of the module, a tensor, tuple, dict or record -> values (B, ...)."""
         return selection.read(self.network, raw, self.key)
+
+    @property
+    def meaning(self) -> str:
+        """How the values are read from the network, in words; "" where they are its output."""
+        return self.others
 
     def running(self) -> AbstractContextManager[object]:
         """The context in which the module runs."""
@@ -83,11 +91,29 @@ class Output(ABC):
     def of(self, module: nn.Module, inputs: Tensor) -> Tensor:
         """The values (B, ...) of normalized pictures: the only way that an output is read."""
         with self.running():
-            return self.arrange(selection.rows(self.read(module(inputs)), len(inputs)))
+            raw = module(inputs)
+            if self.problem:
+                raise WrongRequest(self.problem)
+            return self.arrange(selection.rows(self.read(raw), len(inputs)))
 
     def arrange(self, values: Tensor) -> Tensor:
         """The values as targets count them, from one row for each picture."""
         return values
+
+    def check_rows(self, values: Tensor) -> None:
+        """Refuse values that are not one row (B, K) per picture."""
+        if values.ndim == 2:
+            return
+        example = f"the mean over the places of {self.key}"
+        if callable(self.key):
+            example = "the mean over its places"
+        elif not self.key:  # the raw output is the tensor itself
+            example = f"output=lambda raw: raw.mean({'(2, 3)' if values.ndim == 4 else '1'})"
+        raise WrongRequest(
+            f"{self.network} gives no class scores (B, K) but an output of shape "
+            f"{batch_shape(values)}; explain a neuron (a layer and a channel), or wrap the network "
+            f"with an output= that makes scores of it, such as {example}"
+        )
 
     @abstractmethod
     def predict(self, values: Tensor, target: Target = None) -> Prediction:
@@ -127,18 +153,6 @@ class Output(ABC):
     def translate(self, target: Target, other: Output) -> Target:
         """The target that means the same for another network; None: each network's own default."""
         return None
-
-
-def check_rows(network: str, values: Tensor) -> None:
-    """Refuse an output that is not one row (B, K) per picture."""
-    if values.ndim == 2:
-        return
-    reduced = "raw.mean((2, 3))" if values.ndim == 4 else "raw.mean(1)"
-    raise WrongRequest(
-        f"{network} gives no class scores (B, K) but an output of shape {batch_shape(values)}; "
-        "explain a neuron (a layer and a channel), or wrap the network with an output= that makes "
-        f"scores of it, such as output=lambda raw: {reduced}"
-    )
 
 
 def no_class(values: Tensor) -> Tensor:

@@ -6,30 +6,49 @@ then on the tensor is read by its path.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from featvis.tensors import named_parts, named_tensors, shapes
 from featvis.types import WrongRequest, brief
 
 __all__ = [
+    "EMBEDDINGS",
+    "SCORES",
     "Key",
+    "Names",
     "Selection",
-    "batch_shape",
-    "named_tensors",
+    "has_rows",
     "read",
     "rows",
     "select",
-    "shapes",
 ]
 
 # A path or index, or a function of the raw output; None: the rule decides.
 Key = str | int | Callable[[Any], Tensor] | None
 
-NAMES = ("logits", "out", "output", "outputs", "scores", "pred", "preds", "prediction")
-NAMES_LIKE = ("logits", "pred", "score")  # "class_logits", "predictions"
+
+class Names(NamedTuple):
+    """Names that tensors of a kind go by, the surest one first."""
+
+    exact: tuple[str, ...]
+    within: tuple[str, ...]  # parts of names: "class_logits", "predictions"
+
+
+SCORES = Names(
+    exact=("logits", "out", "output", "outputs", "scores", "pred", "preds", "prediction"),
+    within=("logits", "pred", "score"),
+)
+EMBEDDINGS = Names(
+    exact=("embedding", "embeddings", "image_embeds", "pooler_output", "features"),
+    within=("embed", "emb", "feat"),
+)
+
+
+# Tensors by their paths -> the paths of those that no other is computed from.
+Ends = Callable[[Mapping[str, Tensor]], list[str]]
 
 
 class Selection(NamedTuple):
@@ -39,39 +58,62 @@ class Selection(NamedTuple):
     others: str = ""  # "" where no other tensor could be the scores
 
 
-def select(network: str, raw: Any, key: Key, classes: int = 0, pictures: int = 0) -> Selection:
+def select(
+    network: str,
+    raw: Any,
+    key: Key,
+    classes: int = 0,
+    pictures: int = 0,
+    names: Names = SCORES,
+    ends: Ends = list,
+) -> Selection:
     """Choose the scores in the output for so many pictures; 0: their number is not known.
 
-    A `key` decides. Else it is the tensor named logits, out, output, scores, pred or the like;
-    else the (B, K) one with as many columns as there are `classes` (0: not known); else the first
-    (B, K) one; else the first with a row for each picture.
+    A `key` decides. Else it is, among the tensors with one row (K,) for each picture, one of the
+    `names`; else the one with as many columns as there are `classes` (0: not known); else the
+    first one that no other is computed from by weights, as the logits of (features, logits), if
+    `ends` can tell.
+    Where there is no such tensor, it is one of another shape.
     """
     if callable(key):
         return Selection(key)
     tensors = named_tensors(raw)
     if key is not None and key != "":
-        return Selection(_path(network, raw, tensors, key))
-    if list(tensors) == [""]:
-        return Selection("")
-    likely = {
-        path: t
-        for path, t in tensors.items()
-        if t.ndim and t.is_floating_point() and len(t) == (pictures or len(t))
-    }
+        return Selection(_path(network, raw, tensors, key, names))
+    likely = {path: t for path, t in tensors.items() if has_rows(t, pictures)}
     if not likely:
         raise WrongRequest(
             f"{network} gives no tensor with a row of scores for each picture, but "
-            f"{shapes(tensors)}; output=lambda raw: ... can make one of it"
+            f"{shapes(tensors, pictures)}; wrap it with an output= that makes one of it, such as "
+            "output=lambda raw: ..."
         )
-    named = _named(likely)
-    columns = {p: t for p, t in likely.items() if t.ndim == 2}
-    fitting = [p for p, t in columns.items() if classes and t.shape[1] == classes]
-    path = (named or fitting or list(columns) or list(likely))[0]
-    if named or len(fitting) == 1 or len(likely) == 1:
+    columns = {path: rows(t, pictures) for path, t in likely.items()}
+    columns = {path: t for path, t in columns.items() if t.ndim == 2} or likely
+    named = _named(columns, names)
+    if named:
+        return Selection(named[0])
+    fitting = [path for path, t in columns.items() if _fits(t, classes)] or list(columns)
+    last = ends({path: likely[path] for path in fitting}) if names is SCORES else fitting
+    path = next((end for end in last if columns[end].shape[1] > 1), last[0])
+    clear = columns[path].shape[1] > 1 or len(fitting) < len(columns) or len(likely) == 1
+    if len(last) == 1 and clear:
         return Selection(path)
     others = shapes({p: t for p, t in likely.items() if p != path}, pictures)
     mine = shapes({path: likely[path]}, pictures)
-    return Selection(path, f"{mine} is taken for the scores; output= chooses another: {others}")
+    return Selection(
+        path, f"output {mine} is taken for the scores; output= chooses another: {others}"
+    )
+
+
+def has_rows(tensor: Tensor, pictures: int) -> bool:
+    """May it have a row of numbers for each picture?"""
+    rows_fit = tensor.ndim > 0 and len(tensor) == (pictures or len(tensor))
+    return rows_fit and tensor.numel() > 0 and tensor.is_floating_point()
+
+
+def _fits(tensor: Tensor, classes: int) -> bool:
+    """May its columns be the scores of so many classes? A single one has two sides."""
+    return tensor.shape[1] == classes or (classes == 2 and tensor.shape[1] == 1)
 
 
 def read(network: str, raw: Any, key: Key) -> Tensor:
@@ -94,23 +136,25 @@ def rows(tensor: Tensor, count: int) -> Tensor:
     return tensor
 
 
-def _named(tensors: Mapping[str, Tensor]) -> list[str]:
-    """The paths that end in the name of scores, the surest one first."""
+def _named(tensors: Mapping[str, Tensor], names: Names) -> list[str]:
+    """The paths that end in one of the names, the surest one first."""
     ends = {path: path.rpartition(".")[2].lower() for path in tensors}
-    exact = [path for name in NAMES for path, end in ends.items() if end == name]
-    return exact or [path for name in NAMES_LIKE for path, end in ends.items() if name in end]
+    exact = [path for name in names.exact for path, end in ends.items() if end == name]
+    return exact or [path for name in names.within for path, end in ends.items() if name in end]
 
 
-def _path(network: str, raw: Any, tensors: Mapping[str, Tensor], key: str | int) -> str:
+def _path(
+    network: str, raw: Any, tensors: Mapping[str, Tensor], key: str | int, names: Names
+) -> str:
     """The path of the tensor that a key names; of several below it the likeliest."""
-    names = [name for name, _ in named_parts(raw)]
+    parts = [name for name, _ in named_parts(raw)]
     name = str(key)
-    if isinstance(key, int) and name not in names and -len(names) <= key < len(names):
-        name = names[key]
+    if isinstance(key, int) and name not in parts and -len(parts) <= key < len(parts):
+        name = parts[key]
     below = {p: t for p, t in tensors.items() if p == name or p.startswith(f"{name}.")}
     if not below or not name:
         raise WrongRequest(f"{network} has no output {brief(key)}; it gives {shapes(tensors)}")
-    return (_named(below) or list(below))[0]
+    return (_named(below, names) or list(below))[0]
 
 
 def _applied(network: str, raw: Any, function: Callable[[Any], Any]) -> Tensor:
@@ -127,44 +171,3 @@ def _applied(network: str, raw: Any, function: Callable[[Any], Any]) -> Tensor:
             f"and is given {shapes(named_tensors(raw))}"
         )
     return tensor
-
-
-def named_parts(raw: Any) -> Iterator[tuple[str, Any]]:
-    """The parts of a container with their names: keys, fields, or positions counted from 0."""
-    if isinstance(raw, Mapping):
-        yield from ((str(key), part) for key, part in raw.items())
-    elif isinstance(raw, tuple) and hasattr(raw, "_fields"):
-        yield from zip(raw._fields, raw, strict=True)
-    elif isinstance(raw, list | tuple):
-        yield from ((str(number), part) for number, part in enumerate(raw))
-    elif is_dataclass(raw) and not isinstance(raw, type):
-        yield from ((field.name, getattr(raw, field.name)) for field in fields(raw))
-    elif hasattr(raw, "__dict__"):  # a plain record, such as types.SimpleNamespace
-        yield from vars(raw).items()
-
-
-def named_tensors(raw: Any) -> dict[str, Tensor]:
-    """All tensors in `raw` by their paths, in order; a tensor by itself has the path ""."""
-    if isinstance(raw, Tensor):
-        return {"": raw}
-    found: dict[str, Tensor] = {}
-    for name, part in named_parts(raw):
-        for path, tensor in named_tensors(part).items():
-            found[f"{name}.{path}" if path else name] = tensor
-    return found
-
-
-def shapes(tensors: Mapping[str, Tensor], pictures: int = 0) -> str:
-    """Tensors in words, for an output of so many pictures: "features (B, 512), logits (B, 10)"."""
-    words = (f"{path} {_shape(tensor, pictures)}".strip() for path, tensor in tensors.items())
-    return ", ".join(words) or "no tensor"
-
-
-def batch_shape(tensor: Tensor) -> str:
-    """The shape of a tensor with one row for each picture in words: "(B, 10)"."""
-    return f"({', '.join(['B', *map(str, tensor.shape[1:])])}{',' if tensor.ndim == 1 else ''})"
-
-
-def _shape(tensor: Tensor, pictures: int) -> str:
-    rows = tensor.ndim > 0 and pictures > 0 and len(tensor) == pictures
-    return batch_shape(tensor) if rows else str(tuple(tensor.shape))

@@ -69,13 +69,15 @@ def wrap(
         embeds: its output is an embedding (B, D), not the scores of classes.
         output: where the scores are in a dict, tuple or record: a key ("logits", "aux.0"), an
             index, or a function of the raw output; by default `featvis.selection` chooses. An
-            `Output` instead says that it is of another kind.
+            `Output` instead says that it is of another kind; `Classes(final="sigmoid")` says that
+            several classes may be true at once.
         call: how the network is run on pictures where they are not its only argument, as
             `lambda run, pictures: run(pictures, reference)`; `run` is its own `forward`.
         info: more facts, for people.
 
     A forward pass of two pictures finds its layers and proves its head. A final sigmoid, softmax
     or the like is found too: the values before it are explained, and the probabilities are its.
+    `model.output.meaning` says so, and which other tensors may hold the scores.
 
     Raises:
         WrongRequest: something is missing, does not fit, or the network does not run.
@@ -116,8 +118,6 @@ def wrap(
         if facts.head is None and not framing.fixed_size:
             framing = replace(framing, fixed_size=not _takes_others(module, bands, shape))
     embeds = isinstance(facts.output, Embedding)
-    if facts.others:
-        info = {**info, "output": facts.others}
     count = sum(p.numel() for p in module.parameters())
     return VisionModel(
         name=name,

@@ -289,8 +289,8 @@ def _record(
         mean=ready.mean[::-1] if ready.bgr else ready.mean,
         std=ready.std[::-1] if ready.bgr else ready.std,
         size=ready.size,
-        labels=() if embeds else types.labels(config),
         embeds=embeds,
+        output=None if embeds else types.outputs(config),
         input=ready.input,
         info={"licence": "unknown", "training": "" if info["pretrained"] else "none", **info},
     )

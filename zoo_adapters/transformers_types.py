@@ -11,6 +11,7 @@ import transformers
 from transformers.models.auto import image_processing_auto, modeling_auto
 from transformers.utils import logging
 
+from featvis.classes import Classes
 from featvis.model import WrongRequest
 from zoo_adapters import fields, processors
 from zoo_adapters.carried import Carried
@@ -20,7 +21,7 @@ from zoo_adapters.towers import HOW, TOWERS, UNUSABLE
 logging.set_verbosity_error()  # it warns of its own defaults ...
 logging.disable_progress_bar()  # ... and tells the terminal how far it is
 
-__all__ = ["carried", "chosen", "classes", "defaults", "labels", "read", "sees"]
+__all__ = ["carried", "chosen", "classes", "defaults", "labels", "outputs", "read", "sees"]
 
 GENERIC = re.compile(r"LABEL_\d+")  # labels that nobody gave
 
@@ -135,3 +136,9 @@ def carried(module: Any) -> Carried:
         input=ready.input,
         embeds=embeds,
     )
+
+
+def outputs(config: Any) -> Classes:
+    """The classes of a configuration; several may be true at once where it says so."""
+    several = config.problem_type == "multi_label_classification"
+    return Classes(tuple(labels(config)), final="sigmoid" if several else "")

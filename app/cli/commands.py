@@ -202,6 +202,8 @@ def show(options: argparse.Namespace) -> None:
     for name, value in model.info.items():
         print(f"  {name}: {value}")
     print(f"  head: {model.head.kind if model.head else 'none'}; {model.head_reason}")
+    if model.output.meaning:
+        print(f"  output: {model.output.meaning}")
     print("methods")
     for method in METHODS.values():
         reason = method.missing(model)

@@ -41,8 +41,14 @@ def facts(model: VisionModel, known: Facts) -> str:
     return (
         f'{line(items)}<p class="fv-head">'
         f'<b class="fv-tag {"good" if model.head else ""}">{escape(head)}</b> '
-        f"{escape(sentence(model.head_reason))}</p>"
+        f"{escape(sentence(model.head_reason))}</p>{_meaning(model)}"
     )
+
+
+def _meaning(model: VisionModel) -> str:
+    """Which values of the network its scores are, where they are not simply its output."""
+    words = model.output.meaning
+    return f'<p class="fv-head">{escape(sentence(words))}</p>' if words else ""
 
 
 def languages() -> str:
@@ -65,20 +71,21 @@ def prediction(model: VisionModel, logits: Tensor, target: Target) -> str:
     predicted = model.output.predict(logits, target)
     if not predicted.answers:
         return f'<p class="fv-note">{escape(predicted.note or predicted.words)}</p>'
-    rows = "".join(_answer(answer) for answer in predicted.answers)
+    quantity = model.output.quantity(None)
+    rows = "".join(_answer(answer, quantity) for answer in predicted.answers)
     return f'<div class="fv-classes" role="group" aria-label="Prediction">{rows}</div>'
 
 
-def _answer(answer: Answer) -> str:
+def _answer(answer: Answer, quantity: str) -> str:
     name, number = escape(answer.label), escape(answer.target)
     percent = 100 * (answer.share or 0)
     shown = f"{percent:.1f} %" if percent >= 0.1 else "&lt; 0.1 %"
     if answer.share is None:
-        shown = f"{answer.value:.2f}"
+        shown = f"{answer.value:.3g}"
     return (
         f'<button class="fv-class" data-pick="{number}" '
         f'aria-pressed="{str(answer.chosen).lower()}" '
-        f'title="Explain class {number}, {name}: logit {answer.value:.2f}">'
+        f'title="Explain class {number}, {name}: {quantity} {answer.value:.2f}">'
         f'<i style="width:{percent:.1f}%"></i><span>{name}</span><em>{shown}</em></button>'
     )
 

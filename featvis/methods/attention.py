@@ -31,8 +31,7 @@ class Watch(TorchDispatchMode):
             query, key = args[:2]
             scale = (kwargs or {}).get("scale") or query.shape[-1] ** -0.5
             if query.ndim > 3 and query.shape[-2] == key.shape[-2] == self.count:
-                # its own softmax is none of the network's
-                with torch.no_grad(), torch._C.DisableTorchFunction():
+                with torch.no_grad():
                     weights = (precise(query) * scale @ precise(key).transpose(-2, -1)).softmax(-1)
                 self.found.append(weights.flatten(1, -3).mean(1))
         elif name in ("_softmax", "_safe_softmax") and out.shape[-2:] == (self.count, self.count):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from math import prod
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +18,7 @@ from featvis.network.graph import place
 from featvis.network.head import Evidence, watch
 from featvis.network.node import Node, node
 from featvis.output import Output
-from featvis.selection import batch_shape
+from featvis.tensors import batch_shape
 from featvis.types import Layout
 
 __all__ = ["BESIDE", "Ends", "found_head"]
@@ -150,9 +151,12 @@ def _obstacle(here: Node) -> str | None:
         return "its classifier reads the class token, not an average over the map"
     if here.name in ("amax", "max", "_adaptive_max_pool2d", "adaptive_max_pool2d"):
         return "its head takes the maximum over the map, which is not linear in it"
+    if here.name == "_softmax" and len(here.shape) == 2 and not of_places(here, 1):
+        return "its scores come out of a softmax over the classes, which is not linear in the map"
     if here.name in ("bmm", "_softmax") or "attention" in here.name:
         return "its head pools by attention, whose weights depend on the picture"
-    if len(before) == 4 and before[2] * before[3] > 1:
+    is_row = max(before[1:], default=1) == prod(before[1:])  # (B, 1, 1, K)
+    if len(before) == 4 and before[2] * before[3] > 1 and not is_row:
         if here.name in ("view", "_unsafe_view", "reshape", "flatten") and len(after) == 2:
             return "its classifier reads the flattened map position by position, without pooling"
         if here.name == "convolution" and after[2:] == (1, 1):
@@ -180,6 +184,8 @@ def _prove(
     evidence = watch(module, images, where, output, layout.batch)
     if not evidence.logits.isfinite().all():
         return None, "its logits are not finite, so that nothing can be proved of its head"
+    if not evidence.depends():
+        return None, "its head is constant where its activations are held at this picture's values"
     residual = _residual(evidence)
     if not residual <= max(TOLERANCE, ROUNDINGS * torch.finfo(evidence.raw.dtype).eps):
         return None, f"its head is not affine in the pooled map: the residual is {residual:.1e}"

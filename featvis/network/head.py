@@ -98,6 +98,16 @@ class Tape(TorchDispatchMode):
             if isinstance(tensor, Tensor):
                 self.known[id(tensor)] = tensor
 
+    def keep_what_leads_to(self, logits: Tensor) -> None:
+        """Forget the operations whose results the logits do not depend on."""
+        used = {id(logits)}
+        kept = []
+        for step in reversed(self.steps):
+            if any(id(out) in used for out in tree_flatten(step.out)[0]):
+                used.update(id(x) for x in tree_flatten((step.args, step.kwargs))[0])
+                kept.append(step)
+        self.steps = kept[::-1]
+
     def replay(self, maps: Tensor, logits: Tensor) -> Tensor:
         """The frozen head at another map: logits (B, K)."""
         assert self.maps is not None
@@ -131,6 +141,12 @@ class Evidence:
         """F of the picture of each number (N,)."""
         return self.raw.index_select(self.axis, picture)
 
+    def depends(self) -> bool:
+        """Does the frozen head depend on its map? It does not where all of it is held."""
+        leaf = self.raw.detach().requires_grad_()
+        with torch.enable_grad():
+            return self.tape.replay(leaf, self.logits).requires_grad
+
     def weights(self, target: Tensor, picture: Tensor) -> tuple[Tensor, Tensor]:
         """G like F, with N pictures, and b (N,) for class target[n] of picture[n]."""
         leaf = self.raw.detach().requires_grad_()
@@ -158,6 +174,7 @@ def watch(
         logits = output.of(module, normalized)
     if tape.maps is None or id(logits) not in tape.known:
         raise RuntimeError(f"the pooling operation {source} did not run")
+    tape.keep_what_leads_to(logits)
     return Evidence(logits, tape.maps, tape, axis, tuple(normalized.shape))
 
 

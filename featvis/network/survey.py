@@ -39,7 +39,6 @@ class Survey:
     head_reason: str
     classes: int  # columns of its output; 0 where that is not (B, K)
     output: Output  # as given, with everything that the pass tells of it
-    others: str = ""  # the tensors that might be the scores too, in a sentence
 
 
 @dataclass(frozen=True)
@@ -80,15 +79,13 @@ def survey(
     prefix = getattr(module, "num_prefix_tokens", None)
     grids = Grids(size, one.graph.map_sizes, prefix, one.graph.joined)
     layers = _layers(list(one.calls.values()), size, grids, end)
-    head, reason = None, ending.problem
+    head, reason = None, ending.output.problem
     if values is not None:
         head, reason = found_head(
             module, images, values, size, grids.layout, one.ends, ending.output
         )
-    if values is not None and isinstance(ending.output, Classes) and ending.output.meaning:
-        reason = f"{reason}; {ending.output.meaning}"
     classes = values.shape[-1] if values is not None and values.ndim == 2 else 0
-    return Survey(layers, head, reason, classes, ending.output, ending.others)
+    return Survey(layers, head, reason, classes, ending.output)
 
 
 class Pass:

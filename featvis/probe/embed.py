@@ -14,7 +14,7 @@ from featvis.autograd import in_own_mode
 from featvis.embedding import Embedding
 from featvis.hooks import fed, first_tensor, hooked
 from featvis.model import Head, Image, VisionModel, values
-from featvis.network.head import watch
+from featvis.network.head import read_head
 
 __all__ = ["Embedder", "embed", "embedder"]
 
@@ -49,11 +49,8 @@ def embedder(model: VisionModel) -> Embedder:
         direct = _gives_the_map(model, head)
 
         def pooled(images: Tensor) -> Tensor:
-            if direct is None:
-                normalized = model.normalize(images)
-                raw = watch(model.module, normalized, head.source, model.output).raw
-            else:  # a hook alone costs less than a watch
-                raw = _after(model, direct, images)
+            # a hook alone costs less than a watch
+            raw = _after(model, direct, images) if direct else read_head(model, images).raw
             return head.layout.to_maps(raw, head.size).mean((2, 3))
 
         return Embedder(pooled, "the average of the last map, before the classifier")
@@ -80,8 +77,7 @@ def _gives_the_map(model: VisionModel, head: Head) -> str | None:
                 torch.no_grad(),
                 hooked(keep, lambda _, __, out: outputs.append(first_tensor(out))),
             ):
-                normalized = model.normalize(_grey(model))
-                raw = watch(model.module, normalized, head.source, model.output).raw
+                raw = read_head(model, _grey(model)).raw
             same = outputs[-1].data_ptr() == raw.data_ptr() and outputs[-1].shape == raw.shape
             DIRECT[model] = after if same and outputs[-1].stride() == raw.stride() else None
     return DIRECT[model]
