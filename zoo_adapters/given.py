@@ -102,9 +102,9 @@ def as_numbers(name: str, what: str, given: Numbers | None, bands: int) -> Tenso
             f"training were normalized with, often ImageNet's: {IMAGENET}"
         )
     try:
-        numbers = torch.as_tensor(given, dtype=torch.float32).reshape(-1)
+        numbers = torch.as_tensor(given, dtype=torch.float32, device="cpu").reshape(-1)
     except (TypeError, ValueError, RuntimeError):
-        numbers = torch.tensor([float("nan")])
+        numbers = torch.tensor([float("nan")], device="cpu")
     if len(numbers) == 1:
         numbers = numbers.expand(bands)
     positive = what == "mean" or bool((numbers > 0).all())

@@ -98,7 +98,12 @@ def good() -> VisionModel:
         nn.Linear(6, 4),
     )
     return zoo_adapters.wrap(
-        module, name="own:good", mean=(0.5,) * 3, std=(0.2,) * 3, size=(32, 32), labels="abcd"
+        module,
+        name="own:good",
+        mean=(0.5,) * 3,
+        std=(0.2,) * 3,
+        size=(32, 32),
+        labels=tuple("abcd"),
     )
 
 

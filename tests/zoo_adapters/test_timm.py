@@ -304,7 +304,7 @@ def test_a_thousand_classes_of_something_else_are_not_called_imagenets(tmp_path)
 
 def test_larger_imagenets_have_their_own_labels():
     for classes, tag in [(11821, "sw_in12k"), (21841, "fb_in22k"), (21843, "augreg_in21k")]:
-        assert len(set(adapter._labels({"tag": tag}, classes))) > 0.99 * classes
+        assert len(set(adapter.labels_of({"tag": tag}, classes))) > 0.99 * classes
 
 
 def test_the_configurations_labels_win(tmp_path):

@@ -77,7 +77,7 @@ def test_statistics_are_not_touched():
     ("how", "said"),
     [
         ({"labels": ("a", "b")}, "4 outputs but 2 labels"),
-        ({"mean": (0.5,), "std": (0.5,)}, "three numbers"),
+        ({"mean": (0.5, "a", 0.5)}, "three numbers"),
         ({"std": (0.2, 0.0, 0.2)}, "positive"),
     ],
 )
